@@ -1,0 +1,91 @@
+"""Files: written whole or not at all, and where the data root is."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from supernet.errors import UserError
+
+DATA_ROOT_VARIABLE = "ROBUST_SUPERNET_DATA"
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a temporary neighbour of `path`; it takes the name only when the block ends well.
+
+    The data are flushed to the disk before the rename, so that a power cut or a SIGKILL leaves the
+    old file or the new one, never half of either.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoding = None if "b" in mode else "utf-8"
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(fd, mode, encoding=encoding) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes private files; a result should be as readable as any other new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN and infinity are refused."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    with atomic_write(path) as stream:
+        stream.write(text + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Raises: UserError when the file is missing or not JSON.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is not valid JSON ({error}); it may be cut short: write it again"
+        ) from error
+
+
+def sha256(path: str | Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as stream:
+        digest = hashlib.sha256()
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def data_root(argument: str | Path | None = None) -> Path | None:
+    """The folder with data sets and benchmark tables, or None where there is none.
+
+    The argument wins, then the environment variable ROBUST_SUPERNET_DATA, then ./data if it exists.
+
+    Raises: UserError when a folder was named and does not exist.
+    """
+    named = argument or os.environ.get(DATA_ROOT_VARIABLE)
+    if named:
+        folder = Path(named).expanduser()
+        if not folder.is_dir():
+            origin = "--data-root" if argument else DATA_ROOT_VARIABLE
+            raise UserError(f"the data root {folder} (from {origin}) is not a folder; correct it")
+        return folder
+    default = Path("data")
+    return default if default.is_dir() else None

@@ -1,0 +1,24 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder that ROBUST_SUPERNET_DATA names. Set but missing is a failure, not a skip."""
+    named = os.environ.get("ROBUST_SUPERNET_DATA")
+    if not named:
+        pytest.skip("ROBUST_SUPERNET_DATA names no folder with benchmark tables and images")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.fail(f"ROBUST_SUPERNET_DATA={named} is not a folder")
+    return folder
