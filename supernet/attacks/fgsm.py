@@ -1,0 +1,37 @@
+"""FGSM: one signed gradient step from the image itself."""
+
+import torch
+from torch import Tensor
+
+from ops.step import linf_step
+from supernet.attacks.common import Model, check, check_single_step, input_gradient
+from supernet.attacks.frozen import frozen
+
+
+def fgsm(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    step_size: float | None = None,
+    steps: int = 1,
+    generator: torch.Generator | None = None,
+    loss: str = "ce",
+) -> Tensor:
+    """x_adv = clip(x + step_size * sign(grad_x loss(model(x), y))), to the eps ball and to [0, 1].
+
+    Shapes:   x (B, ...), y (B,) -> like x, same dtype and memory format, detached.
+    Units:    eps and step_size in the pixel range [0, 1]; step_size None is eps.
+    Gradient: none flows through the result.
+    Raises:   ValueError for arguments out of range and for steps other than 1.
+    Source:   Goodfellow et al. 2015, arXiv:1412.6572, section 4.
+    Differs:  the network is in evaluation mode; `generator` is accepted and not used.
+    """
+    check_single_step("fgsm", steps)
+    step_size = eps if step_size is None else step_size
+    check(x, y, eps=eps, step_size=step_size, steps=steps, loss=loss)
+    x = x.detach()
+    with frozen(model):
+        grad = input_gradient(model, x, y, loss)
+    return linf_step(x.clone(), grad, x, eps=eps, step_size=step_size)

@@ -1,0 +1,47 @@
+"""FGSM-RS: one signed gradient step from a random start, clipped to the ball."""
+
+import torch
+from torch import Tensor
+
+from ops.step import linf_step
+from supernet.attacks.common import (
+    Model,
+    check,
+    check_single_step,
+    input_gradient,
+    uniform_noise,
+)
+from supernet.attacks.frozen import frozen
+
+
+def fgsm_rs(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    step_size: float | None = None,
+    steps: int = 1,
+    generator: torch.Generator | None = None,
+    loss: str = "ce",
+) -> Tensor:
+    """x_adv = clip(x + eta + step_size * sign(grad at x + eta)), eta ~ U(-eps, eps).
+
+    Both the start and the result are clipped to the eps ball and to [0, 1]. Training with it can
+    overfit catastrophically (robust to FGSM, not to PGD): watch it with a PGD probe.
+
+    Shapes:   x (B, ...), y (B,) -> like x, same dtype and memory format, detached.
+    Units:    eps and step_size in the pixel range [0, 1]; step_size None is 1.25 * eps.
+    Gradient: none flows through the result.
+    Raises:   ValueError for arguments out of range and for steps other than 1.
+    Source:   Wong et al. 2020, arXiv:2001.03994, algorithm 3.
+    Differs:  the network is in evaluation mode.
+    """
+    check_single_step("fgsm_rs", steps)
+    step_size = 1.25 * eps if step_size is None else step_size
+    check(x, y, eps=eps, step_size=step_size, steps=steps, loss=loss)
+    x = x.detach()
+    start = (x + uniform_noise(x, eps, generator)).clamp_(0, 1)
+    with frozen(model):
+        grad = input_gradient(model, start, y, loss)
+    return linf_step(start, grad, x, eps=eps, step_size=step_size)
