@@ -1,0 +1,78 @@
+# make search   environment, install, then a robust search on the embedded data
+# make test     environment, install, the optional native kernels if they build, the whole test suite
+# make check    ruff, mypy and the fast tests
+# make native   build the optional kernels in place
+# make clean    remove the environment, caches and builds (runs/ and data/ stay)
+#
+# PYTHON=python3.12   the interpreter that creates the environment
+# VENV=DIR            where the environment is or will be
+# VENV=               (empty) install nothing and use PYTHON with what it has
+# ARGS="--seed 1"     more arguments for `make search`, and for pytest in `make test` and `make check`
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+ifeq ($(strip $(VENV)),)
+PY      := $(PYTHON)
+INSTALL := packages-there
+DEV     := packages-there
+else
+PY      := $(VENV)/bin/python
+INSTALL := $(VENV)/.robust-supernet
+DEV     := $(VENV)/.robust-supernet-dev
+endif
+
+PIP_INSTALL = NO_NATIVE=1 $(PY) -m pip install --disable-pip-version-check
+FAILED_PIP  = { echo "make: the install into $(VENV) failed, pip says why above; 'make $(MAKECMDGOALS) VENV= PYTHON=python3' uses an environment that has everything." >&2; exit 2; }
+
+.PHONY: search test check native clean packages-there
+.DELETE_ON_ERROR:
+
+search: $(INSTALL)
+	$(PY) scripts/search.py --robust $(ARGS)
+
+test: $(DEV)
+	@$(MAKE) --no-print-directory native \
+	  || echo "make: the native kernels did not build; testing the pure PyTorch paths without them."
+	$(PY) -m pytest $(ARGS)
+
+check: $(DEV)
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q -m "not slow" $(ARGS)
+
+native: $(INSTALL)
+	$(PY) setup.py -q build_ext --inplace
+
+# The stamps make a second call instant; a changed pyproject.toml installs again. The install is
+# editable, so changed code needs nothing. NO_NATIVE: nothing is compiled here, `make native` does.
+$(VENV)/.robust-supernet: pyproject.toml | $(VENV)/bin/pip
+	@echo "Installing robust-supernet and what it needs into $(VENV): about 5.6 GB and some minutes the first time."
+	@$(PIP_INSTALL) -e . || $(FAILED_PIP)
+	@touch $@
+
+$(VENV)/.robust-supernet-dev: pyproject.toml | $(VENV)/.robust-supernet
+	@$(PIP_INSTALL) -q -e ".[dev]" || $(FAILED_PIP)
+	@touch $@
+
+# One plain line for each thing that commonly stops a fresh machine.
+$(VENV)/bin/pip:
+	@command -v $(PYTHON) >/dev/null \
+	  || { echo "make: there is no '$(PYTHON)'; install Python 3.10 or newer, or name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1), too old; name Python 3.10 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "make: $(PYTHON) cannot create environments; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+packages-there:
+	@$(PY) -c 'import importlib.util as u, sys; \
+	  names = "torch torchvision numpy timm tensorboard sklearn matplotlib scipy tqdm PIL".split(); \
+	  missing = [n for n in names if u.find_spec(n) is None]; \
+	  sys.exit("make: $(PY) lacks " + ", ".join(missing) + "; install them there, or leave out VENV= to get an environment." if missing else 0)'
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -f cuda_ext/_C*.so
+	find supernet ops cuda_ext scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
