@@ -1,0 +1,123 @@
+"""Minibatches on the device: augmentation, disjoint halves, and an order that can be resumed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def to_float(x_uint8: Tensor) -> Tensor:
+    """Pixels 0..255 -> float32 in [0, 1]. Shapes: any."""
+    return x_uint8.to(torch.float32).div_(255)
+
+
+def augment(x_uint8: Tensor, generator: torch.Generator, pad: int, flip: bool) -> Tensor:
+    """Random crop after zero padding, and a random mirror image, all images at once.
+
+    Each image is moved by a whole number of pixels, uniform in -pad..pad per direction, what
+    leaves the frame is lost and what enters is zero; then it is mirrored with probability 1/2.
+
+    Shapes: x (B, 3, H, W) uint8 -> (B, 3, H, W) float32 in [0, 1], contiguous.
+    Units:  pad in pixels.
+    The numbers are drawn on the generator's device, so that a generator on the CPU gives the same
+    crops whatever the device of the images.
+    """
+    if not pad and not flip:
+        return to_float(x_uint8)
+    batch, channels, height, width = x_uint8.shape
+    offset_2B = _draw(2 * pad + 1, (2, batch), generator).to(x_uint8.device)
+    mirror_B = _draw(2 if flip else 1, (batch,), generator).to(x_uint8.device)
+    rows_H = torch.arange(height, device=x_uint8.device)
+    columns_W = torch.arange(width, device=x_uint8.device)
+    columns_BW = torch.where(mirror_B[:, None] == 1, columns_W.flip(0), columns_W)
+    rows_BH = rows_H + offset_2B[0, :, None]
+    columns_BW = columns_BW + offset_2B[1, :, None]
+    padded_width = width + 2 * pad
+    flat_BP = (rows_BH[:, :, None] * padded_width + columns_BW[:, None, :]).view(batch, 1, -1)
+    padded = F.pad(x_uint8, (pad, pad, pad, pad)).view(batch, channels, -1)
+    moved = padded.gather(2, flat_BP.expand(batch, channels, -1))
+    return to_float(moved.view(batch, channels, height, width))
+
+
+def _draw(high: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randint(0, high, shape, generator=generator, device=generator.device)
+
+
+def split_halves(n: int, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Two disjoint halves of 0..n-1 with the classes alike in both: for weights and for alpha.
+
+    Each class is divided evenly, a class of odd size by one image less in one of them, and the
+    halves differ by one image at most.
+
+    Shapes: y (n,) -> two sorted index vectors int64 on the CPU.
+    """
+    if len(y) != n:
+        raise ValueError(f"y has {len(y)} labels for {n} images")
+    shuffled = torch.randperm(n, generator=generator)
+    by_class = shuffled[torch.argsort(y.cpu()[shuffled], stable=True)]
+    return by_class[0::2].sort().values, by_class[1::2].sort().values
+
+
+class Batches:
+    """Index batches in a new random order each epoch; the last images of an epoch that fill no
+    batch are left out.
+
+    `for index in batches` gives what is left of the current epoch, or the next epoch when nothing
+    is; `next(batches)` never ends. Both move the same position, and `state_dict` holds it, so that
+    a restored object gives the batches that the first one would have given.
+    """
+
+    def __init__(self, indices: Tensor, batch_size: int, generator: torch.Generator) -> None:
+        if not 0 < batch_size <= len(indices):
+            raise ValueError(
+                f"a batch of {batch_size} cannot be taken from {len(indices)} images;"
+                " lower the batch size or raise the limit"
+            )
+        self.indices = indices
+        self.batch_size = batch_size
+        self.generator = generator
+        self._order: Tensor | None = None
+        self._position = 0
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self.indices) // self.batch_size
+
+    def __next__(self) -> Tensor:
+        if self._order is None or self._position == len(self):
+            self._order = torch.randperm(len(self.indices), generator=self.generator)
+            self._position = 0
+        start = self._position * self.batch_size
+        self._position += 1
+        batch = self._order[start : start + self.batch_size]
+        return self.indices[batch.to(self.indices.device)]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        yield next(self)
+        while self._position < len(self):
+            yield next(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and numbers only: loads with `weights_only=True`."""
+        return {
+            "order": None if self._order is None else self._order.clone(),
+            "position": self._position,
+            "generator": self.generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores the order, the position in it and the generator.
+
+        Raises: ValueError when the state belongs to another number of images.
+        """
+        order = state["order"]
+        if order is not None and len(order) != len(self.indices):
+            raise ValueError(
+                f"the saved order is of {len(order)} images, these are {len(self.indices)};"
+                " resume with the same data and limit"
+            )
+        self._order = None if order is None else order.clone().cpu()
+        self._position = int(state["position"])
+        self.generator.set_state(state["generator"].cpu())

@@ -1,0 +1,122 @@
+"""The data set as the rest of the program sees it: uint8 tensors on the device."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from supernet.data.splits import PixelArray, Source, Split, first_of_each_class
+from supernet.errors import UserError
+
+RGB = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageData:
+    """Images and labels on one device, and what training and attacking them needs to know."""
+
+    name: str
+    """As on the command line: digits, cifar10, folder:PATH."""
+    train_x: Tensor
+    """(N, 3, H, W) uint8."""
+    train_y: Tensor
+    """(N,) int64, 0 .. num_classes-1."""
+    test_x: Tensor
+    """(M, 3, H, W) uint8; M = 0 where test_limit=0 asked for none."""
+    test_y: Tensor
+    class_names: tuple[str, ...]
+    mean: RGB
+    """Per channel, in units of the pixel range [0, 1]; the network's first layer uses them."""
+    std: RGB
+    source: str
+    """One sentence: which files, how many images, and what is not official about them."""
+    stand_in: bool
+    """True where the images only take the place of the data set that was asked for."""
+    pad: int
+    """Zero padding in pixels before the random crop."""
+    flip: bool
+    """Whether a mirrored image keeps its class."""
+    eps: float
+    """Default L-inf radius in the pixel range [0, 1]."""
+
+    @property
+    def image_size(self) -> int:
+        return int(self.train_x.shape[-1])
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+
+def build(
+    name: str,
+    source: Source,
+    *,
+    limit: int | None,
+    test_limit: int | None,
+    device: torch.device | str,
+    pad: int,
+    flip: bool,
+    eps: float,
+    mean: RGB | None = None,
+    std: RGB | None = None,
+) -> ImageData:
+    """Read the wanted pixels and put them on the device.
+
+    Without `mean` and `std` they are those of the training images that were read.
+    """
+    train = _limited(source.train, limit, "limit", least=1)
+    test = _limited(source.test, test_limit, "test_limit", least=0)
+    side_pixels = train.pixels()
+    if mean is None or std is None:
+        mean, std = _moments(side_pixels)
+    empty = side_pixels[:0]
+    return ImageData(
+        name=name,
+        train_x=_to_tensor(side_pixels).to(device),
+        train_y=torch.from_numpy(train.y).to(device),
+        test_x=_to_tensor(test.pixels() if len(test.y) else empty).to(device),
+        test_y=torch.from_numpy(test.y).to(device),
+        class_names=source.class_names,
+        mean=mean,
+        std=std,
+        source=_sentence(source, train, test),
+        stand_in=source.stand_in,
+        pad=pad,
+        flip=flip,
+        eps=eps,
+    )
+
+
+def _limited(split: Split, limit: int | None, name: str, least: int) -> Split:
+    if limit is None or limit >= len(split.y):
+        return split
+    if limit < least:
+        raise UserError(f"{name} is {limit}; give at least {least}, or leave it out for all images")
+    return split.take(first_of_each_class(split.y, limit))
+
+
+def _to_tensor(pixels_NHWC: PixelArray) -> Tensor:
+    return torch.from_numpy(pixels_NHWC).permute(0, 3, 1, 2).contiguous()
+
+
+def _moments(pixels_NHWC: PixelArray) -> tuple[RGB, RGB]:
+    values = pixels_NHWC.reshape(-1, 3)
+    red, green, blue = (values.mean(0) / 255).tolist()
+    # A constant channel would divide by zero in the network's first layer.
+    spread = [max(s, 1 / 255) for s in (values.std(0, dtype="float64") / 255).tolist()]
+    return (red, green, blue), (spread[0], spread[1], spread[2])
+
+
+def _sentence(source: Source, train: Split, test: Split) -> str:
+    found = f"{len(source.train.y):,} training and {len(source.test.y):,} test images"
+    text = f"{source.origin}: found {found}"
+    used = [(len(train.y), len(source.train.y)), (len(test.y), len(source.test.y))]
+    if any(some < all_of_them for some, all_of_them in used):
+        text += f", used the first {used[0][0]:,} and {used[1][0]:,}, classes evenly"
+    if train.num_lossy() or test.num_lossy():
+        text += (
+            f"; of those used {train.num_lossy()} and {test.num_lossy()} are not lossless"
+            " (decoded from JPEG)"
+        )
+    return text + (f"; {source.remark}" if source.remark else "")

@@ -1,0 +1,104 @@
+"""Splits that are decoded late: labels first, pixels only for the images that are wanted.
+
+A pack of 25,000 images takes seconds to decode, so `limit` must act before the decoding does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+IndexArray = npt.NDArray[np.int64]
+LabelArray = npt.NDArray[np.int64]
+PixelArray = npt.NDArray[np.uint8]
+"""(N, H, W, 3), the layout of every publisher and of Pillow."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labels, and a function that reads the pixels of the given images."""
+
+    y: LabelArray
+    read: Callable[[IndexArray], PixelArray]
+    lossy: npt.NDArray[np.bool_] | None = None
+    """Which images are not the publisher's pixels, where the source says so."""
+
+    def take(self, index: IndexArray) -> "Split":
+        """The split of these images only; nothing is read yet."""
+        lossy = None if self.lossy is None else self.lossy[index]
+        return Split(self.y[index], lambda inner: self.read(index[inner]), lossy)
+
+    def pixels(self) -> PixelArray:
+        return self.read(np.arange(len(self.y)))
+
+    def num_lossy(self) -> int:
+        return 0 if self.lossy is None else int(self.lossy.sum())
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a reader found: two splits, the names of the classes and where they came from."""
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]
+    origin: str
+    """Which files, for people: "the packs cifar10-a.npz and cifar10-b.npz"."""
+    remark: str = ""
+    """What else must be known of them, for instance that the split is not the official one."""
+    stand_in: bool = False
+
+
+def in_memory(x: PixelArray, y: Sequence[int] | LabelArray) -> Split:
+    """A split whose pixels are at hand already."""
+    return Split(np.asarray(y, dtype=np.int64), lambda index: x[index])
+
+
+def join(parts: Sequence[Split]) -> Split:
+    """One split out of several, in their order."""
+    starts = np.cumsum([0] + [len(part.y) for part in parts])
+
+    def read(index: IndexArray) -> PixelArray:
+        owner = np.searchsorted(starts, index, side="right") - 1
+        pixels: PixelArray | None = None
+        for number, part in enumerate(parts):
+            mine = owner == number
+            if not mine.any():
+                continue
+            some = part.read(index[mine] - starts[number])
+            if pixels is None:
+                pixels = np.empty((len(index), *some.shape[1:]), np.uint8)
+            pixels[mine] = some
+        return parts[0].read(index) if pixels is None else pixels
+
+    lossy = [np.zeros(len(p.y), bool) if p.lossy is None else p.lossy for p in parts]
+    return Split(np.concatenate([part.y for part in parts]), read, np.concatenate(lossy))
+
+
+def rank_in_class(y: LabelArray) -> IndexArray:
+    """For each image, how many images of its class stand before it."""
+    order = np.argsort(y, kind="stable")
+    counts = np.bincount(y)
+    starts = np.cumsum(counts) - counts
+    rank = np.empty(len(y), np.int64)
+    rank[order] = np.arange(len(y)) - starts[y[order]]
+    return rank
+
+
+def first_of_each_class(y: LabelArray, limit: int) -> IndexArray:
+    """The first `limit` images with the classes as even as they can be, in their old order."""
+    return np.sort(np.argsort(rank_in_class(y), kind="stable")[:limit])
+
+
+def stratified_test(y: LabelArray, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Marks `fraction` of each class (rounded, at least one) as test images.
+
+    RandomState and not Generator: numpy promises that its stream never changes, and the test
+    images of a search must be those of the training that follows it, whatever numpy is installed.
+    """
+    shuffled = np.random.RandomState(seed).permutation(len(y))
+    rank = np.empty(len(y), np.int64)
+    rank[shuffled] = rank_in_class(y[shuffled])
+    share = np.maximum(1, np.round(fraction * np.bincount(y)))
+    return np.asarray(rank < share[y])
