@@ -1,0 +1,1 @@
+"""Fused operators for the mixed cell; see mixed_op.py."""

@@ -1,0 +1,192 @@
+"""Exact folding: a cell with frozen batch norm as few convolutions, for attacks and inference.
+
+With BN frozen at (mean, sigma), every edge is affine in (v, relu(v)):
+
+    mixed(v) = w_skip v + w_pool avgpool3x3(v) + conv3x3(relu(v); W') + b'
+    W' = (w_3x3 / sigma_3) W_3x3 + centre((w_1x1 / sigma_1) W_1x1)
+    b' = - w_3x3 mean_3 / sigma_3 - w_1x1 mean_1 / sigma_1        (gamma and beta where affine)
+
+and the edges that leave one node read one relu, so they are one convolution. This is algebra, not
+approximation. Folded forms give gradients with respect to their input only.
+
+B images, C channels, H x W pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cuda_ext.mixed_op import attack_node
+from ops.candidates import AvgPool3x3, BatchNorm2d, ReLUConvBN, Zero, avg_pool3x3
+from ops.mixed import MixedCell, resolve_impl
+from ops.space import EDGES, INCOMING, NUM_EDGES, OUTGOING
+
+STATISTICS = ("running", "batch")
+"""What frozen BN normalises with: the running estimates, or those of one recorded clean batch."""
+
+
+@dataclass(frozen=True)
+class FoldedConv:
+    """y = conv(x; weight) + bias, with `stride` and "same" padding."""
+
+    weight: Tensor
+    bias: Tensor
+    stride: int = 1
+
+    def __call__(self, x: Tensor) -> Tensor:
+        padding = self.weight.shape[-1] // 2
+        return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding)
+
+
+def fold_conv_bn(conv: nn.Conv2d, bn: BatchNorm2d, statistics: str) -> FoldedConv:
+    """conv (no bias) followed by frozen bn, as one convolution with a bias."""
+    scale, shift = bn.scale_shift(statistics)
+    weight = conv.weight.detach() * scale[:, None, None, None]
+    return FoldedConv(_channels_last(weight), shift, conv.stride[0])
+
+
+@dataclass
+class _Edge:
+    """One folded edge: w_skip v + w_pool avgpool(v) + conv(relu(v); kernel) + bias."""
+
+    kernel: Tensor
+    bias: Tensor
+    skip: Tensor
+    pool: Tensor
+
+
+def _fold_edge(weighted_ops: Sequence[tuple[Tensor, nn.Module]], C: int, statistics: str) -> _Edge:
+    like = weighted_ops[0][0]
+    zero = like.new_zeros(())
+    edge = _Edge(like.new_zeros(C, C, 3, 3), like.new_zeros(C), zero, zero)
+    for w, op in weighted_ops:
+        if isinstance(op, ReLUConvBN):
+            scale, shift = op.bn.scale_shift(statistics)
+            kernel = op.conv.weight.detach() * (w * scale)[:, None, None, None]
+            if kernel.shape[-1] == 1:
+                # A 1x1 kernel is the centre tap of a 3x3 one.
+                kernel = F.pad(kernel, (1, 1, 1, 1))
+            edge.kernel = edge.kernel + kernel
+            edge.bias = edge.bias + w * shift
+        elif isinstance(op, nn.Identity):
+            edge.skip = edge.skip + w
+        elif isinstance(op, AvgPool3x3):
+            edge.pool = edge.pool + w
+        else:
+            assert isinstance(op, Zero), f"no folding rule for {type(op).__name__}"
+    return edge
+
+
+class FoldedCell:
+    """A folded cell. Called with (v, relu(v)) of its input, returns (out, relu(out))."""
+
+    def __init__(self, edges: Sequence[_Edge], C: int, impl: str) -> None:
+        self.C = C
+        self.node_impl = "native" if resolve_impl(impl) == "native" else "reference"
+        self.kernels = [
+            _channels_last(torch.cat([edges[e].kernel for e in OUTGOING[j]])) for j in range(3)
+        ]
+        self.biases = [sum(edges[e].bias for e in incoming) for incoming in INCOMING[1:]]
+        self.weights = [
+            torch.stack([torch.stack((edges[e].skip, edges[e].pool)) for e in incoming])
+            for incoming in INCOMING[1:]
+        ]
+
+    def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        nodes, z = [v], {}
+        for node, incoming in enumerate(INCOMING[1:], start=1):
+            y = F.conv2d(r, self.kernels[node - 1], padding=1)
+            z.update(zip(OUTGOING[node - 1], y.split(self.C, dim=1), strict=True))
+            v, r = attack_node(
+                [nodes[EDGES[e][1]] for e in incoming],
+                [z[e] for e in incoming],
+                self.weights[node - 1],
+                self.biases[node - 1],
+                impl=self.node_impl,
+            )
+            nodes.append(v)
+        return v, r
+
+
+class SparseFoldedCell:
+    """A folded cell whose zero terms are left out: the form for derived cells (one-hot weights).
+
+    Reading which weights are zero waits for the device once, when the cell is folded.
+    """
+
+    def __init__(self, edges: Sequence[_Edge], C: int) -> None:
+        self.C = C
+        self.skip = [float(edge.skip) for edge in edges]
+        self.pool = [float(edge.pool) for edge in edges]
+        has_conv = [bool(edge.kernel.any()) for edge in edges]
+        self.conv_edges = [[e for e in OUTGOING[j] if has_conv[e]] for j in range(3)]
+        self.kernels = [
+            _channels_last(torch.cat([edges[e].kernel for e in live])) if live else None
+            for live in self.conv_edges
+        ]
+        self.biases = [sum(edges[e].bias for e in incoming) for incoming in INCOMING[1:]]
+
+    def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        nodes, z, pooled = [v], {}, {}
+        for node, incoming in enumerate(INCOMING[1:], start=1):
+            source = node - 1
+            kernel = self.kernels[source]
+            if kernel is not None:
+                y = F.conv2d(r, kernel, padding=1)
+                z.update(zip(self.conv_edges[source], y.split(self.C, dim=1), strict=True))
+            if any(self.pool[e] for e in OUTGOING[source]):
+                pooled[source] = avg_pool3x3(nodes[source])
+            terms = [self.biases[source][:, None, None].expand_as(v)]
+            for e in incoming:
+                j = EDGES[e][1]
+                if self.skip[e]:
+                    terms.append(nodes[j] if self.skip[e] == 1 else self.skip[e] * nodes[j])
+                if self.pool[e]:
+                    terms.append(pooled[j] if self.pool[e] == 1 else self.pool[e] * pooled[j])
+                if e in z:
+                    terms.append(z[e])
+            v = sum(terms[1:], terms[0])
+            r = F.relu(v)
+            nodes.append(v)
+        return v, r
+
+
+def fold_cell(
+    cell: nn.Module,
+    w_EO: Tensor | None = None,
+    *,
+    statistics: str = "running",
+    sparse: bool = False,
+    impl: str = "auto",
+) -> FoldedCell | SparseFoldedCell:
+    """Fold a MixedCell with edge weights w_EO, or (w_EO None) a cell with one operator per edge.
+
+    Shapes:   w_EO (6, 5).
+    Gradient: none to w_EO or the weights; the folded cell gives gradients to its input.
+    Raises:   ValueError for unknown statistics, or "batch" before a recorded forward pass.
+    """
+    if statistics not in STATISTICS:
+        raise ValueError(f"statistics '{statistics}' unknown; choose {' or '.join(STATISTICS)}")
+    with torch.no_grad():
+        edges = [
+            _fold_edge(_weighted_ops(cell, edge, w_EO), cell.C, statistics)
+            for edge in range(NUM_EDGES)
+        ]
+        return SparseFoldedCell(edges, cell.C) if sparse else FoldedCell(edges, cell.C, impl)
+
+
+def _weighted_ops(
+    cell: nn.Module, edge: int, w_EO: Tensor | None
+) -> list[tuple[Tensor, nn.Module]]:
+    if isinstance(cell, MixedCell):
+        assert w_EO is not None, "a mixed cell is folded with edge weights"
+        return list(zip(w_EO[edge].detach(), cell.edges[edge].ops, strict=True))
+    assert w_EO is None, "a cell with one operator per edge has no edge weights"
+    return [(cell.unit, cell.edges[edge])]
+
+
+def _channels_last(weight: Tensor) -> Tensor:
+    return weight.contiguous(memory_format=torch.channels_last)

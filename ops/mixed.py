@@ -1,0 +1,126 @@
+"""The mixed edge and the mixed cell of the supernet.
+
+B images, C channels, H x W pixels; w_EO edge weights: E = 6 edges, O = 5 operators.
+Source: Liu et al. 2019, arXiv:1806.09055, eq. 2, over the cell of Dong & Yang 2020.
+"""
+
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from cuda_ext import _native
+from cuda_ext.mixed_op import training_node
+from ops.candidates import OPS, BatchNorm2d
+from ops.space import CONV1, CONV3, EDGES, INCOMING, NUM_EDGES, NUM_OPS, OUTGOING
+
+Impl = Literal["auto", "reference", "batched", "native"]
+IMPLS: tuple[str, ...] = get_args(Impl)
+
+
+def resolve_impl(impl: str) -> str:
+    """Replace "auto" by "native" where the extension is loaded, else by "batched".
+
+    Raises: ValueError for an unknown name; RuntimeError for "native" without the extension.
+    """
+    if impl not in IMPLS:
+        raise ValueError(f"impl '{impl}' is unknown; choose one of {', '.join(IMPLS)}")
+    if impl == "native" and not _native.available():
+        raise RuntimeError(f"impl='native', but it did not load: {_native.why_unavailable()}")
+    if impl == "auto":
+        return "native" if _native.available() else "batched"
+    return impl
+
+
+class MixedOp(nn.Module):
+    """One edge: sum_o w[o] * op_o(x), all five operators (the reference form)."""
+
+    def __init__(self, C: int, affine: bool) -> None:
+        super().__init__()
+        self.ops = nn.ModuleList(factory(C, affine) for factory in OPS.values())
+
+    def forward(self, x: Tensor, w_O: Tensor) -> Tensor:
+        """Shapes: x (B, C, H, W), w_O (5,) -> (B, C, H, W)."""
+        return sum((w * op(x) for w, op in zip(w_O, self.ops, strict=True)), torch.zeros_like(x))
+
+
+class MixedCell(nn.Module):
+    """The searched cell: node i = sum over its incoming edges of the mixed edge.
+
+    `impl` chooses how the same function is computed:
+      reference  five modules and a weighted sum per edge, word for word the definition;
+      batched    one relu and one pool per source node, one 3x3 and one 1x1 convolution per source
+                 for all edges that leave it, in plain PyTorch;
+      native     batched, with the rest of each node in one compiled operator.
+    Outside training mode, or with affine BN, the modules themselves run; what is fast in eval mode
+    is the folded cell (`ops.fold`).
+    """
+
+    def __init__(self, C: int, affine: bool = False) -> None:
+        super().__init__()
+        self.C, self.affine = C, affine
+        self.edges = nn.ModuleList(MixedOp(C, affine) for _ in range(NUM_EDGES))
+
+    def forward(self, x: Tensor, w_EO: Tensor, impl: str = "auto") -> Tensor:
+        """Shapes: x (B, C, H, W), w_EO (6, 5) -> (B, C, H, W).
+
+        Gradient: to x, w_EO and the weights; twice differentiable for reference and batched.
+        """
+        if w_EO.shape != (NUM_EDGES, NUM_OPS):
+            raise ValueError(f"w_EO has shape {tuple(w_EO.shape)}, expected (6, 5)")
+        impl = resolve_impl(impl)
+        if impl == "reference" or not self.training or self.affine:
+            return self._forward_reference(x, w_EO)
+        return self._forward_batched(x, w_EO, impl)
+
+    def _forward_reference(self, x: Tensor, w_EO: Tensor) -> Tensor:
+        nodes = [x]
+        for incoming in INCOMING[1:]:
+            terms = (self.edges[e](nodes[EDGES[e][1]], w_EO[e]) for e in incoming)
+            nodes.append(sum(terms, torch.zeros_like(x)))
+        return nodes[3]
+
+    def _forward_batched(self, x: Tensor, w_EO: Tensor, impl: str) -> Tensor:
+        node_impl = "native" if impl == "native" else "reference"
+        nodes, y1, y3 = [x], {}, {}
+        for incoming in INCOMING[1:]:
+            # The newest node is complete: convolve it once for all edges that leave it.
+            source = len(nodes) - 1
+            r = F.relu(nodes[source])
+            y1.update(self._convolve(r, source, CONV1))
+            y3.update(self._convolve(r, source, CONV3))
+            out, mean, var = training_node(
+                [nodes[EDGES[e][1]] for e in incoming],
+                [y1[e] for e in incoming],
+                [y3[e] for e in incoming],
+                w_EO[list(incoming)],
+                impl=node_impl,
+            )
+            self._track(incoming, mean, var, count=x.numel() // self.C)
+            nodes.append(out)
+        return nodes[3]
+
+    def _convolve(self, r: Tensor, source: int, op: int) -> dict[int, Tensor]:
+        """{edge: convolution output} for the edges that leave `source`, by one convolution."""
+        edges = OUTGOING[source]
+        weight = torch.cat([self.edges[e].ops[op].conv.weight for e in edges])
+        y = F.conv2d(r, weight, padding=weight.shape[-1] // 2)
+        return dict(zip(edges, y.split(self.C, dim=1), strict=True))
+
+    @torch.no_grad()
+    def _track(self, incoming: tuple[int, ...], mean: Tensor, var: Tensor, count: int) -> None:
+        """Running statistics as nn.BatchNorm2d keeps them: momentum 0.1, unbiased variance."""
+        convs = [self.edges[e].ops[o] for e in incoming for o in (CONV1, CONV3)]
+        norms: list[BatchNorm2d] = [conv.bn for conv in convs]
+        means, variances = list(mean.flatten(0, 1)), list(var.flatten(0, 1))
+        if norms[0].recording:
+            for norm, m, v in zip(norms, means, variances, strict=True):
+                norm.batch_statistics = (m, v)
+        momentum = norms[0].momentum
+        if momentum == 0:  # inside kept_statistics
+            return
+        unbiased = list((var * (count / max(count - 1, 1))).flatten(0, 1))
+        torch._foreach_lerp_([n.running_mean for n in norms], means, momentum)
+        torch._foreach_lerp_([n.running_var for n in norms], unbiased, momentum)
+        torch._foreach_add_([n.num_batches_tracked for n in norms], 1)
