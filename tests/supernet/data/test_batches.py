@@ -1,0 +1,112 @@
+import pytest
+import torch
+from torch import Tensor
+
+from supernet.data.batches import Batches, augment, split_halves, to_float
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _images(batch: int, height: int, width: int) -> Tensor:
+    return torch.randint(1, 256, (batch, 3, height, width), dtype=torch.uint8)
+
+
+def _all_views(image: Tensor, pad: int, flip: bool) -> list[Tensor]:
+    """Every crop and mirror image, by slicing: the independent implementation."""
+    _, height, width = image.shape
+    frame = torch.zeros(3, height + 2 * pad, width + 2 * pad, dtype=torch.uint8)
+    frame[:, pad : pad + height, pad : pad + width] = image
+    crops = [
+        frame[:, top : top + height, left : left + width]
+        for top in range(2 * pad + 1)
+        for left in range(2 * pad + 1)
+    ]
+    return crops + ([crop.flip(2) for crop in crops] if flip else [])
+
+
+def test_to_float_divides_by_255() -> None:
+    x = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_float(x), torch.arange(256) / 255)
+
+
+@pytest.mark.parametrize(("height", "width", "pad", "flip"), [(5, 5, 2, True), (4, 7, 1, False)])
+def test_augment_gives_every_crop_and_mirror_and_nothing_else(
+    height: int, width: int, pad: int, flip: bool
+) -> None:
+    image = _images(1, height, width)
+    views = torch.stack(_all_views(image[0], pad, flip))
+    out = augment(image.expand(800, -1, -1, -1), _generator(), pad, flip)
+    same = (out[:, None] == to_float(views)[None]).flatten(2).all(2)
+    assert same.sum(1).eq(1).all()
+    assert same.any(0).all()
+    # Uniform: each of the v views about 800/v times, 6 standard deviations.
+    share = 800 / len(views)
+    assert ((same.sum(0) - share).abs() < 6 * share**0.5).all()
+
+
+def test_augment_moves_each_image_on_its_own_and_repeats_with_the_seed() -> None:
+    x = _images(1, 8, 8).expand(16, -1, -1, -1)
+    out = augment(x, _generator(1), 2, True)
+    assert len({tuple(image.flatten().tolist()) for image in out}) > 8
+    assert torch.equal(out, augment(x, _generator(1), 2, True))
+    assert out.dtype == torch.float32 and out.is_contiguous()
+
+
+def test_augment_without_pad_and_flip_is_to_float() -> None:
+    x = _images(3, 6, 6)
+    assert torch.equal(augment(x, _generator(), 0, False), to_float(x))
+
+
+def test_halves_are_disjoint_complete_and_stratified() -> None:
+    y = torch.tensor([0] * 7 + [1] * 5 + [2] * 9)[torch.randperm(21, generator=_generator())]
+    a, b = split_halves(21, y, _generator(3))
+    assert sorted(a.tolist() + b.tolist()) == list(range(21))
+    assert abs(len(a) - len(b)) <= 1
+    assert ((y[a].bincount() - y[b].bincount()).abs() <= 1).all()
+    assert not torch.equal(a, split_halves(21, y, _generator(4))[0])
+    with pytest.raises(ValueError, match="y has 21 labels for 20 images"):
+        split_halves(20, y, _generator())
+
+
+def test_batches_cover_an_epoch_once_and_reshuffle() -> None:
+    indices = torch.arange(100, 110)
+    batches = Batches(indices, 3, _generator())
+    assert len(batches) == 3
+    first, second = torch.cat(list(batches)), torch.cat(list(batches))
+    for epoch in (first, second):
+        assert len(epoch) == 9 == len(set(epoch.tolist()))
+        assert set(epoch.tolist()) <= set(indices.tolist())
+    assert not torch.equal(first, second)
+    assert torch.equal(torch.cat(list(Batches(indices, 3, _generator()))), first)
+
+
+@pytest.mark.parametrize("consumed", [0, 2, 3, 4, 7])
+def test_batches_resume_in_the_middle_of_an_epoch(consumed: int) -> None:
+    whole = Batches(torch.arange(10), 3, _generator())
+    expected = [next(whole).tolist() for _ in range(12)]
+    first = Batches(torch.arange(10), 3, _generator())
+    for _ in range(consumed):
+        next(first)
+    state = first.state_dict()
+    next(first)
+    resumed = Batches(torch.arange(10), 3, _generator(99))
+    resumed.load_state_dict(state)
+    assert [next(resumed).tolist() for _ in range(12 - consumed)] == expected[consumed:]
+
+
+def test_a_loop_takes_up_the_epoch_where_it_was_left() -> None:
+    batches = Batches(torch.arange(12), 3, _generator())
+    next(batches)
+    assert len(list(batches)) == 3
+    assert len(list(batches)) == 4
+
+
+def test_batches_refuse_what_cannot_be() -> None:
+    with pytest.raises(ValueError, match="a batch of 5 cannot be taken from 4 images"):
+        Batches(torch.arange(4), 5, _generator())
+    batches = Batches(torch.arange(6), 2, _generator())
+    next(batches)
+    with pytest.raises(ValueError, match="saved order is of 6 images, these are 8"):
+        Batches(torch.arange(8), 2, _generator()).load_state_dict(batches.state_dict())

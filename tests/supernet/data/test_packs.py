@@ -1,0 +1,140 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from supernet.data import packs
+from supernet.data.packs import read_packs, write_pack
+from supernet.errors import UserError
+
+NAMES = ("ant", "bee", "cat")
+
+
+def _images(n: int, side: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.RandomState(n)
+    x = random.randint(0, 256, (n, side, side, 3)).astype(np.uint8)
+    return x, random.randint(0, 3, n)
+
+
+def _write(path: Path, train: int = 90, test: int = 7) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    splits = {"train": _images(train), "test": _images(test)}
+    write_pack(path, splits, NAMES, "a note")
+    return splits
+
+
+@pytest.fixture
+def small_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "ROWS", 1)
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_a_pack_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    splits = _write(tmp_path / "a.npz")
+    source = read_packs([tmp_path / "a.npz"])
+    for name, split in (("train", source.train), ("test", source.test)):
+        assert np.array_equal(split.pixels(), splits[name][0])
+        assert np.array_equal(split.y, splits[name][1])
+    index = np.array([85, 3, 41])
+    assert np.array_equal(source.train.read(index), splits["train"][0][index])
+    assert source.class_names == NAMES
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_the_format_is_the_published_one(tmp_path: Path) -> None:
+    """Read by hand: sheets of 40 images in a row, row after row."""
+    splits = _write(tmp_path / "a.npz")
+    x, _ = splits["train"]
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as archive:
+        assert int(archive["side"]) == 8 and int(archive["train_n"]) == 90
+        assert str(archive["note"]) == "a note"
+        sheet = np.asarray(Image.open(io.BytesIO(archive["train_webp_000"].tobytes())))
+    assert sheet.shape == (3 * 8, 40 * 8, 3)
+    assert np.array_equal(sheet[8:16, 16:24], x[42])
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_only_the_sheets_that_are_needed_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path / "a.npz")
+    decoded = []
+    original = packs._decode
+    monkeypatch.setattr(
+        packs, "_decode", lambda raw, side: decoded.append(1) or original(raw, side)
+    )
+    read_packs([tmp_path / "a.npz"]).train.read(np.array([41, 79]))
+    assert len(decoded) == 1
+
+
+def test_parts_are_joined_and_lossy_images_counted(tmp_path: Path) -> None:
+    first, second = _write(tmp_path / "a.npz"), _write(tmp_path / "b.npz", 11, 5)
+    with np.load(tmp_path / "b.npz") as archive:
+        entries = dict(archive)
+    np.savez(tmp_path / "b.npz", train_lossless=np.arange(11) != 4, **entries)
+    source = read_packs([tmp_path / "a.npz", tmp_path / "b.npz"])
+    assert np.array_equal(
+        source.train.pixels(), np.concatenate([first["train"][0], second["train"][0]])
+    )
+    assert source.train.num_lossy() == 1 and source.test.num_lossy() == 0
+    assert source.train.take(np.arange(94)).num_lossy() == 0
+    assert source.origin == "the packs a.npz and b.npz"
+
+
+def test_damaged_packs_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    _write(path)
+    whole = path.read_bytes()
+    for damage in (whole[: len(whole) // 2], b"<html>404</html>", b""):
+        path.write_bytes(damage)
+        with pytest.raises(UserError, match=r"a.npz is not a readable image pack"):
+            read_packs([path])
+    np.savez(path, side=8, class_names=np.array(NAMES), train_n=2, train_y=np.array([0, 1]))
+    with pytest.raises(UserError, match=r"a.npz is not a readable image pack"):
+        read_packs([path])
+    np.savez(
+        path,
+        side=8,
+        class_names=np.array(NAMES),
+        train_n=2,
+        train_y=np.array([0, 9]),
+        test_n=0,
+        test_y=np.array([], np.uint8),
+    )
+    with pytest.raises(UserError, match="labels of train do not fit its 2 images"):
+        read_packs([path])
+
+
+def test_a_sheet_that_lacks_images_is_damage_and_not_garbage(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    _write(path)
+    with np.load(path) as archive:
+        entries = dict(archive)
+    entries["train_webp_000"] = entries["test_webp_000"]
+    np.savez(path, **entries)
+    with pytest.raises(UserError, match=r"a.npz is not a readable image pack"):
+        read_packs([path]).train.pixels()
+
+
+def test_parts_of_different_sets_are_refused(tmp_path: Path) -> None:
+    _write(tmp_path / "a.npz")
+    write_pack(tmp_path / "b.npz", {"train": _images(3), "test": _images(3)}, ("x", "y", "z"), "")
+    with pytest.raises(UserError, match="are not parts of one data set"):
+        read_packs([tmp_path / "a.npz", tmp_path / "b.npz"])
+
+
+def test_a_pack_that_reads_back_differently_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = packs._decode
+    monkeypatch.setattr(packs, "_decode", lambda raw, side: original(raw, side) ^ 1)
+    with pytest.raises(RuntimeError, match="does not read back"):
+        _write(tmp_path / "a.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pack_wants_square_images(tmp_path: Path) -> None:
+    x = np.zeros((2, 8, 9, 3), np.uint8)
+    with pytest.raises(UserError, match="square RGB images"):
+        write_pack(tmp_path / "a.npz", {"train": (x, np.zeros(2, int))}, NAMES, "")
