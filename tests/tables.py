@@ -1,7 +1,8 @@
 """Benchmark tables for tests: the published one, and an invented one that needs no data.
 
 The invented one is written in either published form. Every class has values that are a known
-function of its canonical string, so that a test can say what the table must answer. The index order is a fixed shuffle, so that an index is never a code by chance.
+function of its canonical string, so that a test can say what the table must answer. The index
+order is a fixed shuffle, so that an index is never a code by chance.
 """
 
 import hashlib

@@ -5,7 +5,9 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -203,7 +205,9 @@ def test_published_file_cut_short_is_named(data_root: Path, tmp_path: Path) -> N
         (lambda t: t.update({"17": [0.1]}), "not every cell has 18 values"),
     ],
 )
-def test_damaged_table_is_named(invented_root: Path, tmp_path: Path, edit, message: str) -> None:
+def test_damaged_table_is_named(
+    invented_root: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], Any], message: str
+) -> None:
     folder = invented_root / "robbench201"
     text = (folder / "NAS-RobBench-201_html.json").read_text()
     table = json.loads(text.removeprefix("acc=").removesuffix(";"))
