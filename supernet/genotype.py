@@ -130,9 +130,7 @@ class Genotype:
         """Trainable parameters of the derived network (`Cost` has the formula)."""
         return sum(self._linear(*Cost.params(num_classes, C, N)))
 
-    def flops(
-        self, num_classes: int = 10, image_size: int = 32, C: int = 16, N: int = 5
-    ) -> int:
+    def flops(self, num_classes: int = 10, image_size: int = 32, C: int = 16, N: int = 5) -> int:
         """Multiply-adds of convolutions and classifier for one image (`Cost` has the formula)."""
         return sum(self._linear(*Cost.flops(num_classes, image_size, C, N)))
 

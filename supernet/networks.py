@@ -107,6 +107,21 @@ class Skeleton(nn.Module):
         """Global average pool and classifier: (B, 4C, h, w) -> (B, K)."""
         return self.classifier(features.mean(dim=(2, 3)))
 
+    @torch.no_grad()
+    def record_statistics(self, x: Tensor, *cell_arguments: Any) -> None:
+        """Remember the batch statistics of images x, for folding with statistics="batch".
+
+        One forward pass in training mode; running statistics and modes stay as they were.
+        """
+        modes = [module.training for module in self.modules()]
+        self.train()
+        try:
+            with kept_statistics(self, record=True):
+                self(x, *cell_arguments)
+        finally:
+            for module, mode in zip(self.modules(), modes, strict=True):
+                module.training = mode
+
     def use_channels_last(self) -> "Skeleton":
         """Lay the weights out for channels-last convolutions, the fast path; returns self."""
         return self.to(memory_format=torch.channels_last)
@@ -142,21 +157,6 @@ class Supernet(Skeleton):
         """Shapes: x (B, 3, H, W) in [0, 1], w_EO (6, 5) -> logits (B, K)."""
         x = x.contiguous(memory_format=torch.channels_last)
         return self.forward_head(self.forward_features(x, w_EO, self.impl))
-
-    @torch.no_grad()
-    def record_statistics(self, x: Tensor, w_EO: Tensor) -> None:
-        """Remember the batch statistics of images x, for folding with statistics="batch".
-
-        One forward pass in training mode; running statistics and modes stay as they were.
-        """
-        was_training = [m.training for m in self.modules()]
-        self.train()
-        try:
-            with kept_statistics(self, record=True):
-                self(x, w_EO)
-        finally:
-            for module, mode in zip(self.modules(), was_training, strict=True):
-                module.training = mode
 
     def fold(
         self,
@@ -203,11 +203,16 @@ class DerivedNetwork(Skeleton):
         x = x.contiguous(memory_format=torch.channels_last)
         return self.forward_head(self.forward_features(x))
 
-    def fold(self) -> "FoldedNetwork":
-        """The eval-mode function with BN folded away: faster, gradients to the images only."""
+    def fold(self, *, statistics: str = "running", x: Tensor | None = None) -> "FoldedNetwork":
+        """The same function with frozen BN folded away: faster, gradients to the images only.
+
+        With running statistics this is eval mode; give x to record batch statistics.
+        """
         from supernet.folded import fold_network
 
-        return fold_network(self, statistics="running", sparse=True)
+        if x is not None:
+            self.record_statistics(x)
+        return fold_network(self, statistics=statistics, sparse=True)
 
 
 def inherit(supernet: Supernet, genotype: Genotype) -> DerivedNetwork:

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Search a robust cell with one adversarially trained supernet.
+
+    python scripts/search.py --robust                               the embedded digits, two CPU cores
+    python scripts/search.py --robust --dataset cifar10 --preset cpu
+    python scripts/search.py --resume runs/search-digits-darts-seed0
+    python scripts/search.py --robust --seeds 0,1,2                  several seeds, mean and spread
+
+Ends with the cell, its place in the benchmark where the table is at hand, and the next command.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from supernet import cli, config
+from supernet.errors import UserError
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--preset", metavar="NAME", help=_presets_help())
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
+    parser.add_argument("--seeds", metavar="A,B,..", help="Run these seeds one after the other.")
+    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
+    cli.add_config_flags(parser, config.SearchConfig)
+    arguments = parser.parse_args()
+    given = cli.given_flags(arguments, config.SearchConfig)
+    if arguments.resume and arguments.preset:
+        raise UserError("--resume takes its config from the run; leave --preset out")
+    if arguments.seeds and (arguments.resume or "seed" in given):
+        raise UserError("--seeds goes with neither --seed nor --resume; give one of them")
+
+    # After the flags are known to be good: importing torch takes seconds.
+    import torch
+
+    from supernet.run import resume_search, run_search
+    from supernet.summary import describe_run, run_seeds
+
+    if arguments.resume:
+        print(describe_run(resume_search(arguments.resume, given, quiet=arguments.quiet)))
+        return
+    settings = config.with_preset(arguments.preset, given, cuda=torch.cuda.is_available())
+    if arguments.seeds:
+        print(run_seeds(settings, _seeds(arguments.seeds), quiet=arguments.quiet))
+        return
+    print(describe_run(run_search(settings, quiet=arguments.quiet)))
+
+
+def _presets_help() -> str:
+    lines = (f"{name}: {(make.__doc__ or '').strip()}" for name, make in config.PRESETS.items())
+    return (
+        "Settings to start from; flags given beside it win. "
+        + " ".join(lines)
+        + (" Default: digits for the embedded images, else gpu where CUDA is, else cpu.")
+    )
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        seeds: tuple[Any, ...] = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(f"--seeds '{text}' is no list of whole numbers; write 0,1,2") from error
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds '{text}' names a seed twice")
+    return seeds
+
+
+if __name__ == "__main__":
+    cli.run(main)

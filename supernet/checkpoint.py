@@ -1,0 +1,47 @@
+"""Checkpoints: tensors and plain values, written whole or not at all, read without running code."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from supernet.errors import UserError
+from supernet.files import atomic_write
+
+FORMAT = 1
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` atomically, with the format's number."""
+    with atomic_write(path, "wb") as stream:
+        torch.save({"format": FORMAT, **state}, stream)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU with `weights_only=True`.
+
+    Raises: UserError when it is missing, cut short, of another format, or no checkpoint at all.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}; start the run again without --resume")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError,
+            zipfile.BadZipFile) as error:  # fmt: skip
+        raise UserError(
+            f"checkpoint {path} cannot be read ({_first_line(error)}); it is cut short or no "
+            "checkpoint: restore a copy or start the run again"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        found = state.get("format") if isinstance(state, dict) else type(state).__name__
+        raise UserError(
+            f"checkpoint {path} has format {found}, this version reads format {FORMAT}; "
+            "use the version that wrote it"
+        )
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

@@ -1,0 +1,252 @@
+"""The configuration of a search: one frozen dataclass, its presets, and its hash."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from supernet.errors import UserError
+
+ATTACK_NAMES = ("fgsm", "fgsm_rs", "n_fgsm", "pgd")
+OBJECTIVE_NAMES = ("clean", "robust", "weighted", "mgda")
+STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
+IMPL_NAMES = ("auto", "reference", "batched", "native")
+
+WHERE_FIELDS = ("out", "data_root")
+"""Fields that say where, not what: a resumed run may change them, and the hash leaves them out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Everything a search depends on. Each field is a command-line flag of scripts/search.py."""
+
+    dataset: str = "digits"
+    """Images: digits, cifar10, cifar100, imagenet16-120 or folder:PATH (a subfolder per class)."""
+    data_root: str | None = None
+    """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
+    limit: int | None = None
+    """Use at most this many training images, class by class as evenly as they come."""
+    side: int | None = None
+    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""
+    robust: bool = False
+    """Search for adversarial robustness; without it the search is for clean accuracy alone."""
+
+    C: int = 16
+    """Channels of the first stage; the others have 2C and 4C. The benchmark's networks have 16."""
+    N: int = 5
+    """Cells per stage. The benchmark's networks have 5."""
+    affine: bool = False
+    """Whether the searchable batch norms have scale and shift; off, as in DARTS."""
+    bn_statistics: str = "running"
+    """Statistics of frozen batch norm while attacked and evaluated: running, or batch (those of the
+    clean minibatch). It swings supernet accuracies by more than five points."""
+
+    strategy: str = "darts"
+    """How alpha becomes edge weights: darts, darts2 (second order), drnas, gdas."""
+    objective: str | None = None
+    """What alpha improves: clean, robust, weighted or mgda (min-norm). Automatic is weighted with
+    --robust and clean without."""
+    robust_weight: float = 0.5
+    """Share of the robust loss in the weighted objective and in the score of derived cells."""
+    size_weight: float = 0.0
+    """Weight of the expected cost of the mixture, as a share of the all-3x3 cell's; 0 leaves it
+    out."""
+    size_metric: str = "params"
+    """Cost that size_weight weighs: params or flops."""
+
+    epochs: int = 50
+    """Passes over the weight half of the training images."""
+    warmup_epochs: int = 0
+    """First epochs that train the weights on clean images and leave alpha alone."""
+    batch_size: int = 64
+    """Images per step, for the weights and again for alpha."""
+    lr: float = 0.025
+    """Learning rate of the weights (SGD with Nesterov momentum), cosine to lr_min."""
+    lr_min: float = 0.001
+    """Learning rate of the weights at the end."""
+    momentum: float = 0.9
+    """Momentum of the weights' SGD."""
+    weight_decay: float = 5e-4
+    """Weight decay of the weights."""
+    grad_clip: float = 5.0
+    """Largest norm of the weights' gradient."""
+    clean_share: float = 0.0
+    """Share of the clean loss in the weights' loss of a robust search; 0 trains on attacked images
+    alone, as the benchmark does."""
+    alpha_lr: float = 3e-4
+    """Learning rate of alpha (Adam, betas 0.5 and 0.999)."""
+    alpha_weight_decay: float = 1e-3
+    """Weight decay of alpha, part of the gradient."""
+    beta_decay: float = 0.0
+    """Strength of decoupled beta-decay at the end of the search; it grows linearly from 0."""
+
+    weight_attack: str = "pgd"
+    """Attack that the weights are trained with: fgsm, fgsm_rs, n_fgsm, pgd."""
+    alpha_attack: str | None = None
+    """Attack that alpha is judged by. Automatic is the weights' attack."""
+    attack_steps: int = 7
+    """Steps of PGD in both; the single-step attacks take one."""
+    eps: float | None = None
+    """L-inf radius in the pixel range [0, 1]. Automatic is the data set's: 8/255, digits 32/255."""
+    probe_steps: int = 10
+    """Steps of the PGD that measures robust accuracy on the alpha half after each epoch."""
+    probe_images: int = 512
+    """Images of the alpha half that are evaluated after each epoch."""
+
+    derive_score: bool = False
+    """Score the most probable cells with inherited weights and choose the best, instead of taking
+    the strongest operator of each edge. Both answers are reported."""
+    derive_candidates: int = 32
+    """Cells that are scored."""
+    derive_images: int = 512
+    """Images of the alpha half on which they are scored, clean and under the probe attack."""
+    derive_none: bool = False
+    """Whether a derived cell may hold the operator none."""
+
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    impl: str = "auto"
+    """How the mixed cell is computed: reference, batched (PyTorch), native (compiled); automatic
+    is native where it is built, else batched."""
+    out: str | None = None
+    """Run directory. Automatic is runs/search-DATASET-STRATEGY-seedN, with a number if taken."""
+
+    def __post_init__(self) -> None:
+        _choose("strategy", self.strategy, STRATEGY_NAMES)
+        _choose("bn-statistics", self.bn_statistics, ("running", "batch"))
+        _choose("size-metric", self.size_metric, ("params", "flops"))
+        _choose("impl", self.impl, IMPL_NAMES)
+        attacks = ATTACK_NAMES
+        _choose("weight-attack", self.weight_attack, attacks)
+        _choose("alpha-attack", self.alpha_attack or self.weight_attack, attacks)
+        if self.objective is not None:
+            _choose("objective", self.objective, OBJECTIVE_NAMES)
+            if self.objective != "clean" and not self.robust:
+                raise UserError(f"objective '{self.objective}' needs --robust")
+        for name in ("C", "N", "epochs", "batch_size", "attack_steps", "probe_steps",
+                     "probe_images", "derive_candidates", "derive_images"):  # fmt: skip
+            _check(name, getattr(self, name) >= 1, getattr(self, name), "at least 1")
+        for name in ("robust_weight", "clean_share"):
+            _check(name, 0 <= getattr(self, name) <= 1, getattr(self, name), "between 0 and 1")
+        for name in ("lr", "alpha_lr", "grad_clip"):
+            _check(name, getattr(self, name) > 0, getattr(self, name), "positive")
+        for name in ("lr_min", "momentum", "weight_decay", "alpha_weight_decay", "beta_decay",
+                     "size_weight", "seed"):  # fmt: skip
+            _check(name, getattr(self, name) >= 0, getattr(self, name), "0 or more")
+        _check(
+            "warmup_epochs",
+            0 <= self.warmup_epochs < self.epochs,
+            self.warmup_epochs,
+            f"from 0 to epochs - 1 = {self.epochs - 1}",
+        )
+        if self.eps is not None:
+            _check("eps", 0 < self.eps <= 1, self.eps, "above 0 and at most 1 (write 8/255)")
+        if self.limit is not None:
+            _check("limit", self.limit >= 1, self.limit, "at least 1")
+
+    @property
+    def objective_name(self) -> str:
+        """The objective with "automatic" resolved."""
+        return self.objective or ("weighted" if self.robust else "clean")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fields as JSON-able values."""
+        return dataclasses.asdict(self)
+
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that two runs share when all that matters is equal."""
+        return hashlib.sha256(
+            json.dumps(self.what(), sort_keys=True).encode()
+        ).hexdigest()[:12]  # fmt: skip
+
+    def what(self) -> dict[str, Any]:
+        """The fields that determine the result (WHERE_FIELDS left out)."""
+        return {name: v for name, v in self.to_dict().items() if name not in WHERE_FIELDS}
+
+
+def from_dict(values: dict[str, Any]) -> SearchConfig:
+    """The config of a `config.json`.
+
+    Raises: UserError for fields that this version does not know or that have a bad value.
+    """
+    known = {field.name for field in dataclasses.fields(SearchConfig)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(
+            f"config has unknown fields {', '.join(unknown)}; was it written by another version?"
+        )
+    return SearchConfig(**values)
+
+
+def differences(a: SearchConfig, b: SearchConfig) -> list[str]:
+    """What differs between two configs that matters to the result, as `field: a -> b`."""
+    first, second = a.what(), b.what()
+    return [f"{k}: {first[k]} -> {second[k]}" for k in first if first[k] != second[k]]
+
+
+def _choose(flag: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UserError(f"{flag} '{value}' is unknown; choose one of {', '.join(choices)}")
+
+
+def _check(name: str, good: bool, value: Any, expected: str) -> None:
+    if not good:
+        raise UserError(f"{name.replace('_', '-')} is {value}; it must be {expected}")
+
+
+def _digits() -> dict[str, Any]:
+    """The embedded images: two minutes on two CPU cores."""
+    return dict(
+        C=8, N=1, epochs=20, warmup_epochs=2, batch_size=64, lr=0.05, alpha_lr=1e-2,
+        weight_attack="n_fgsm", beta_decay=1.0, derive_score=True,
+    )  # fmt: skip
+
+
+def _cpu() -> dict[str, Any]:
+    """CIFAR-sized images on two CPU cores: the benchmark's width, one cell per stage."""
+    return dict(
+        C=16, N=1, epochs=20, warmup_epochs=2, batch_size=64, lr=0.05, alpha_lr=1e-2, limit=5000,
+        weight_attack="n_fgsm", beta_decay=1.0, derive_score=True,
+    )  # fmt: skip
+
+
+def _gpu() -> dict[str, Any]:
+    """The benchmark's own skeleton and attack, for one GPU."""
+    return dict(
+        C=16, N=5, epochs=50, warmup_epochs=2, batch_size=256, lr=0.1, alpha_lr=3e-3,
+        weight_attack="pgd", beta_decay=1.0, derive_score=True, derive_candidates=64,
+        derive_images=2048, probe_images=2048,
+    )  # fmt: skip
+
+
+def _darts() -> dict[str, Any]:
+    """The published DARTS settings on this space, with nothing of ours: the baseline."""
+    return dict(derive_none=True)
+
+
+PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
+    "digits": _digits,
+    "cpu": _cpu,
+    "gpu": _gpu,
+    "darts": _darts,
+}
+"""name -> the fields it sets. What the user names on the command line wins."""
+
+
+def with_preset(name: str | None, given: dict[str, Any], *, cuda: bool) -> SearchConfig:
+    """The config of a command line: preset fields, then what the user gave.
+
+    name None chooses: digits for the embedded images, else gpu where CUDA is, else cpu.
+
+    Raises: UserError for an unknown preset or a bad value.
+    """
+    if name is None:
+        digits = given.get("dataset", "digits") == "digits"
+        name = "digits" if digits else "gpu" if cuda else "cpu"
+    if name not in PRESETS:
+        raise UserError(f"preset '{name}' is unknown; choose one of {', '.join(PRESETS)}")
+    return SearchConfig(**{**PRESETS[name](), **given})

@@ -1,0 +1,79 @@
+"""From edge weights to cells: the strongest operators, and the best of the most probable cells."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ops.space import NONE
+from supernet.genotype import Genotype, all_genotypes
+from supernet.predictor import CellScore
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """Both answers: the argmax cell, and (where cells were scored) the best-scored one."""
+
+    argmax: Genotype
+    scores: tuple[CellScore, ...]
+    """Best first; empty where no cell was scored."""
+
+    @property
+    def chosen(self) -> Genotype:
+        """The best-scored cell, or the argmax where no cell was scored."""
+        return self.scores[0].genotype if self.scores else self.argmax
+
+
+def argmax_cell(w_EO: Tensor, allow_none: bool) -> Genotype:
+    """The strongest operator of each edge, `none` left out unless allowed."""
+    w_EO = w_EO.detach().clone()
+    if not allow_none:
+        w_EO[:, NONE] = -1
+    return Genotype(tuple(w_EO.argmax(dim=1).tolist()))
+
+
+def probable_cells(w_EO: Tensor, count: int, allow_none: bool) -> list[Genotype]:
+    """The `count` most probable cells when each edge draws its operator from w_EO independently.
+
+    p(cell) = prod_e w[e, op_e], over all 15,625 cells exactly. Of isomorphic cells only the most
+    probable is kept, and disconnected cells are left out. The argmax cell comes first if connected.
+    """
+    cells = [
+        cell
+        for cell in all_genotypes()
+        if cell.is_connected and (allow_none or cell.count(NONE) == 0)
+    ]
+    ops_NE = torch.tensor([cell.ops for cell in cells])
+    log_w = w_EO.detach().cpu().double().clamp_min(1e-30).log()
+    log_p = log_w[torch.arange(log_w.shape[0]), ops_NE].sum(dim=1)
+    found: dict[str, Genotype] = {}
+    for number in log_p.argsort(descending=True, stable=True).tolist():
+        found.setdefault(cells[number].canonical, cells[number])
+        if len(found) == count:
+            break
+    return list(found.values())
+
+
+def derive(
+    w_EO: Tensor,
+    *,
+    allow_none: bool,
+    candidates: int = 0,
+    score: Callable[[Genotype], CellScore] | None = None,
+    robust_weight: float = 0.5,
+    progress: Callable[[Iterable[Genotype]], Iterable[Genotype]] = iter,
+) -> Derivation:
+    """The argmax cell of edge weights (6, 5); with `score`, also the best of the probable cells.
+
+    The scores select among the candidates on the images they are measured on: they rank cells and
+    are no estimate of what a cell reaches when it is trained alone.
+    """
+    argmax = argmax_cell(w_EO, allow_none)
+    if score is None:
+        return Derivation(argmax, ())
+    cells = probable_cells(w_EO, candidates, allow_none)
+    scores = [score(cell) for cell in progress(cells)]
+    # Stable: among equal scores the more probable cell wins.
+    scores.sort(key=lambda s: -s.value(robust_weight))
+    return Derivation(argmax, tuple(scores))

@@ -1,0 +1,72 @@
+"""genotype.json: the cell that a search found, and what the benchmark says of it."""
+
+from typing import Any
+
+from supernet.benchmark import DATASETS, Table
+from supernet.data import ImageData
+from supernet.derive import Derivation
+from supernet.environment import versions
+from supernet.genotype import Genotype
+from supernet.predictor import CellScore
+from supernet.search import Search
+
+
+def judged_by(dataset: str, robust: bool) -> tuple[str, str]:
+    """(data set, column) of the table by which a run is judged.
+
+    Its own data set where the table has it, else cifar10; PGD at 8/255 for a robust search, clean
+    accuracy for an ordinary one.
+    """
+    return dataset if dataset in DATASETS else "cifar10", "pgd_8" if robust else "clean"
+
+
+def genotype_record(
+    search: Search, derivation: Derivation, table: Table | None, seconds: float
+) -> dict[str, Any]:
+    """The content of genotype.json; `benchmark` and `baselines` are null without a table."""
+    config = search.config
+    judge = judged_by(config.dataset, config.robust)
+    return {
+        **cell_record(derivation.chosen, table, search.data),
+        "baselines": None if table is None else table.baseline_rows(*judge),
+        "objective": config.objective_name,
+        "robust": config.robust,
+        "strategy": config.strategy,
+        "dataset": config.dataset,
+        "stand_in": search.data.stand_in,
+        "seed": config.seed,
+        "alpha": search.strategy.alpha.detach().cpu().tolist(),
+        "edge_weights": search.strategy.expected_weights().cpu().tolist(),
+        "derivation": {
+            "chosen_by": "score" if derivation.scores else "argmax",
+            "argmax": cell_record(derivation.argmax, table, search.data),
+            "images": min(config.derive_images, len(search.alpha_half)),
+            "attack": f"pgd-{config.probe_steps}" if config.robust else None,
+            "scores": [_score(score) for score in derivation.scores],
+        },
+        "seconds": seconds,
+        "config_hash": config.hash(),
+        "versions": versions(),
+    }
+
+
+def cell_record(genotype: Genotype, table: Table | None, data: ImageData) -> dict[str, Any]:
+    """A cell: strings, published index, size, benchmark; what needs the table is null without it.
+
+    params and flops are those of the stand-alone network, C=16 and N=5, for these images.
+    """
+    entry = None if table is None else table.query(genotype)
+    return {
+        "arch": genotype.arch,
+        "code": genotype.code,
+        "index": None if entry is None else entry["index"],
+        "unique_index": None if entry is None else entry["unique_index"],
+        "params": genotype.params(data.num_classes),
+        "flops": genotype.flops(data.num_classes, data.image_size),
+        "benchmark": entry,
+    }
+
+
+def _score(score: CellScore) -> dict[str, Any]:
+    cell = score.genotype
+    return {"arch": cell.arch, "code": cell.code, "clean": score.clean, "robust": score.robust}

@@ -1,0 +1,284 @@
+"""A run directory: start or resume a search, follow it, and leave its results.
+
+config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  report.md  figures/
+"""
+
+import dataclasses
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from ops.mixed import resolve_impl
+from supernet.benchmark import Table
+from supernet.checkpoint import load_checkpoint, save_checkpoint
+from supernet.config import SearchConfig, differences, from_dict
+from supernet.data import ImageData, load_dataset
+from supernet.derive import argmax_cell
+from supernet.environment import describe, peak_memory_mb, resolve_device
+from supernet.errors import UserError
+from supernet.files import data_root, read_json, write_json
+from supernet.genotype import Genotype
+from supernet.report import write_report
+from supernet.results import genotype_record, judged_by
+from supernet.search import Search, overfits_catastrophically
+from supernet.strategies.regularisers import collapse_warning
+from supernet.tracking import Tracker
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a search; the checkpoint is written. The message says how to go on."""
+
+
+def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
+    """Search from the start in a new run directory, which is returned.
+
+    Raises: UserError before anything is written; Interrupted after a checkpoint was.
+    """
+    search = _prepare(config)
+    folder = _new_folder(config)
+    write_json(folder / "config.json", _description(config, search))
+    return _finish(_Run(search, folder, quiet=quiet))
+
+
+def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
+    """Continue the run in `folder` from its last checkpoint, or only write its results again.
+
+    `given` are config fields the user named: they must agree with the run's.
+    Raises: UserError when they do not, or when a file of the run cannot be read.
+    """
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{folder} is no run directory (it has no config.json); name one to resume")
+    saved = from_dict(read_json(folder / "config.json").get("config", {}))
+    config = dataclasses.replace(saved, **given)
+    changed = differences(saved, config)
+    if changed:
+        raise UserError(
+            f"{folder} was started with another config ({'; '.join(changed)}); resume it without "
+            "these flags, or start a new run with another --out"
+        )
+    state = load_checkpoint(folder / "checkpoint.pt")
+    search = _prepare(config)
+    search.load_state_dict(state["search"])
+    return _finish(_Run(search, folder, quiet=quiet, seconds=state["seconds"], resumed=True))
+
+
+class _Run:
+    """One process's part of a run."""
+
+    def __init__(
+        self,
+        search: Search,
+        folder: Path,
+        *,
+        quiet: bool,
+        seconds: float = 0.0,
+        resumed: bool = False,
+    ) -> None:
+        self.search, self.folder, self.quiet = search, folder, quiet
+        self.seconds_before, self.started = seconds, time.perf_counter()
+        self.tracker = Tracker(
+            folder,
+            read_json(folder / "config.json"),
+            resume_step=search.step if resumed else None,
+        )
+        self.table = Table.find(data_root(search.config.data_root))
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock of the run, all its processes together."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def checkpoint(self) -> None:
+        save_checkpoint(
+            self.folder / "checkpoint.pt",
+            {"search": self.search.state_dict(), "seconds": self.seconds},
+        )
+
+    def train(self) -> None:
+        """All steps that are left; a checkpoint after each epoch and after Ctrl-C."""
+        search = self.search
+        bar = tqdm(
+            total=search.total_steps, initial=search.step, unit="step", dynamic_ncols=True,
+            desc="search", disable=True if self.quiet else None,
+        )  # fmt: skip
+        with bar, _interrupts() as interrupted:
+            while search.step < search.total_steps:
+                began = time.perf_counter()
+                self._epoch(bar, interrupted, began)
+        self.tracker.close()
+
+    def _epoch(self, bar: Any, interrupted: Callable[[], bool], began: float) -> None:
+        search, first = self.search, self.search.step
+        epoch = search.epoch + 1
+        while search.epoch < epoch:
+            search.train_step()
+            bar.update()
+            if interrupted():
+                self.checkpoint()
+                raise Interrupted(
+                    f"stopped in epoch {epoch} of {search.config.epochs}; go on with:\n"
+                    f"  python scripts/search.py --resume {shlex.quote(str(self.folder))}"
+                )
+        trained = time.perf_counter()
+        record = {
+            "epoch": epoch,
+            "step": search.step,
+            "lr": search.schedule.get_last_lr()[0],
+            **search.epoch_means(),
+            **search.measure(),
+            "step_seconds": (trained - began) / (search.step - first),
+            "seconds": self.seconds,
+            "peak_memory_mb": peak_memory_mb(search.device),
+        }
+        self._follow(record, bar)
+        self.checkpoint()
+
+    def _follow(self, record: dict[str, Any], bar: Any) -> None:
+        search = self.search
+        w_EO = search.strategy.expected_weights()
+        cell = argmax_cell(w_EO, search.config.derive_none)
+        record["cell"] = cell.code
+        record["warnings"] = self._warnings(record)
+        self.tracker.epoch(record)
+        self.tracker.edge_weights(w_EO.cpu(), search.step)
+        self.tracker.cell(cell, search.step)
+        if self.quiet:
+            return
+        robust = (
+            f"  PGD-{search.config.probe_steps} {record['val_robust_acc']:6.1%}"
+            if search.config.robust
+            else ""
+        )
+        bar.write(
+            f"epoch {record['epoch']:>3}/{search.config.epochs}  loss {record['train_loss']:.3f}"
+            f"  clean {record['val_clean_acc']:6.1%}{robust}  cell {cell.code}{self._rank(cell)}",
+            file=sys.stdout,
+        )
+        for warning in record["warnings"]:
+            bar.write(f"warning: {warning}", file=sys.stderr)
+
+    def _rank(self, cell: Genotype) -> str:
+        if self.table is None:
+            return ""
+        dataset, column = judged_by(self.search.config.dataset, self.search.config.robust)
+        return f"  (rank {self.table.rank(cell, dataset, column):,} by {dataset} {column})"
+
+    def _warnings(self, record: dict[str, Any]) -> list[str]:
+        search, found = self.search, []
+        if search.warming_up:
+            return []
+        collapse = collapse_warning(search.strategy.expected_weights())
+        if collapse:
+            found.append(collapse)
+        if search.config.robust and overfits_catastrophically(
+            record["val_train_attack_acc"], record["val_robust_acc"], 1 / search.data.num_classes
+        ):
+            found.append(
+                f"catastrophic overfitting: {record['val_train_attack_acc']:.1%} under "
+                f"{search.config.weight_attack}, {record['val_robust_acc']:.1%} under PGD; "
+                "train with --weight-attack n_fgsm or pgd"
+            )
+        return found
+
+
+def _prepare(config: SearchConfig) -> Search:
+    device = resolve_device(config.device)
+    try:
+        resolve_impl(config.impl)
+    except RuntimeError as error:
+        raise UserError(f"{error}; build it with 'make native' or use --impl auto") from error
+    data = load_dataset(
+        config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
+        test_limit=0, device=device,
+    )  # fmt: skip
+    return Search(config, data, device)
+
+
+def _new_folder(config: SearchConfig) -> Path:
+    if config.out is not None:
+        folder = Path(config.out)
+        if (folder / "config.json").exists():
+            raise UserError(f"{folder} already holds a run; use --resume {folder} or another --out")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    dataset = config.dataset.replace(":", "-").replace("/", "-")
+    name = f"search-{dataset}-{config.strategy}-seed{config.seed}"
+    for number in range(1, 10_000):
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise UserError(f"runs/{name} and 9,998 more are taken; name another folder with --out")
+
+
+def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
+    return {
+        "config": config.to_dict(),
+        "config_hash": config.hash(),
+        "command": shlex.join(["python", *sys.argv]),
+        "objective": config.objective_name,
+        "eps": search.eps,
+        "impl": search.net.impl,
+        "steps_per_epoch": search.steps_per_epoch,
+        "data": _data_facts(search.data, search),
+        **describe(search.device),
+    }
+
+
+def _data_facts(data: ImageData, search: Search) -> dict[str, Any]:
+    return {
+        "name": data.name,
+        "source": data.source,
+        "stand_in": data.stand_in,
+        "num_classes": data.num_classes,
+        "image_size": data.image_size,
+        "train_images": len(data.train_y),
+        "weight_images": len(search.weight_half),
+        "alpha_images": len(search.alpha_half),
+    }
+
+
+def _finish(run: _Run) -> Path:
+    run.train()
+    search = run.search
+
+    def progress(cells: Any) -> Any:
+        return tqdm(cells, "score cells", unit="cell", disable=True if run.quiet else None)
+
+    derivation = search.derive(progress)
+    record = genotype_record(search, derivation, run.table, run.seconds)
+    write_json(run.folder / "genotype.json", record)
+    write_report(run.folder)
+    return run.folder
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C sets a flag that is read between steps; a second Ctrl-C stops at once."""
+    seen = False
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        nonlocal seen
+        if seen:
+            raise KeyboardInterrupt
+        seen = True
+
+    try:
+        before = signal.signal(signal.SIGINT, handler)
+    except ValueError:  # not in the main thread: Ctrl-C is not ours to handle
+        yield lambda: False
+        return
+    try:
+        yield lambda: seen
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,344 @@
+"""The search itself: one supernet, one alpha, two optimisers, and their state.
+
+One step attacks and differentiates an alpha batch, moves alpha, then attacks and differentiates a
+weight batch and moves the weights. `Search` holds everything that a checkpoint must hold;
+`supernet.run` makes a run directory of it.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ops.candidates import kept_statistics
+from supernet.attacks import ATTACKS
+from supernet.config import SearchConfig
+from supernet.data import Batches, ImageData, augment, split_halves, to_float
+from supernet.derive import Derivation, derive
+from supernet.errors import UserError
+from supernet.networks import Supernet
+from supernet.objectives import conflict_angle, expected_cost, make_objective
+from supernet.predictor import Attack, Predictor, evaluate
+from supernet.randomness import Randomness
+from supernet.strategies import Losses, WeightStep, make_strategy
+from supernet.strategies.regularisers import decay_step, entropy, skip_share
+
+ALPHA_BETAS = (0.5, 0.999)
+CALIBRATION_IMAGES = 256
+"""Clean images of the weight half whose batch statistics evaluation freezes."""
+STALE_ATTACK = 0.5
+"""Catastrophic overfitting: PGD accuracy below this share of that under the training attack."""
+
+
+class Search:
+    """A search in progress on one device.
+
+    `data` must be on `device`. All randomness comes from config.seed.
+    Raises: UserError when the images are too few for the batch size.
+    """
+
+    def __init__(self, config: SearchConfig, data: ImageData, device: torch.device) -> None:
+        self.config, self.data, self.device = config, data, device
+        self.random = Randomness(config.seed, device)
+        self.net = Supernet(
+            C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean, std=data.std,
+            affine=config.affine, impl=config.impl,
+        ).to(device)  # fmt: skip
+        self.strategy = make_strategy(config.strategy, self.random["alpha"]).to(device)
+        self.objective = make_objective(
+            config.objective_name,
+            robust_weight=config.robust_weight,
+            size_weight=config.size_weight,
+        )
+        self.eps = data.eps if config.eps is None else config.eps
+        self.weight_attack = self._attack(config.weight_attack)
+        self.alpha_attack = self._attack(config.alpha_attack or config.weight_attack)
+        self.probe_attack = functools.partial(
+            ATTACKS["pgd"], eps=self.eps, steps=config.probe_steps
+        )
+        self._split_images()
+        self._make_optimisers()
+        self.step = 0
+        self.totals: dict[str, Tensor] = {}
+        """Sums over the steps of the current epoch, on the device: read once, at its end."""
+
+    def _attack(self, name: str) -> Attack:
+        steps = self.config.attack_steps if name == "pgd" else 1
+        return functools.partial(
+            ATTACKS[name], eps=self.eps, steps=steps, generator=self.random["attack"]
+        )
+
+    def _split_images(self) -> None:
+        data, size = self.data, self.config.batch_size
+        weight_half, alpha_half = split_halves(
+            len(data.train_y), data.train_y, self.random["split"]
+        )
+        if min(len(weight_half), len(alpha_half)) < size:
+            raise UserError(
+                f"{len(data.train_y)} training images make halves of {len(alpha_half)}, fewer than "
+                f"one batch of {size}; lower --batch-size or raise --limit"
+            )
+        self.weight_half, self.alpha_half = weight_half, alpha_half
+        self.weight_batches = Batches(weight_half, size, self.random["weight_order"])
+        self.alpha_batches = Batches(alpha_half, size, self.random["alpha_order"])
+
+    def _make_optimisers(self) -> None:
+        config = self.config
+        self.weight_optimiser = torch.optim.SGD(
+            self.net.parameters(), lr=config.lr, momentum=config.momentum,
+            weight_decay=config.weight_decay, nesterov=config.momentum > 0,
+        )  # fmt: skip
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.weight_optimiser, self.total_steps, eta_min=config.lr_min
+        )
+        self.alpha_optimiser = torch.optim.Adam(
+            self.strategy.parameters(), lr=config.alpha_lr, betas=ALPHA_BETAS,
+            weight_decay=config.alpha_weight_decay,
+        )  # fmt: skip
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of the weight half."""
+        return len(self.weight_batches)
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are complete."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def warming_up(self) -> bool:
+        return self.epoch < self.config.warmup_epochs
+
+    def train_step(self) -> None:
+        """One step: alpha first (after the warm-up), then the weights."""
+        self.net.train()
+        if self.step % self.steps_per_epoch == 0:
+            self.strategy.set_progress(self.epoch / self.config.epochs)
+        weight_batch = self._images(next(self.weight_batches))
+        if not self.warming_up:
+            self._alpha_step(self._images(next(self.alpha_batches)), weight_batch)
+        self._weight_step(*weight_batch)
+        self.step += 1
+
+    def _images(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        index = index.to(self.device)
+        x = augment(self.data.train_x[index], self.random["augment"], self.data.pad, self.data.flip)
+        return x.contiguous(memory_format=torch.channels_last), self.data.train_y[index]
+
+    # -- weights -------------------------------------------------------------------------------
+
+    def _weight_step(self, x: Tensor, y: Tensor) -> None:
+        w_EO = self.strategy.edge_weights().detach()
+        attack = self.config.robust and not self.warming_up
+        x_adv = self._attacked(self.weight_attack, x, y, w_EO) if attack else None
+        loss = self._weight_loss(w_EO, x, x_adv, y)
+        self.weight_optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.grad_clip)
+        self.weight_optimiser.step()
+        self.schedule.step()
+        self._count("train_loss", loss.detach())
+
+    def _weight_loss(self, w_EO: Tensor, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Tensor:
+        if x_adv is None:
+            return F.cross_entropy(self.net(x, w_EO), y)
+        share = self.config.clean_share
+        loss = (1 - share) * F.cross_entropy(self.net(x_adv, w_EO), y) if share < 1 else 0
+        return loss + share * F.cross_entropy(self.net(x, w_EO), y) if share else loss
+
+    def _attacked(self, attack: Attack, x: Tensor, y: Tensor, w_EO: Tensor) -> Tensor:
+        """Attack the folded network: frozen batch norm, one fold for all steps of the attack."""
+        statistics = self.config.bn_statistics
+        model = self.net.fold(w_EO, statistics=statistics, x=x if statistics == "batch" else None)
+        return attack(model, x, y)
+
+    # -- alpha ---------------------------------------------------------------------------------
+
+    def _alpha_step(
+        self, alpha_batch: tuple[Tensor, Tensor], weight_batch: tuple[Tensor, Tensor]
+    ) -> None:
+        # Alpha's forward passes move no running statistics: those belong to the weights' images.
+        with kept_statistics(self.net):
+            gradients_TP, losses_T = self.strategy.alpha_gradients(
+                self._losses(alpha_batch, weight_batch), self._upcoming_weight_step()
+            )
+        direction, coefficients = self.objective.direction(gradients_TP)
+        alpha = self.strategy.alpha
+        (regulariser,) = torch.autograd.grad(
+            self.strategy.regulariser(), alpha, allow_unused=True, materialize_grads=True
+        )
+        alpha.grad = direction.view_as(alpha) + regulariser
+        self.alpha_optimiser.step()
+        decay_step(alpha, self._decay_strength(), self.config.alpha_lr)
+        self._count_alpha(gradients_TP, losses_T, coefficients)
+
+    def _decay_strength(self) -> float:
+        return self.config.beta_decay * self.step / self.total_steps
+
+    def _losses(
+        self, alpha_batch: tuple[Tensor, Tensor], weight_batch: tuple[Tensor, Tensor]
+    ) -> Losses:
+        """The closures that strategies differentiate; `prepare` makes their attacked images."""
+        (xa, ya), (xw, yw) = alpha_batch, weight_batch
+        attacked: dict[str, Tensor] = {}
+
+        def prepare(w_EO: Tensor) -> None:
+            if "robust" in self.objective.terms:
+                attacked["alpha"] = self._attacked(self.alpha_attack, xa, ya, w_EO)
+            if self.strategy.needs_training_batch and self.config.robust:
+                attacked["weights"] = self._attacked(self.weight_attack, xw, yw, w_EO)
+
+        terms: dict[str, Callable[[Tensor], Tensor]] = {
+            "clean": lambda w_EO: F.cross_entropy(self.net(xa, w_EO), ya),
+            "robust": lambda w_EO: F.cross_entropy(self.net(attacked["alpha"], w_EO), ya),
+            "size": self._expected_cost,
+        }
+        return Losses(
+            validation=lambda w_EO: [terms[name](w_EO) for name in self.objective.terms],
+            training=lambda w_EO: self._weight_loss(w_EO, xw, attacked.get("weights"), yw),
+            prepare=prepare,
+        )
+
+    def _expected_cost(self, w_EO: Tensor) -> Tensor:
+        return expected_cost(
+            w_EO, self.config.size_metric, num_classes=self.data.num_classes,
+            image_size=self.data.image_size, C=self.config.C, N=self.config.N,
+        )  # fmt: skip
+
+    def _upcoming_weight_step(self) -> WeightStep:
+        parameters = list(self.net.parameters())
+        state = self.weight_optimiser.state
+        return WeightStep(
+            parameters=parameters,
+            lr=self.schedule.get_last_lr()[0],
+            momentum=self.config.momentum,
+            weight_decay=self.config.weight_decay,
+            buffers=[state[p].get("momentum_buffer") for p in parameters],
+        )
+
+    # -- measurements --------------------------------------------------------------------------
+
+    def _count(self, name: str, value: Tensor) -> None:
+        total = self.totals.get(name)
+        self.totals[name] = value.clone() if total is None else total + value
+
+    def _count_alpha(self, gradients_TP: Tensor, losses_T: Tensor, coefficients: Tensor) -> None:
+        for name, loss, c in zip(self.objective.terms, losses_T, coefficients, strict=True):
+            self._count(f"alpha_{name}_loss", loss)
+            self._count(f"coefficient_{name}", c)
+        if {"clean", "robust"} <= set(self.objective.terms):
+            clean, robust = (self.objective.terms.index(name) for name in ("clean", "robust"))
+            self._count(
+                "conflict_angle_deg", conflict_angle(gradients_TP[clean], gradients_TP[robust])
+            )
+
+    def epoch_means(self) -> dict[str, float]:
+        """Means over the steps of the epoch that has just ended; the only read from the device."""
+        means = {name: float(t) / self.steps_per_epoch for name, t in self.totals.items()}
+        self.totals = {}
+        return means
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, Any]:
+        """Accuracy of the mixture on fixed images of the alpha half, and the state of alpha."""
+        config, w_EO = self.config, self.strategy.expected_weights()
+        x, y = self.held_out(config.probe_images)
+        model = self.mixture(w_EO)
+        attack = self.probe_attack if config.robust else None
+        clean, robust = evaluate(model, x, y, attack, config.seed)
+        record: dict[str, Any] = {
+            "val_clean_acc": clean,
+            "edge_weights": w_EO.cpu().tolist(),
+            "entropy": entropy(w_EO),
+            "skip_share": skip_share(w_EO),
+        }
+        if config.robust:
+            record["val_robust_acc"] = robust
+            # evaluate() brings its own generator: measuring shifts no training noise.
+            record["val_train_attack_acc"] = evaluate(model, x, y, self.weight_attack, config.seed)[
+                1
+            ]
+        return record
+
+    def mixture(self, w_EO: Tensor) -> Callable[[Tensor], Tensor]:
+        """The folded mixture that evaluation runs on, with the configured batch norm statistics."""
+        statistics = self.config.bn_statistics
+        x = self.calibration() if statistics == "batch" else None
+        return self.net.fold(w_EO, statistics=statistics, x=x)
+
+    def held_out(self, count: int) -> tuple[Tensor, Tensor]:
+        """`count` images of the alpha half, the same at every call, as they are."""
+        return self._fixed_images(self.alpha_half, count)
+
+    def calibration(self) -> Tensor:
+        """Images of the weight half whose statistics batch norm is frozen with."""
+        return self._fixed_images(self.weight_half, CALIBRATION_IMAGES)[0]
+
+    def _fixed_images(self, half: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        # Evenly spaced: files are often sorted by class.
+        count = min(count, len(half))
+        index = half[torch.arange(count) * len(half) // count].to(self.device)
+        x = to_float(self.data.train_x[index])
+        return x.contiguous(memory_format=torch.channels_last), self.data.train_y[index]
+
+    def derive(self, progress: Callable[..., Any] = iter) -> Derivation:
+        """Read cells from alpha (`supernet.derive`)."""
+        config = self.config
+        weight = {"clean": 0.0, "robust": 1.0}.get(config.objective_name, config.robust_weight)
+        return derive(
+            self.strategy.expected_weights(),
+            allow_none=config.derive_none,
+            candidates=config.derive_candidates,
+            score=self.predictor().score if config.derive_score else None,
+            robust_weight=weight if config.robust else 0.0,
+            progress=progress,
+        )
+
+    def predictor(self) -> Predictor:
+        """Scores cells with the present weights on the alpha half."""
+        x, y = self.held_out(self.config.derive_images)
+        attack = self.probe_attack if self.config.robust else None
+        return Predictor(self.net, x, y, self.calibration(), attack, self.config.seed)
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the search depends on, for `weights_only=True` loading."""
+        return {
+            "step": self.step,
+            "totals": self.totals,
+            "net": self.net.state_dict(),
+            "strategy": self.strategy.state_dict(),
+            "weight_optimiser": self.weight_optimiser.state_dict(),
+            "alpha_optimiser": self.alpha_optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "weight_batches": self.weight_batches.state_dict(),
+            "alpha_batches": self.alpha_batches.state_dict(),
+            "random": self.random.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken, bit for bit on the same machine and threads."""
+        self.step = state["step"]
+        self.totals = {name: t.to(self.device) for name, t in state["totals"].items()}
+        for name in ("net", "strategy", "weight_optimiser", "alpha_optimiser", "schedule",
+                     "weight_batches", "alpha_batches", "random"):  # fmt: skip
+            getattr(self, name).load_state_dict(state[name])
+        self.strategy.set_progress(self.epoch / self.config.epochs)
+
+
+def overfits_catastrophically(train_attack_acc: float, pgd_acc: float, chance: float) -> bool:
+    """Whether the network resists the attack it is trained with and falls to PGD.
+
+    True when accuracy under the training attack is above twice chance and accuracy under PGD is
+    below half of it. Source: Wong et al. 2020, arXiv:2001.03994, who stop training at this sign.
+    """
+    return train_attack_acc > 2 * chance and pgd_acc < STALE_ATTACK * train_attack_acc

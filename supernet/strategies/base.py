@@ -1,0 +1,83 @@
+"""The interface of a search strategy: alpha, the edge weights it stands for, and its gradient."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ops.space import NUM_EDGES, NUM_OPS
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What a strategy may differentiate; every call builds a fresh graph at the current weights."""
+
+    validation: Callable[[Tensor], list[Tensor]]
+    """edge weights w_EO -> one scalar per objective term, on an alpha batch."""
+    training: Callable[[Tensor], Tensor]
+    """edge weights w_EO -> the weights' scalar loss, on a weight batch."""
+    prepare: Callable[[Tensor], None] = lambda w_EO: None
+    """Called once with detached edge weights before the others: makes the adversarial images."""
+
+
+@dataclass(frozen=True)
+class WeightStep:
+    """The step that the weights' optimiser is about to take, for second-order strategies."""
+
+    parameters: Sequence[nn.Parameter]
+    lr: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    buffers: Sequence[Tensor | None] = ()
+    """SGD momentum buffers, one per parameter, None before the first step."""
+
+
+class Strategy(nn.Module):
+    """Holds alpha (6, 5), starting at 1e-3 * N(0, 1).
+
+    A new strategy is a subclass in a file of its own and a line in STRATEGIES. It defines
+    `edge_weights` (what one step runs with; may be random) and `expected_weights` (their mean or
+    mode: what is evaluated, logged and derived from). Rows of both sum to 1.
+    """
+
+    needs_training_batch = False
+    """Whether `alpha_gradients` calls `losses.training`."""
+
+    def __init__(self, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(1e-3 * torch.randn(NUM_EDGES, NUM_OPS, generator=generator))
+
+    def edge_weights(self) -> Tensor:
+        """w_EO (6, 5) of one step, differentiable with respect to alpha."""
+        raise NotImplementedError
+
+    def expected_weights(self) -> Tensor:
+        """w_EO (6, 5), deterministic, without gradient."""
+        raise NotImplementedError
+
+    def regulariser(self) -> Tensor:
+        """A term of alpha alone, added to the loss of every alpha step."""
+        return self.alpha.new_zeros(())
+
+    def set_progress(self, fraction: float) -> None:
+        """Called before each epoch with the share of the search that is done, in [0, 1)."""
+
+    def alpha_gradients(self, losses: Losses, step: WeightStep) -> tuple[Tensor, Tensor]:
+        """(gradients (T, 30), losses (T,)) of the validation terms with respect to alpha.
+
+        First order: the weights are held at their current values.
+        Source: Liu et al. 2019, arXiv:1806.09055, with xi = 0.
+        """
+        w_EO = self.edge_weights()
+        losses.prepare(w_EO.detach())
+        # Each backward ends at a leaf of its own, so that it frees its graph and touches no weight
+        # gradient; a vector-Jacobian product of 30 numbers then carries it to alpha.
+        leaf = w_EO.detach().requires_grad_()
+        gradients, values = [], []
+        for term in losses.validation(leaf):
+            (at_weights,) = torch.autograd.grad(term, leaf)
+            (at_alpha,) = torch.autograd.grad(w_EO, self.alpha, at_weights, retain_graph=True)
+            gradients.append(at_alpha.flatten())
+            values.append(term.detach())
+        return torch.stack(gradients), torch.stack(values)

@@ -1,0 +1,112 @@
+"""DARTS, second order: alpha looks one weight step ahead.
+
+    w' = w - xi * (momentum * buffer + grad_w L_train(w, alpha) + weight_decay * w)
+    d L_val(w', alpha) / d alpha = grad_alpha L_val(w', alpha)
+                                   - xi * d^2 L_train(w, alpha) / (d alpha d w) . v,
+    v = grad_w' L_val(w', alpha), and with eps = 0.01 / |v| and w+- = w +- eps * v
+    the product is (grad_alpha L_train(w+) - grad_alpha L_train(w-)) / (2 eps).
+
+Source: Liu et al. 2019, arXiv:1806.09055, eqs. 6 to 8.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from supernet.strategies.base import Losses, WeightStep
+from supernet.strategies.darts import DARTS
+
+PERTURBATION = 0.01
+
+
+class DARTS2(DARTS):
+    """Softmax weights, alpha's gradient through one unrolled step of the weights.
+
+    Differs: every objective term gets its own product, so that terms can be weighed afterwards.
+    Adversarial images are those made at the current weights; they are not attacked again at w'.
+    """
+
+    needs_training_batch = True
+
+    def alpha_gradients(self, losses: Losses, step: WeightStep) -> tuple[Tensor, Tensor]:
+        losses.prepare(self.expected_weights())
+        return unrolled_gradients(
+            self.alpha,
+            step,
+            lambda: losses.training(self.edge_weights()),
+            lambda: losses.validation(self.edge_weights()),
+        )
+
+
+def unrolled_gradients(
+    alpha: nn.Parameter,
+    step: WeightStep,
+    training_loss: Callable[[], Tensor],
+    validation_losses: Callable[[], list[Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """(gradients (T, alpha.numel()), losses (T,)) after one unrolled weight step.
+
+    The weights are as before afterwards, bit for bit, also when a loss raises.
+    """
+    weights = list(step.parameters)
+    gradient = torch.autograd.grad(training_loss(), weights, allow_unused=True)
+    moved = [
+        w.detach() - step.lr * _velocity(w, g, step, number)
+        for number, (w, g) in enumerate(zip(weights, gradient, strict=True))
+    ]
+    with _weights_at(weights, moved):
+        terms = validation_losses()
+        parts = [
+            torch.autograd.grad(term, [alpha, *weights], retain_graph=True, allow_unused=True)
+            for term in terms
+        ]
+    gradients = []
+    for part in parts:
+        direct = torch.zeros_like(alpha) if part[0] is None else part[0]
+        product = _mixed_product(alpha, weights, part[1:], training_loss)
+        gradients.append((direct - step.lr * product).flatten())
+    return torch.stack(gradients), torch.stack([term.detach() for term in terms])
+
+
+def _velocity(w: Tensor, gradient: Tensor | None, step: WeightStep, number: int) -> Tensor:
+    velocity = step.weight_decay * w.detach()
+    if gradient is not None:
+        velocity = velocity + gradient
+    buffer = step.buffers[number] if step.buffers else None
+    return velocity if buffer is None else velocity + step.momentum * buffer
+
+
+def _mixed_product(
+    alpha: nn.Parameter,
+    weights: Sequence[nn.Parameter],
+    vector: Sequence[Tensor | None],
+    training_loss: Callable[[], Tensor],
+) -> Tensor:
+    """(d^2 L_train / d alpha d w) . vector, by a central difference along `vector`."""
+    v = [torch.zeros_like(w) if d is None else d for w, d in zip(weights, vector, strict=True)]
+    norm = torch.stack([d.norm() for d in v]).norm()
+    if norm == 0:
+        return torch.zeros_like(alpha)
+    eps = PERTURBATION / norm
+    sides = []
+    for sign in (1, -1):
+        shifted = [w.detach() + sign * eps * d for w, d in zip(weights, v, strict=True)]
+        with _weights_at(weights, shifted):
+            sides.append(torch.autograd.grad(training_loss(), alpha)[0])
+    return (sides[0] - sides[1]) / (2 * eps)
+
+
+@contextmanager
+def _weights_at(weights: Sequence[nn.Parameter], values: Sequence[Tensor]) -> Iterator[None]:
+    """Inside the block the weights have other values."""
+    # The data pointers are swapped, not the contents: nothing is copied and nothing is rounded.
+    kept = [w.data for w in weights]
+    try:
+        for w, value in zip(weights, values, strict=True):
+            w.data = value
+        yield
+    finally:
+        for w, value in zip(weights, kept, strict=True):
+            w.data = value

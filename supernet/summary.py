@@ -1,0 +1,143 @@
+"""What the terminal shows when searches end: one run, or several seeds side by side."""
+
+import dataclasses
+import json
+import shlex
+import statistics
+from pathlib import Path
+from typing import Any
+
+from supernet.config import SearchConfig
+from supernet.files import read_json, write_json
+from supernet.results import judged_by
+from supernet.run import run_search
+
+COLUMN_WORDS = {"clean": "clean", "pgd_8": "PGD 8/255"}
+
+
+def describe_run(folder: Path) -> str:
+    """The cell, its size, its place in the benchmark, the report and the next command."""
+    record = read_json(folder / "genotype.json")
+    lines = [
+        "",
+        f"cell       {record['arch']}",
+        f"           code {record['code']}" + _index(record),
+        f"size       {record['params']:,} parameters, {record['flops'] / 1e6:.1f} MFLOPs"
+        " (stand-alone, C=16, N=5)",
+        *_derivation(record),
+        *_benchmark(record),
+        f"report     {folder / 'report.md'}",
+        f"events     tensorboard --logdir {shlex.quote(str(folder))}",
+        f"next       python scripts/train.py --genotype {shlex.quote(str(folder / 'genotype.json'))}",
+    ]
+    return "\n".join(lines)
+
+
+def _index(record: dict[str, Any]) -> str:
+    return "" if record["index"] is None else f", index {record['index']}"
+
+
+def _derivation(record: dict[str, Any]) -> list[str]:
+    derivation = record["derivation"]
+    if derivation["chosen_by"] == "argmax":
+        return ["chosen     the strongest operator of each edge"]
+    best = derivation["scores"][0]
+    robust = f", robust {best['robust']:.1%}" if record["robust"] else ""
+    return [
+        f"chosen     best of {len(derivation['scores'])} scored with inherited weights "
+        f"(clean {best['clean']:.1%}{robust}); argmax is {derivation['argmax']['code']}"
+    ]
+
+
+def _benchmark(record: dict[str, Any]) -> list[str]:
+    entry = record["benchmark"]
+    if entry is None:
+        return [
+            "benchmark  not compared: NAS-RobBench-201's table is not at hand; name its folder with "
+            "--data-root"
+        ]
+    dataset, column = _judge(record)
+    value, rank = entry["results"][dataset][column], entry["ranks"][dataset][column]
+    baselines = "; ".join(
+        f"{row['name']} {row['results'][dataset][column]:.2%}" for row in record["baselines"]
+    )
+    return [
+        f"benchmark  {dataset} {COLUMN_WORDS[column]}: {value:.2%}, rank {rank:,} of 6,466"
+        f" (best {rank / 6466:.1%})",
+        f"           beside it: {baselines}",
+    ]
+
+
+def _judge(record: dict[str, Any]) -> tuple[str, str]:
+    return judged_by(record["dataset"], record["robust"])
+
+
+def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> str:
+    """Run several seeds; a finished one is not run again. Leaves seeds.json beside the runs.
+
+    Returns a table: a line per seed, then mean and standard deviation.
+    """
+    base = Path(config.out or f"runs/search-{config.dataset.replace(':', '-').replace('/', '-')}")
+    rows = []
+    for seed in seeds:
+        folder = base / f"seed-{seed}"
+        if not (folder / "genotype.json").is_file():
+            seeded = dataclasses.replace(config, seed=seed, out=str(folder))
+            run_search(seeded, quiet=quiet)
+        rows.append(_row(folder))
+    write_json(base / "seeds.json", {"runs": rows, "spread": _spread(rows)})
+    return _table(rows, base)
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    record = read_json(folder / "genotype.json")
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    row = {
+        "seed": record["seed"],
+        "run": str(folder),
+        "code": record["code"],
+        "params": record["params"],
+        "val_clean_acc": last["val_clean_acc"],
+        "val_robust_acc": last.get("val_robust_acc"),
+        "seconds": record["seconds"],
+        "benchmark": None,
+        "rank": None,
+    }
+    if record["benchmark"]:
+        dataset, column = _judge(record)
+        row["benchmark"] = record["benchmark"]["results"][dataset][column]
+        row["rank"] = record["benchmark"]["ranks"][dataset][column]
+        row["judged_by"] = f"{dataset} {column}"
+    return row
+
+
+def _spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    spread = {}
+    for name in ("params", "val_clean_acc", "val_robust_acc", "benchmark", "rank", "seconds"):
+        values = [row[name] for row in rows if row[name] is not None]
+        if values:
+            spread[name] = {
+                "mean": statistics.fmean(values),
+                "median": statistics.median(values),
+                "stdev": statistics.stdev(values) if len(values) > 1 else 0.0,
+            }
+    return spread
+
+
+def _table(rows: list[dict[str, Any]], base: Path) -> str:
+    judge = next((row["judged_by"] for row in rows if row["benchmark"] is not None), None)
+    lines = ["", f"{'seed':>5}  {'cell':6}  {'params':>9}  {'clean':>6}  {'robust':>6}  {'s':>6}"]
+    if judge:
+        lines[-1] += f"  {judge:>14}  {'rank':>5}"
+    for row in rows:
+        robust = "" if row["val_robust_acc"] is None else f"{row['val_robust_acc']:6.1%}"
+        line = (
+            f"{row['seed']:>5}  {row['code']:6}  {row['params']:>9,}  {row['val_clean_acc']:6.1%}  "
+            f"{robust:>6}  {row['seconds']:6.0f}"
+        )
+        if judge:
+            line += f"  {row['benchmark']:14.2%}  {row['rank']:>5,}"
+        lines.append(line)
+    for name, values in _spread(rows).items():
+        lines.append(f"{name}: mean {values['mean']:.4g}, standard deviation {values['stdev']:.3g}")
+    return "\n".join([*lines, f"written to {base / 'seeds.json'}"])
