@@ -1,0 +1,55 @@
+"""What a search cost, in units of the adversarial training of one benchmark cell."""
+
+from typing import Any
+
+import numpy as np
+
+from supernet.benchmark import Table
+from supernet.genotype import Cost
+
+BENCHMARK_EPOCHS, BENCHMARK_IMAGES, BENCHMARK_PASSES = 50, 50_000, 8
+"""The benchmark's recipe: PGD-7 and the training step itself, over all training images."""
+
+
+def search_passes(config: dict[str, Any], objective: str) -> tuple[float, float]:
+    """(forward-and-backward passes per weight image, per alpha image) after the warm-up.
+
+    A step of an attack is one pass, and so is each loss. Second-order DARTS adds three passes over
+    the weight images (the virtual step and two finite differences).
+    """
+
+    def steps(attack: str) -> int:
+        return int(config["attack_steps"]) if attack == "pgd" else 1
+
+    weights = 1.0
+    if config["robust"]:
+        weights = steps(config["weight_attack"]) + (2 if 0 < config["clean_share"] < 1 else 1)
+    alpha_attack = steps(config["alpha_attack"] or config["weight_attack"])
+    alpha = {"clean": 1.0, "robust": alpha_attack + 1.0}.get(objective, alpha_attack + 2.0)
+    if config["strategy"] == "darts2":
+        weights += 3
+    return weights, alpha
+
+
+def search_cost(description: dict[str, Any]) -> float:
+    """Multiply-adds of the forward passes of a search; each pass's backward counts with it.
+
+    The mixed cell runs every operator on every edge: base + 6 * (1x1 + 3x3) of `Cost`.
+    Left out, as small beside the steps: measuring after each epoch and scoring derived cells.
+    """
+    config, data = description["config"], description["data"]
+    base, conv1, conv3 = Cost.flops(
+        data["num_classes"], data["image_size"], config["C"], config["N"]
+    )
+    weights, alpha = search_passes(config, description["objective"])
+    warm, searching = config["warmup_epochs"], config["epochs"] - config["warmup_epochs"]
+    images = description["steps_per_epoch"] * config["batch_size"]
+    passes = images * (warm * 1.0 + searching * (weights + alpha))
+    return float(passes * (base + 6 * (conv1 + conv3)))
+
+
+def cells_at_equal_cost(description: dict[str, Any], table: Table) -> float:
+    """How many random cells the benchmark's recipe could train for what the search cost."""
+    mean_flops = float(np.average(table.costs("flops"), weights=table.multiplicity))
+    one_cell = BENCHMARK_EPOCHS * BENCHMARK_IMAGES * BENCHMARK_PASSES * mean_flops
+    return search_cost(description) / one_cell

@@ -1,0 +1,81 @@
+"""What a report is made from: the files of a run directory, read once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supernet.benchmark import DATASETS, Table
+from supernet.errors import UserError
+from supernet.files import data_root, read_json
+from supernet.genotype import Genotype
+from supernet.tracking import METRICS_FILE, read_metrics
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A finished search."""
+
+    folder: Path
+    description: dict[str, Any]
+    """config.json: the config and what the run depended on."""
+    record: dict[str, Any]
+    """genotype.json."""
+    epochs: list[dict[str, Any]]
+    """metrics.jsonl."""
+    evaluations: list[tuple[Path, dict[str, Any]]]
+    """Every evaluation.json in the folder or one below it: stand-alone networks of this cell."""
+    table: Table | None
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunFiles":
+        """Read a run directory.
+
+        Raises: UserError when it holds no finished search.
+        """
+        for name in ("config.json", "genotype.json"):
+            if not (folder / name).is_file():
+                raise UserError(
+                    f"{folder} holds no finished search ({name} is missing); "
+                    f"finish it with scripts/search.py --resume {folder}"
+                )
+        description = read_json(folder / "config.json")
+        found = sorted([*folder.glob("evaluation.json"), *folder.glob("*/evaluation.json")])
+        return cls(
+            folder=folder,
+            description=description,
+            record=read_json(folder / "genotype.json"),
+            epochs=read_metrics(folder / METRICS_FILE),
+            evaluations=[(path, read_json(path)) for path in found],
+            table=Table.find(data_root(description["config"].get("data_root"))),
+        )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.description["config"]
+
+    @property
+    def cell(self) -> Genotype:
+        return Genotype.parse(self.record["code"])
+
+    @property
+    def robust(self) -> bool:
+        return bool(self.config["robust"])
+
+    @property
+    def judge(self) -> tuple[str, str]:
+        """(data set, column) of the benchmark by which this run is judged."""
+        name = self.config["dataset"]
+        return name if name in DATASETS else "cifar10", "pgd_8" if self.robust else "clean"
+
+    @property
+    def data_words(self) -> str:
+        """The data set by its own name; a stand-in is called one."""
+        data = self.description["data"]
+        return f"a stand-in for {data['name']}" if data["stand_in"] else data["name"]
+
+    def query(self, cell: Genotype) -> dict[str, Any] | None:
+        """What the benchmark says of a cell: from the table, else what genotype.json kept."""
+        if self.table is not None:
+            return self.table.query(cell)
+        kept = [self.record, self.record["derivation"]["argmax"]]
+        return next((r["benchmark"] for r in kept if r["code"] == cell.code), None)

@@ -1,0 +1,99 @@
+"""report.md, from top to bottom: the answer first, then the reasons, then how to repeat it."""
+
+import json
+import shlex
+from pathlib import Path
+
+from supernet import figures
+from supernet.files import atomic_write
+from supernet.report import place, search_sections, standalone
+from supernet.report.markdown import duration, pixels, table
+from supernet.report.run_files import RunFiles
+
+REPORT_FILE = "report.md"
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """Write report.md and figures/ of a finished search; returns the report's path.
+
+    Reads config.json, genotype.json, metrics.jsonl, the evaluation.json of stand-alone networks
+    (in the folder or one below it) and the benchmark table where it is at hand. Writing it again
+    after an evaluation, or once the table is there, adds what was missing.
+
+    Raises: UserError when the folder holds no finished search.
+    """
+    run = RunFiles.read(Path(run_dir))
+    blocks = [
+        *_answer(run),
+        *place.section(run),
+        *search_sections.edge_weights(run),
+        *search_sections.learning_curves(run),
+        *search_sections.derivation(run),
+        *standalone.section(run),
+        *_repeat(run),
+    ]
+    path = run.folder / REPORT_FILE
+    with atomic_write(path) as stream:
+        stream.write("\n\n".join(blocks) + "\n")
+    return path
+
+
+def _answer(run: RunFiles) -> list[str]:
+    record, data = run.record, run.description["data"]
+    figures.draw_cell(run.cell, run.folder / "figures" / "cell")
+    kind = "Robust" if run.robust else "Ordinary (clean)"
+    index = record["index"]
+    facts = [
+        ["code", f"`{record['code']}`"],
+        ["index in NAS-Bench-201", "-" if index is None else str(index)],
+        ["parameters", f"{record['params']:,}"],
+        ["FLOPs (multiply-adds)", f"{record['flops'] / 1e6:.2f} M"],
+    ]
+    size = (
+        f"Parameters and FLOPs are those of the stand-alone network (C=16, N=5) for "
+        f"{data['num_classes']} classes at {data['image_size']}x{data['image_size']}."
+    )
+    return [
+        f"# {kind} search on {run.data_words}, seed {record['seed']}: cell {record['code']}",
+        place.verdict(run) or _supernet_words(run),
+        "![The found cell](figures/cell.svg)",
+        # Beside the table, not in it: there its pipes would have to be escaped.
+        f"`{record['arch']}`",
+        table(["", ""], facts, align="ll"),
+        size,
+    ]
+
+
+def _supernet_words(run: RunFiles) -> str:
+    return f"The search chose cell {run.record['code']} for {run.data_words}."
+
+
+def _repeat(run: RunFiles) -> list[str]:
+    description, config = run.description, run.config
+    data = description["data"]
+    facts = [
+        ["images", data["source"]],
+        [
+            "halves",
+            f"{data['weight_images']:,} for the weights, {data['alpha_images']:,} for alpha",
+        ],
+        ["attack radius", f"L-inf {pixels(description['eps'])}" if run.robust else "none"],
+        ["objective", description["objective"]],
+        ["mixed cell", description["impl"]],
+        ["device", description["device"]],
+        ["time", duration(run.record["seconds"])],
+        ["config hash", f"`{description['config_hash']}`"],
+        *[[f"{name} version", value] for name, value in description["versions"].items()],
+    ]
+    here = shlex.quote(str(run.folder / "genotype.json"))
+    return [
+        "## How to repeat it",
+        f"```\n{description['command']}\n```",
+        table(["", ""], facts, align="ll"),
+        "<details><summary>Resolved configuration</summary>",
+        f"```json\n{json.dumps(config, indent=2)}\n```",
+        "</details>",
+        "## Next",
+        "Train this cell alone, by the benchmark's recipe, and attack it:",
+        f"```\npython scripts/train.py --genotype {here}\n```",
+    ]
