@@ -96,6 +96,8 @@ class FoldedCell:
         ]
 
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        # The kernels are channels-last, and so is what the convolutions return.
+        v, r = _channels_last(v), _channels_last(r)
         nodes, z = [v], {}
         for node, incoming in enumerate(INCOMING[1:], start=1):
             y = F.conv2d(r, self.kernels[node - 1], padding=1)
@@ -148,6 +150,9 @@ class SparseFoldedCell:
                     terms.append(pooled[j] if self.pool[e] == 1 else self.pool[e] * pooled[j])
                 if e in z:
                     terms.append(z[e])
+            if len(terms) == 1:
+                # A dead node is constant, yet attacks ask for its (zero) gradient.
+                terms.append(nodes[0] * 0.0)
             v = sum(terms[1:], terms[0])
             r = F.relu(v)
             nodes.append(v)
@@ -188,5 +193,5 @@ def _weighted_ops(
     return [(cell.unit, cell.edges[edge])]
 
 
-def _channels_last(weight: Tensor) -> Tensor:
-    return weight.contiguous(memory_format=torch.channels_last)
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)

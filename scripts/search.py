@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Search a robust cell with one adversarially trained supernet.
 
-    python scripts/search.py --robust                               the embedded digits, two CPU cores
+    python scripts/search.py --robust                  the embedded digits, two CPU cores
     python scripts/search.py --robust --dataset cifar10 --preset cpu
     python scripts/search.py --resume runs/search-digits-darts-seed0
-    python scripts/search.py --robust --seeds 0,1,2                  several seeds, mean and spread
+    python scripts/search.py --robust --seeds 0,1,2    several seeds, mean and spread
 
 Ends with the cell, its place in the benchmark where the table is at hand, and the next command.
 """

@@ -96,7 +96,7 @@ class Skeleton(nn.Module):
     def forward_features(self, x: Tensor, *cell_arguments: Any) -> Tensor:
         """Shapes: x (B, 3, H, W) in [0, 1], 4 dividing H and W -> (B, 4C, H/4, W/4), after relu."""
         check_images(x)
-        x = self.stem(self.normalize(x))
+        x = self.stem(self.normalize(x.contiguous(memory_format=torch.channels_last)))
         for number, cell in enumerate(self.cells):
             if number and number % self.N == 0:
                 x = self.reductions[number // self.N - 1](x)
@@ -155,7 +155,6 @@ class Supernet(Skeleton):
 
     def forward(self, x: Tensor, w_EO: Tensor) -> Tensor:
         """Shapes: x (B, 3, H, W) in [0, 1], w_EO (6, 5) -> logits (B, K)."""
-        x = x.contiguous(memory_format=torch.channels_last)
         return self.forward_head(self.forward_features(x, w_EO, self.impl))
 
     def fold(
@@ -200,7 +199,6 @@ class DerivedNetwork(Skeleton):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shapes: x (B, 3, H, W) in [0, 1] -> logits (B, K)."""
-        x = x.contiguous(memory_format=torch.channels_last)
         return self.forward_head(self.forward_features(x))
 
     def fold(self, *, statistics: str = "running", x: Tensor | None = None) -> "FoldedNetwork":

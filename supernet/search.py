@@ -172,9 +172,7 @@ class Search:
             )
         direction, coefficients = self.objective.direction(gradients_TP)
         alpha = self.strategy.alpha
-        (regulariser,) = torch.autograd.grad(
-            self.strategy.regulariser(), alpha, allow_unused=True, materialize_grads=True
-        )
+        (regulariser,) = torch.autograd.grad(self.strategy.regulariser(), alpha)
         alpha.grad = direction.view_as(alpha) + regulariser
         self.alpha_optimiser.step()
         decay_step(alpha, self._decay_strength(), self.config.alpha_lr)

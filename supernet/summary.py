@@ -18,6 +18,7 @@ COLUMN_WORDS = {"clean": "clean", "pgd_8": "PGD 8/255"}
 def describe_run(folder: Path) -> str:
     """The cell, its size, its place in the benchmark, the report and the next command."""
     record = read_json(folder / "genotype.json")
+    quoted = shlex.quote(str(folder))
     lines = [
         "",
         f"cell       {record['arch']}",
@@ -27,8 +28,8 @@ def describe_run(folder: Path) -> str:
         *_derivation(record),
         *_benchmark(record),
         f"report     {folder / 'report.md'}",
-        f"events     tensorboard --logdir {shlex.quote(str(folder))}",
-        f"next       python scripts/train.py --genotype {shlex.quote(str(folder / 'genotype.json'))}",
+        f"events     tensorboard --logdir {quoted}",
+        f"next       python scripts/train.py --genotype {quoted}/genotype.json",
     ]
     return "\n".join(lines)
 
@@ -53,8 +54,8 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
     entry = record["benchmark"]
     if entry is None:
         return [
-            "benchmark  not compared: NAS-RobBench-201's table is not at hand; name its folder with "
-            "--data-root"
+            "benchmark  not compared: the table of NAS-RobBench-201 is not at hand; "
+            "name its folder with --data-root"
         ]
     dataset, column = _judge(record)
     value, rank = entry["results"][dataset][column], entry["ranks"][dataset][column]
