@@ -34,8 +34,8 @@ def run(main: Callable[[], None]) -> NoReturn:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Python would complain once more when it flushes standard output at exit.
@@ -67,7 +67,10 @@ def argument_parser(description: str, **kwargs: Any) -> argparse.ArgumentParser:
 def fraction(text: str) -> float:
     """Read `8/255`, `0.03` or `1e-3`."""
     numerator, slash, denominator = text.partition("/")
-    return float(numerator) / float(denominator) if slash else float(text)
+    try:
+        return float(numerator) / float(denominator) if slash else float(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number; write 0.03 or 8/255") from error
 
 
 def field_docs(config: type) -> dict[str, str]:

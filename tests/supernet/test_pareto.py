@@ -52,7 +52,7 @@ def test_hypervolume_against_inclusion_exclusion(objectives: int) -> None:
         points = rng.random((7, objectives))
         reference = np.full(objectives, 0.2)  # some points do not dominate it
         expected = volume_by_inclusion_exclusion(points, reference)
-        assert expected > 0.05
+        assert expected > 0.02
         found = hypervolume(points, reference, [True] * objectives)
         assert found == pytest.approx(expected, abs=1e-12)
 

@@ -1,0 +1,61 @@
+"""Files are written whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from supernet import files
+from supernet.errors import UserError
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "result.txt"
+    with files.atomic_write(path) as stream:
+        stream.write("old")
+    with pytest.raises(RuntimeError), files.atomic_write(path) as stream:
+        stream.write("half of the ne")
+        raise RuntimeError("power cut")
+    assert path.read_text() == "old"
+    assert os.listdir(path.parent) == ["result.txt"]
+
+
+def test_new_files_have_ordinary_permissions(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {})
+    (tmp_path / "b.json").write_text("{}")
+    assert (tmp_path / "a.json").stat().st_mode == (tmp_path / "b.json").stat().st_mode
+
+
+def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    files.write_json(path, {"x": [1, None, 0.5]})
+    assert files.read_json(path) == {"x": [1, None, 0.5]}
+    with pytest.raises(ValueError):
+        files.write_json(path, float("nan"))
+    assert files.read_json(path) == {"x": [1, None, 0.5]}
+    path.write_text('{"x": [1,')
+    with pytest.raises(UserError, match=r"a\.json is not valid JSON .*cut short"):
+        files.read_json(path)
+    with pytest.raises(UserError, match=r"cannot read .*b\.json"):
+        files.read_json(tmp_path / "b.json")
+
+
+def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    assert files.sha256(tmp_path / "empty").startswith("e3b0c44298fc1c149afbf4c8996fb924")
+
+
+def test_the_data_root_is_named_or_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(files.DATA_ROOT_VARIABLE, raising=False)
+    assert files.data_root() is None
+    (tmp_path / "data").mkdir()
+    assert files.data_root() == Path("data")
+    monkeypatch.setenv(files.DATA_ROOT_VARIABLE, str(tmp_path))
+    assert files.data_root() == tmp_path
+    assert files.data_root("data") == Path("data")
+    monkeypatch.setenv(files.DATA_ROOT_VARIABLE, str(tmp_path / "gone"))
+    with pytest.raises(UserError, match=r"gone \(from ROBUST_SUPERNET_DATA\) is not a folder"):
+        files.data_root()
+    with pytest.raises(UserError, match="from --data-root"):
+        files.data_root(tmp_path / "nowhere")
