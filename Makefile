@@ -68,7 +68,7 @@ $(VENV)/bin/pip:
 
 packages-there:
 	@$(PY) -c 'import importlib.util as u, sys; \
-	  names = "torch torchvision numpy timm tensorboard sklearn matplotlib scipy tqdm PIL".split(); \
+	  names = "torch torchvision numpy timm tensorboard sklearn matplotlib scipy tqdm PIL moocore pymoo".split(); \
 	  missing = [n for n in names if u.find_spec(n) is None]; \
 	  sys.exit("make: $(PY) lacks " + ", ".join(missing) + "; install them there, or leave out VENV= to get an environment." if missing else 0)'
 

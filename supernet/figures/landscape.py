@@ -101,9 +101,9 @@ def front_scatter(
     axis = figure.add_subplot()
     axis.plot(params, y, "o", ms=2.2, mew=0, color="#9AA5B1", alpha=0.5, rasterized=True)
     front = front_of(-params, y)
-    axis.step(
-        params[front], y[front], where="post", color=GREEN, lw=1.6, label="true front", zorder=3
-    )
+    # Past the front's largest cell more parameters buy nothing: the staircase goes on level.
+    steps_x, steps_y = [*params[front], params.max()], [*y[front], y.max()]
+    axis.step(steps_x, steps_y, where="post", color=GREEN, lw=1.6, label="true front", zorder=3)
     axis.plot(params[front], y[front], "o", ms=4.5, color=GREEN, zorder=3)
     found_x = [cell.params() / 1e6 for cell in found]
     found_y = [100 * table.query(cell)["results"][dataset][column] for cell in found]

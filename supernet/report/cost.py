@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import numpy as np
-
-from supernet.benchmark import Table
+from ops.space import NUM_EDGES, NUM_OPS
 from supernet.genotype import Cost
 
 BENCHMARK_EPOCHS, BENCHMARK_IMAGES, BENCHMARK_PASSES = 50, 50_000, 8
@@ -45,11 +43,16 @@ def search_cost(description: dict[str, Any]) -> float:
     warm, searching = config["warmup_epochs"], config["epochs"] - config["warmup_epochs"]
     images = description["steps_per_epoch"] * config["batch_size"]
     passes = images * (warm * 1.0 + searching * (weights + alpha))
-    return float(passes * (base + 6 * (conv1 + conv3)))
+    return float(passes * (base + NUM_EDGES * (conv1 + conv3)))
 
 
-def cells_at_equal_cost(description: dict[str, Any], table: Table) -> float:
-    """How many random cells the benchmark's recipe could train for what the search cost."""
-    mean_flops = float(np.average(table.costs("flops"), weights=table.multiplicity))
-    one_cell = BENCHMARK_EPOCHS * BENCHMARK_IMAGES * BENCHMARK_PASSES * mean_flops
-    return search_cost(description) / one_cell
+def cells_at_equal_cost(description: dict[str, Any]) -> float:
+    """How many random cells the benchmark's recipe could train for what the search cost.
+
+    A random string has each operator on a fifth of its six edges: base + 6/5 * (1x1 + 3x3).
+    """
+    base, conv1, conv3 = Cost.flops()
+    mean_flops = base + NUM_EDGES / NUM_OPS * (conv1 + conv3)
+    return search_cost(description) / (
+        BENCHMARK_EPOCHS * BENCHMARK_IMAGES * BENCHMARK_PASSES * mean_flops
+    )

@@ -16,11 +16,12 @@ from supernet.report.markdown import (
 from supernet.report.run_files import RunFiles
 
 BEST_OF = (1, 10, 50, 150)
+VERDICT_BEST_OF = 50
 HOW_TO_GET_IT = (
     "Not compared: the table of NAS-RobBench-201 is not at hand; put "
     "`NAS-RobBench-201_html.json` and `ops.json` from "
     "https://tt2408.github.io/nasrobbench201hp/files/ into `DATA/robbench201/` and run "
-    "`python scripts/search.py --resume {run} --data-root DATA`, which then only writes the results."
+    "`python scripts/search.py --resume {run} --data-root DATA`, which writes the results anew."
 )
 
 
@@ -37,14 +38,13 @@ def verdict(run: RunFiles) -> str:
         f"**rank {rank:,} of 6,466**, {points(entry['regret'][dataset][column])} points below the "
         "best cell."
     )
-    beside = [row for row in _no_search_rows(run) if row["name"] in ("all 3x3", _random_name(50))]
-    if beside:
-        words = [
-            f"{'above' if value > other else 'equal to' if value == other else 'below'} "
-            f"{_plain(row['name'])} ({percent(other)})"
-            for row in beside
-            for other in (row["results"][dataset][column],)
-        ]
+    words = [
+        f"{_compared(value, other)} {_plain(row['name'])} ({percent(other)})"
+        for row in _no_search_rows(run)
+        if row["name"] == "all 3x3" or row.get("n") == VERDICT_BEST_OF
+        for other in (row["results"][dataset][column],)
+    ]
+    if words:
         text += f" That is {' and '.join(words)}, which need no search."
     return text
 
@@ -131,8 +131,8 @@ def _no_search_rows(run: RunFiles) -> list[dict[str, Any]]:
     return run.record.get("baselines") or []
 
 
-def _random_name(n: int) -> str:
-    return f"best of {n} random"
+def _compared(value: float, other: float) -> str:
+    return "above" if value > other else "below" if value < other else "equal to"
 
 
 def _plain(name: str) -> str:
@@ -146,16 +146,19 @@ def _plain(name: str) -> str:
 
 def _equal_cost(run: RunFiles) -> str:
     assert run.table is not None
-    cells = cells_at_equal_cost(run.description, run.table)
+    cells = cells_at_equal_cost(run.description)
     if cells >= 1:
-        n = int(cells)
-        value = run.table.expected_best_of(n, *run.judge)
-        equal = f"random search could train {n:,} cells, whose best is expected at {percent(value)}"
+        value = run.table.expected_best_of(int(cells), *run.judge)
+        cost = f"{cells:.2g} times"
+        equal = (
+            f"random search could train {int(cells):,} cells, the best expected at {percent(value)}"
+        )
     else:
-        equal = "random search could not train a single cell, so the first random row costs more"
+        cost = f"1/{round(1 / cells):,} of"
+        equal = "random search could not train a single cell, so even one random cell costs more"
     return (
-        f"At equal cost: in multiply-adds this search cost {cells:.2g} times the adversarial "
-        f"training of one average benchmark cell (50 epochs of PGD-7 on 50,000 images); {equal}."
+        f"At equal cost: in multiply-adds this search cost {cost} the adversarial training of one "
+        f"average benchmark cell (50 epochs of PGD-7 on 50,000 images); {equal}."
     )
 
 

@@ -1,0 +1,76 @@
+"""An invented finished search: a run directory with known numbers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from supernet.benchmark import Table
+from supernet.genotype import Genotype
+
+FOUND, ARGMAX, OTHER = (Genotype.parse(code) for code in ("333133", "333333", "323133"))
+
+CONFIG: dict[str, Any] = {
+    "dataset": "cifar10", "data_root": None, "robust": True, "C": 16, "N": 1,
+    "strategy": "darts", "epochs": 3, "warmup_epochs": 1, "batch_size": 10, "clean_share": 0.0,
+    "weight_attack": "n_fgsm", "alpha_attack": "pgd", "attack_steps": 7,
+    "probe_steps": 10, "probe_images": 512, "seed": 4,
+}  # fmt: skip
+
+
+def write_run(folder: Path, table: Table | None, **changes: Any) -> Path:
+    """The run directory; `changes` overwrite fields of the config or of its data facts."""
+    config = {key: changes.get(key, value) for key, value in CONFIG.items()}
+    data = {
+        "name": config["dataset"], "source": "the first 1,000 images of a file", "stand_in": False,
+        "num_classes": 10, "image_size": 32, "train_images": 1000, "weight_images": 500,
+        "alpha_images": 500,
+    }  # fmt: skip
+    data = {key: changes.get(key, value) for key, value in data.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "config.json", {
+        "config": config, "config_hash": "0123456789ab", "command": "python scripts/search.py X",
+        "objective": "weighted" if config["robust"] else "clean", "eps": 8 / 255,
+        "impl": "batched", "steps_per_epoch": 50, "data": data, "device": "a test", "threads": 1,
+        "versions": {"torch": "9.9"},
+    })  # fmt: skip
+    _write(folder / "genotype.json", _genotype(config, table))
+    lines = [json.dumps(_epoch(epoch)) for epoch in (1, 2, 3)]
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def _genotype(config: dict[str, Any], table: Table | None) -> dict[str, Any]:
+    def cell(genotype: Genotype) -> dict[str, Any]:
+        entry = None if table is None else table.query(genotype)
+        return {
+            "arch": genotype.arch, "code": genotype.code, "index": entry and entry["index"],
+            "unique_index": entry and entry["unique_index"], "params": genotype.params(),
+            "flops": genotype.flops(), "benchmark": entry,
+        }  # fmt: skip
+
+    scores = [(FOUND, 0.61, 0.42), (ARGMAX, 0.6, 0.41), (OTHER, 0.5, 0.3)]
+    return {
+        **cell(FOUND), "baselines": None, "robust": config["robust"], "dataset": config["dataset"],
+        "seed": config["seed"], "edge_weights": _epoch(3)["edge_weights"], "seconds": 95.0,
+        "derivation": {
+            "chosen_by": "score", "argmax": cell(ARGMAX), "images": 500, "attack": "pgd-10",
+            "scores": [
+                {"arch": c.arch, "code": c.code, "clean": clean, "robust": robust}
+                for c, clean, robust in scores
+            ],
+        },
+    }  # fmt: skip
+
+
+def _epoch(epoch: int) -> dict[str, Any]:
+    row = [0.1, 0.2 + epoch / 100, 0.2, 0.3 - epoch / 100, 0.2]
+    return {
+        "epoch": epoch, "step": 50 * epoch, "train_loss": 2 / epoch, "val_clean_acc": 0.2 * epoch,
+        "val_robust_acc": 0.1 * epoch, "val_train_attack_acc": 0.15 * epoch, "entropy": 0.9,
+        "skip_share": 0.5, "edge_weights": [row] * 6,
+        "warnings": ["3 of 6 edges are skips: the search may be collapsing"] if epoch > 1 else [],
+    }  # fmt: skip
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value))

@@ -1,0 +1,46 @@
+"""The cost of a search, by hand."""
+
+import statistics
+from typing import Any
+
+import pytest
+
+from supernet.genotype import Genotype, all_genotypes
+from supernet.report.cost import cells_at_equal_cost, search_cost, search_passes
+from tests.supernet.report.runs import CONFIG
+
+
+def _description(**changes: Any) -> dict[str, Any]:
+    return {
+        "config": CONFIG | changes, "objective": "weighted", "steps_per_epoch": 50,
+        "data": {"num_classes": 10, "image_size": 32},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "objective", "passes"),
+    [
+        # weights: N-FGSM 1 + loss 1; alpha: PGD-7 and both losses
+        ({}, "weighted", (2, 9)),
+        ({}, "robust", (2, 8)),
+        ({"clean_share": 0.5}, "mgda", (3, 9)),
+        ({"robust": False, "alpha_attack": None}, "clean", (1, 1)),
+        ({"strategy": "darts2", "alpha_attack": None}, "weighted", (5, 3)),
+    ],
+)
+def test_passes(changes: dict[str, Any], objective: str, passes: tuple[int, int]) -> None:
+    assert search_passes(CONFIG | changes, objective) == passes
+
+
+def test_cost_is_passes_times_all_operators_on_all_edges() -> None:
+    conv3, conv1 = Genotype((3,) * 6).flops(N=1), Genotype((2,) * 6).flops(N=1)
+    none = Genotype((0,) * 6).flops(N=1)
+    mixture = conv3 + conv1 - none
+    # 3 epochs of 50 steps of 10 images, one of them a clean warm-up: 500 * (1 + 2 * 11) passes.
+    assert search_cost(_description()) == 500 * 23 * mixture
+
+
+def test_cost_in_units_of_one_random_cell() -> None:
+    mean = statistics.fmean(cell.flops() for cell in all_genotypes())
+    expected = search_cost(_description()) / (50 * 50_000 * 8 * mean)
+    assert cells_at_equal_cost(_description()) == pytest.approx(expected)

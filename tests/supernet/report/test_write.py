@@ -1,0 +1,155 @@
+"""report.md says what the files of the run say, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from supernet.benchmark import COLUMNS, DATASETS, Table
+from supernet.errors import UserError
+from supernet.figures.landscape import COLUMN_NAMES, DATASET_NAMES
+from supernet.genotype import Genotype
+from supernet.report import write_report
+from tests.supernet.report.runs import ARGMAX, FOUND, write_run
+
+
+def _at_hand(monkeypatch: pytest.MonkeyPatch, table: Table | None) -> None:
+    monkeypatch.setattr(Table, "find", classmethod(lambda cls, where=None: table))
+
+
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds per report go into drawing, which other tests cover."""
+    monkeypatch.setattr(Figure, "savefig", lambda self, stream, **options: None)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, invented: Table) -> Path:
+    """A run whose report is written, figures included."""
+    folder = write_run(tmp_path_factory.mktemp("run"), invented)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        _at_hand(monkeypatch, invented)
+        write_report(folder)
+    return folder
+
+
+@pytest.fixture
+def report(run: Path) -> str:
+    return (run / "report.md").read_text()
+
+
+def _rows(report: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, header left out."""
+    lines = report.split(heading, 1)[1].splitlines()
+    table: list[list[str]] = []
+    for line in lines:
+        if line.startswith("|"):
+            table.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif table:
+            break
+    return table[2:]
+
+
+def test_all_values_are_the_tables(report: str, invented: Table) -> None:
+    entry = invented.query(FOUND)
+    rows = _rows(report, "### All 18 values")
+    assert len(rows) == 18
+    for row, (d, c) in zip(rows, ((d, c) for d in DATASETS for c in COLUMNS), strict=True):
+        assert row[:2] == [DATASET_NAMES[d], COLUMN_NAMES[c]]
+        assert row[2] == f"{100 * entry['results'][d][c]:.2f} %"
+        assert row[3] == f"{entry['ranks'][d][c]:,}"
+        assert row[4] == f"{entry['percentiles'][d][c]:.2f}"
+        assert row[5] == f"{100 * entry['regret'][d][c]:.2f}"
+
+
+def test_beside_the_cell_stands_what_needs_no_search(report: str, invented: Table) -> None:
+    rows = {row[0]: row for row in _rows(report, "## Place in the benchmark")}
+    found, argmax = rows[f"**found: {FOUND.code}**"], rows["argmax of the edge weights: 333333"]
+    for row, cell in ((found, FOUND), (argmax, ARGMAX), (rows["all skip"], Genotype((1,) * 6))):
+        entry = invented.query(cell)
+        shown = [entry["results"]["cifar10"][c] for c in ("clean", "pgd_8", "autoattack")]
+        assert row[1:4] == [f"{100 * value:.2f} %" for value in shown]
+        assert row[4] == f"{entry['ranks']['cifar10']['pgd_8']:,}"
+    expected = 100 * invented.expected_best_of(50, "cifar10", "pgd_8")
+    assert rows["best of 50 random (expected)"][2] == f"{expected:.2f} %"
+
+
+def test_the_answer_comes_first_and_is_judged(report: str, invented: Table) -> None:
+    title, _, answer, *_ = report.splitlines()
+    assert title == "# Robust search on cifar10, seed 4: cell 333133"
+    entry, dense = invented.query(FOUND), invented.query(ARGMAX)
+    value, other = (e["results"]["cifar10"]["pgd_8"] for e in (entry, dense))
+    assert value != other
+    assert f"**rank {entry['ranks']['cifar10']['pgd_8']:,} of 6,466**" in answer
+    word = "above" if value > other else "below"
+    assert f"That is {word} all 3x3 ({100 * other:.2f} %)" in answer
+    assert FOUND.arch in report and f"| {FOUND.params():,} |" in report
+
+
+def test_both_derivations_are_reported(report: str) -> None:
+    rows = _rows(report, "## Derivation")
+    assert rows[0][:4] == [
+        "strongest operator of each edge (argmax)",
+        "`333333`",
+        "60.0 %",
+        "41.0 %",
+    ]
+    assert rows[1][:4] == ["best of 3 by score **(chosen)**", "`333133`", "61.0 %", "42.0 %"]
+
+
+def test_the_last_epoch_is_named_with_images_attack_and_seed(report: str) -> None:
+    assert "on 500 images of the alpha half (cifar10" in report and "seed 4" in report
+    rows = _rows(report, "## Learning curves")
+    assert rows == [
+        ["clean", "none", "60.0 %"],
+        ["as trained", "n_fgsm, eps 8/255 (as in training)", "45.0 %"],
+        ["robust", "PGD-10, eps 8/255", "30.0 %"],
+    ]
+    assert "3 of 6 edges are skips (epochs 2, 3)" in report
+
+
+def test_every_figure_that_is_shown_is_there(run: Path, report: str) -> None:
+    shown = re.findall(r"\]\((figures/[^)]+)\)", report)
+    assert len(shown) == 5
+    for name in shown:
+        assert (run / name).stat().st_size > 1000
+        assert (run / name).with_suffix(".png").is_file()
+
+
+def test_without_the_table_one_sentence_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _at_hand(monkeypatch, None)
+    _no_figures(monkeypatch)
+    report = write_report(write_run(tmp_path, None)).read_text()
+    assert "Not compared: the table of NAS-RobBench-201 is not at hand; put" in report
+    assert f"--resume {tmp_path} --data-root DATA" in report
+    assert "rank" not in report.split("##")[0] and "All 18 values" not in report
+
+
+def test_a_stand_in_is_called_one(
+    tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _at_hand(monkeypatch, invented)
+    _no_figures(monkeypatch)
+    folder = write_run(tmp_path, invented, dataset="imagenet16-120", stand_in=True)
+    report = write_report(folder).read_text()
+    assert report.startswith("# Robust search on a stand-in for imagenet16-120, seed 4")
+
+
+def test_a_clean_search_is_judged_by_clean_accuracy(
+    tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _at_hand(monkeypatch, invented)
+    _no_figures(monkeypatch)
+    report = write_report(write_run(tmp_path, invented, robust=False)).read_text()
+    entry = invented.query(FOUND)
+    assert f"**rank {entry['ranks']['cifar10']['clean']:,} of 6,466**" in report
+    assert "Ordinary (clean) search" in report and "score, robust" not in report
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    (write_run(tmp_path, None) / "genotype.json").unlink()
+    with pytest.raises(UserError, match=r"genotype\.json is missing.*--resume"):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.md").exists()
