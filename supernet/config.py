@@ -75,6 +75,9 @@ class SearchConfig:
     clean_share: float = 0.0
     """Share of the clean loss in the weights' loss of a robust search; 0 trains on attacked images
     alone, as the benchmark does."""
+    path_share: float = 0.0
+    """Share of weight steps that train one random cell instead of the mixture, so that single cells
+    can be scored with inherited weights. A cell costs about a third of the mixture."""
     alpha_lr: float = 3e-4
     """Learning rate of alpha (Adam, betas 0.5 and 0.999)."""
     alpha_weight_decay: float = 1e-3
@@ -130,7 +133,7 @@ class SearchConfig:
         for name in ("C", "N", "epochs", "batch_size", "attack_steps", "probe_steps",
                      "probe_images", "derive_candidates", "derive_images"):  # fmt: skip
             _check(name, getattr(self, name) >= 1, getattr(self, name), "at least 1")
-        for name in ("robust_weight", "clean_share"):
+        for name in ("robust_weight", "clean_share", "path_share"):
             _check(name, 0 <= getattr(self, name) <= 1, getattr(self, name), "between 0 and 1")
         for name in ("lr", "alpha_lr", "grad_clip"):
             _check(name, getattr(self, name) > 0, getattr(self, name), "positive")

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops.candidates import OPS, BatchNorm2d, kept_statistics
-from ops.mixed import MixedCell, resolve_impl
+from ops.mixed import EdgeWeights, MixedCell, resolve_impl
 from ops.space import NUM_EDGES, OP_NAMES
 from supernet.genotype import Genotype
 
@@ -153,13 +153,16 @@ class Supernet(Skeleton):
         self.impl = resolve_impl(impl)
         self.use_channels_last()
 
-    def forward(self, x: Tensor, w_EO: Tensor) -> Tensor:
-        """Shapes: x (B, 3, H, W) in [0, 1], w_EO (6, 5) -> logits (B, K)."""
+    def forward(self, x: Tensor, w_EO: EdgeWeights) -> Tensor:
+        """Shapes: x (B, 3, H, W) in [0, 1], w_EO (6, 5) -> logits (B, K).
+
+        Six operator numbers (`Genotype.ops`) instead of w_EO run that one cell alone.
+        """
         return self.forward_head(self.forward_features(x, w_EO, self.impl))
 
     def fold(
         self,
-        w_EO: Tensor,
+        w_EO: EdgeWeights,
         *,
         statistics: str = "running",
         x: Tensor | None = None,
@@ -167,12 +170,13 @@ class Supernet(Skeleton):
     ) -> "FoldedNetwork":
         """The same function with frozen BN, folded (`ops.fold`); give x to record batch statistics.
 
-        `sparse` leaves out zero terms: for one-hot edge weights.
+        `sparse` leaves out zero terms: for single cells (always on for six operator numbers).
         """
         from supernet.folded import fold_network
 
         if x is not None:
             self.record_statistics(x, w_EO)
+        sparse = sparse or isinstance(w_EO, tuple)
         return fold_network(self, w_EO, statistics=statistics, sparse=sparse, impl=self.impl)
 
 

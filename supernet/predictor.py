@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from supernet.genotype import Genotype
-from supernet.networks import Supernet, inherit
+from supernet.networks import Supernet
 
 Attack = Callable[..., Tensor]
 
@@ -53,7 +53,7 @@ class Predictor:
 
     def score(self, genotype: Genotype) -> CellScore:
         """One cell; the supernet is not changed."""
-        model = inherit(self.supernet, genotype).fold(statistics="batch", x=self.calibration)
+        model = self.supernet.fold(genotype.ops, statistics="batch", x=self.calibration)
         clean, robust = evaluate(model, self.x, self.y, self.attack, self.seed)
         return CellScore(genotype, clean, robust)
 

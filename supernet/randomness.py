@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import torch
 
-STREAMS = ("weight_order", "alpha_order", "augment", "attack")
+STREAMS = ("weight_order", "alpha_order", "augment", "paths", "attack")
 
 
 class Randomness:
     """One generator per purpose, so that what one part draws never shifts another part's numbers.
 
-    `split` and `alpha` are used once, at the start; `weight_order`, `alpha_order` and `augment` run
-    on the CPU, `attack` on the device. Strategies with noise use the device's default generator,
+    `split` and `alpha` are used once, at the start; all run on the CPU but
+    `attack`, which runs on the device. Strategies with noise use the device's default generator,
     which is seeded and saved too, with numpy's and Python's.
     """
 

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ops.candidates import kept_statistics
+from ops.mixed import EdgeWeights
+from ops.space import NONE
 from supernet.attacks import ATTACKS
 from supernet.config import SearchConfig
 from supernet.data import Batches, ImageData, augment, split_halves, to_float
@@ -136,7 +138,7 @@ class Search:
     # -- weights -------------------------------------------------------------------------------
 
     def _weight_step(self, x: Tensor, y: Tensor) -> None:
-        w_EO = self.strategy.edge_weights().detach()
+        w_EO = self._trained_weights()
         attack = self.config.robust and not self.warming_up
         x_adv = self._attacked(self.weight_attack, x, y, w_EO) if attack else None
         loss = self._weight_loss(w_EO, x, x_adv, y)
@@ -147,14 +149,26 @@ class Search:
         self.schedule.step()
         self._count("train_loss", loss.detach())
 
-    def _weight_loss(self, w_EO: Tensor, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Tensor:
+    def _trained_weights(self) -> EdgeWeights:
+        """The mixture, or for a share of the steps one cell, each edge drawn from its weights."""
+        stream = self.random["paths"]
+        path = torch.rand((), generator=stream).item() < self.config.path_share
+        if self.warming_up or not path:
+            return self.strategy.edge_weights().detach()
+        # Alpha is 30 numbers; on a GPU this wait is paid in path steps alone.
+        w_EO = self.strategy.expected_weights().cpu()
+        if not self.config.derive_none:
+            w_EO[:, NONE] = 0
+        return tuple(torch.multinomial(w_EO, 1, generator=stream).flatten().tolist())
+
+    def _weight_loss(self, w_EO: EdgeWeights, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Tensor:
         if x_adv is None:
             return F.cross_entropy(self.net(x, w_EO), y)
         share = self.config.clean_share
         loss = (1 - share) * F.cross_entropy(self.net(x_adv, w_EO), y) if share < 1 else 0
         return loss + share * F.cross_entropy(self.net(x, w_EO), y) if share else loss
 
-    def _attacked(self, attack: Attack, x: Tensor, y: Tensor, w_EO: Tensor) -> Tensor:
+    def _attacked(self, attack: Attack, x: Tensor, y: Tensor, w_EO: EdgeWeights) -> Tensor:
         """Attack the folded network: frozen batch norm, one fold for all steps of the attack."""
         statistics = self.config.bn_statistics
         model = self.net.fold(w_EO, statistics=statistics, x=x if statistics == "batch" else None)

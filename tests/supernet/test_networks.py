@@ -131,12 +131,16 @@ def test_an_inherited_network_is_the_supernet_with_one_hot_weights(code: str, af
     w_EO = one_hot(cell, random_weights())
     x = torch.rand(4, 3, 8, 8, dtype=torch.float64)
     expected, gradient = logits_and_gradient(lambda x: net(x, w_EO), x)
-    for model in (derived, derived.fold(), net.fold(w_EO), net.fold(w_EO, sparse=True)):
+    path = cell.ops
+    models = (derived, lambda x: net(x, path), derived.fold(), net.fold(path), net.fold(w_EO))
+    for model in models:
         logits, other_gradient = logits_and_gradient(model, x)
         torch.testing.assert_close(logits, expected, rtol=1e-10, atol=1e-10)
         torch.testing.assert_close(other_gradient, gradient, rtol=1e-10, atol=1e-12)
     # In training mode as well, where batch statistics are computed anew.
-    torch.testing.assert_close(derived.train()(x), net.train()(x, w_EO), rtol=1e-9, atol=1e-9)
+    expected = net.train()(x, w_EO)
+    torch.testing.assert_close(derived.train()(x), expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(net(x, path), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_normalisation_is_inside() -> None:
