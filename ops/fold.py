@@ -19,10 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cuda_ext.mixed_cell import attack_cell
 from cuda_ext.mixed_op import attack_node
 from ops.candidates import AvgPool3x3, BatchNorm2d, ReLUConvBN, Zero, avg_pool3x3
-from ops.mixed import MixedCell, resolve_impl
-from ops.space import EDGES, INCOMING, NUM_EDGES, OUTGOING
+from ops.mixed import EdgeWeights, MixedCell, resolve_impl
+from ops.space import CONV1, EDGES, INCOMING, NUM_EDGES, OUTGOING
 
 STATISTICS = ("running", "batch")
 """What frozen BN normalises with: the running estimates, or those of one recorded clean batch."""
@@ -81,23 +82,24 @@ def _fold_edge(weighted_ops: Sequence[tuple[Tensor, nn.Module]], C: int, statist
 
 
 class FoldedCell:
-    """A folded cell. Called with (v, relu(v)) of its input, returns (out, relu(out))."""
+    """A folded cell. Called with (v, relu(v)) of its input, returns (out, relu(out)).
+
+    The native form gives its gradient through v and out alone, and takes the relus as constants:
+    the next cell, handed both, adds the path through the relu to the gradient of v.
+    """
 
     def __init__(self, edges: Sequence[_Edge], C: int, impl: str) -> None:
         self.C = C
-        self.node_impl = "native" if resolve_impl(impl) == "native" else "reference"
+        self.native = resolve_impl(impl) == "native"
         self.kernels = [
             _channels_last(torch.cat([edges[e].kernel for e in OUTGOING[j]])) for j in range(3)
         ]
-        self.biases = [sum(edges[e].bias for e in incoming) for incoming in INCOMING[1:]]
-        self.weights = [
-            torch.stack([torch.stack((edges[e].skip, edges[e].pool)) for e in incoming])
-            for incoming in INCOMING[1:]
-        ]
+        self.bias = torch.stack([sum(edges[e].bias for e in into) for into in INCOMING[1:]])
+        self.weights = torch.stack([torch.stack((edge.skip, edge.pool)) for edge in edges])
 
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-        # The kernels are channels-last, and so is what the convolutions return.
-        v, r = _channels_last(v), _channels_last(r)
+        if self.native:
+            return attack_cell(v, r.detach(), self.weights, self.kernels, self.bias)
         nodes, z = [v], {}
         for node, incoming in enumerate(INCOMING[1:], start=1):
             y = F.conv2d(r, self.kernels[node - 1], padding=1)
@@ -105,9 +107,9 @@ class FoldedCell:
             v, r = attack_node(
                 [nodes[EDGES[e][1]] for e in incoming],
                 [z[e] for e in incoming],
-                self.weights[node - 1],
-                self.biases[node - 1],
-                impl=self.node_impl,
+                self.weights[list(incoming)],
+                self.bias[node - 1],
+                impl="reference",
             )
             nodes.append(v)
         return v, r
@@ -161,7 +163,7 @@ class SparseFoldedCell:
 
 def fold_cell(
     cell: nn.Module,
-    w_EO: Tensor | None = None,
+    w_EO: EdgeWeights | None = None,
     *,
     statistics: str = "running",
     sparse: bool = False,
@@ -169,7 +171,7 @@ def fold_cell(
 ) -> FoldedCell | SparseFoldedCell:
     """Fold a MixedCell with edge weights w_EO, or (w_EO None) a cell with one operator per edge.
 
-    Shapes:   w_EO (6, 5).
+    Shapes:   w_EO (6, 5), or six operator numbers: that one of a MixedCell's cells.
     Gradient: none to w_EO or the weights; the folded cell gives gradients to its input.
     Raises:   ValueError for unknown statistics, or "batch" before a recorded forward pass.
     """
@@ -184,13 +186,16 @@ def fold_cell(
 
 
 def _weighted_ops(
-    cell: nn.Module, edge: int, w_EO: Tensor | None
+    cell: nn.Module, edge: int, w_EO: EdgeWeights | None
 ) -> list[tuple[Tensor, nn.Module]]:
-    if isinstance(cell, MixedCell):
-        assert w_EO is not None, "a mixed cell is folded with edge weights"
-        return list(zip(w_EO[edge].detach(), cell.edges[edge].ops, strict=True))
-    assert w_EO is None, "a cell with one operator per edge has no edge weights"
-    return [(cell.unit, cell.edges[edge])]
+    if not isinstance(cell, MixedCell):
+        assert w_EO is None, "a cell with one operator per edge has no edge weights"
+        return [(cell.unit, cell.edges[edge])]
+    ops = cell.edges[edge].ops
+    if isinstance(w_EO, tuple):
+        return [(ops[CONV1].conv.weight.new_ones(()), ops[w_EO[edge]])]
+    assert w_EO is not None, "a mixed cell is folded with edge weights"
+    return list(zip(w_EO[edge].detach(), ops, strict=True))
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -4,6 +4,9 @@ B images, C channels, H x W pixels; w_EO edge weights: E = 6 edges, O = 5 operat
 Source: Liu et al. 2019, arXiv:1806.09055, eq. 2, over the cell of Dong & Yang 2020.
 """
 
+import functools
+import operator
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 import torch
@@ -11,12 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cuda_ext import _native
+from cuda_ext.mixed_cell import training_cell
 from cuda_ext.mixed_op import training_node
-from ops.candidates import OPS, BatchNorm2d
+from ops.candidates import BN_EPS, OPS, BatchNorm2d
 from ops.space import CONV1, CONV3, EDGES, INCOMING, NUM_EDGES, NUM_OPS, OUTGOING
 
 Impl = Literal["auto", "reference", "batched", "native"]
 IMPLS: tuple[str, ...] = get_args(Impl)
+
+EdgeWeights = Tensor | tuple[int, ...]
+"""Edge weights (6, 5), or one operator number per edge: a single cell."""
 
 
 def resolve_impl(impl: str) -> str:
@@ -42,7 +49,7 @@ class MixedOp(nn.Module):
 
     def forward(self, x: Tensor, w_O: Tensor) -> Tensor:
         """Shapes: x (B, C, H, W), w_O (5,) -> (B, C, H, W)."""
-        return sum((w * op(x) for w, op in zip(w_O, self.ops, strict=True)), torch.zeros_like(x))
+        return _sum(w * op(x) for w, op in zip(w_O, self.ops, strict=True))
 
 
 class MixedCell(nn.Module):
@@ -52,7 +59,7 @@ class MixedCell(nn.Module):
       reference  five modules and a weighted sum per edge, word for word the definition;
       batched    one relu and one pool per source node, one 3x3 and one 1x1 convolution per source
                  for all edges that leave it, in plain PyTorch;
-      native     batched, with the rest of each node in one compiled operator.
+      native     the whole cell as one compiled operator around torch's convolutions.
     Outside training mode, or with affine BN, the modules themselves run; what is fast in eval mode
     is the folded cell (`ops.fold`).
     """
@@ -62,27 +69,44 @@ class MixedCell(nn.Module):
         self.C, self.affine = C, affine
         self.edges = nn.ModuleList(MixedOp(C, affine) for _ in range(NUM_EDGES))
 
-    def forward(self, x: Tensor, w_EO: Tensor, impl: str = "auto") -> Tensor:
+    def forward(self, x: Tensor, w_EO: EdgeWeights, impl: str = "auto") -> Tensor:
         """Shapes: x (B, C, H, W), w_EO (6, 5) -> (B, C, H, W).
 
+        A tuple of six operator numbers instead of w_EO computes that one cell alone, at its cost.
         Gradient: to x, w_EO and the weights; twice differentiable for reference and batched.
         """
+        if isinstance(w_EO, tuple):
+            return self._forward_path(x, w_EO)
         if w_EO.shape != (NUM_EDGES, NUM_OPS):
             raise ValueError(f"w_EO has shape {tuple(w_EO.shape)}, expected (6, 5)")
         impl = resolve_impl(impl)
         if impl == "reference" or not self.training or self.affine:
             return self._forward_reference(x, w_EO)
-        return self._forward_batched(x, w_EO, impl)
+        if impl == "native":
+            return self._forward_native(x, w_EO)
+        return self._forward_batched(x, w_EO)
 
     def _forward_reference(self, x: Tensor, w_EO: Tensor) -> Tensor:
         nodes = [x]
         for incoming in INCOMING[1:]:
             terms = (self.edges[e](nodes[EDGES[e][1]], w_EO[e]) for e in incoming)
-            nodes.append(sum(terms, torch.zeros_like(x)))
+            nodes.append(_sum(terms))
         return nodes[3]
 
-    def _forward_batched(self, x: Tensor, w_EO: Tensor, impl: str) -> Tensor:
-        node_impl = "native" if impl == "native" else "reference"
+    def _forward_path(self, x: Tensor, ops: tuple[int, ...]) -> Tensor:
+        nodes = [x]
+        for incoming in INCOMING[1:]:
+            nodes.append(_sum(self.edges[e].ops[ops[e]](nodes[EDGES[e][1]]) for e in incoming))
+        return nodes[3]
+
+    def _forward_native(self, x: Tensor, w_EO: Tensor) -> Tensor:
+        kernels3 = [self._stack(source, CONV3) for source in range(3)]
+        kernels1 = [self._stack(source, CONV1) for source in range(3)]
+        out, mean, var = training_cell(x, w_EO, kernels3, kernels1, BN_EPS)
+        self._track(range(NUM_EDGES), mean, var, count=x.numel() // self.C)
+        return out
+
+    def _forward_batched(self, x: Tensor, w_EO: Tensor) -> Tensor:
         nodes, y1, y3 = [x], {}, {}
         for incoming in INCOMING[1:]:
             # The newest node is complete: convolve it once for all edges that leave it.
@@ -95,7 +119,8 @@ class MixedCell(nn.Module):
                 [y1[e] for e in incoming],
                 [y3[e] for e in incoming],
                 w_EO[list(incoming)],
-                impl=node_impl,
+                eps=BN_EPS,
+                impl="reference",
             )
             self._track(incoming, mean, var, count=x.numel() // self.C)
             nodes.append(out)
@@ -103,13 +128,16 @@ class MixedCell(nn.Module):
 
     def _convolve(self, r: Tensor, source: int, op: int) -> dict[int, Tensor]:
         """{edge: convolution output} for the edges that leave `source`, by one convolution."""
-        edges = OUTGOING[source]
-        weight = torch.cat([self.edges[e].ops[op].conv.weight for e in edges])
+        weight = self._stack(source, op)
         y = F.conv2d(r, weight, padding=weight.shape[-1] // 2)
-        return dict(zip(edges, y.split(self.C, dim=1), strict=True))
+        return dict(zip(OUTGOING[source], y.split(self.C, dim=1), strict=True))
+
+    def _stack(self, source: int, op: int) -> Tensor:
+        """The kernels of one operator on all edges that leave `source`, (n C, C, k, k)."""
+        return torch.cat([self.edges[e].ops[op].conv.weight for e in OUTGOING[source]])
 
     @torch.no_grad()
-    def _track(self, incoming: tuple[int, ...], mean: Tensor, var: Tensor, count: int) -> None:
+    def _track(self, incoming: Iterable[int], mean: Tensor, var: Tensor, count: int) -> None:
         """Running statistics as nn.BatchNorm2d keeps them: momentum 0.1, unbiased variance."""
         convs = [self.edges[e].ops[o] for e in incoming for o in (CONV1, CONV3)]
         norms: list[BatchNorm2d] = [conv.bn for conv in convs]
@@ -124,3 +152,7 @@ class MixedCell(nn.Module):
         torch._foreach_lerp_([n.running_mean for n in norms], means, momentum)
         torch._foreach_lerp_([n.running_var for n in norms], unbiased, momentum)
         torch._foreach_add_([n.num_batches_tracked for n in norms], 1)
+
+
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    return functools.reduce(operator.add, terms)

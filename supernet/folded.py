@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ops.fold import FoldedCell, FoldedConv, SparseFoldedCell, fold_cell, fold_conv_bn
+from ops.mixed import EdgeWeights
 from supernet.networks import ResidualBlock, Skeleton, check_images
 
 
@@ -23,7 +24,8 @@ class FoldedReduction:
         self.shortcut = block.shortcut.weight.detach()
 
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.conv2(F.relu(self.conv1(r)))
+        # Not r, which is a constant to autograd behind a native cell.
+        y = self.conv2(F.relu(self.conv1(F.relu(v))))
         v = y + F.conv2d(F.avg_pool2d(v, 2), self.shortcut)
         return v, F.relu(v)
 
@@ -56,7 +58,7 @@ class FoldedNetwork:
 @torch.no_grad()
 def fold_network(
     network: Skeleton,
-    w_EO: Tensor | None = None,
+    w_EO: EdgeWeights | None = None,
     *,
     statistics: str = "running",
     sparse: bool = False,

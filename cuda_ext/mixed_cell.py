@@ -1,0 +1,334 @@
+"""A whole cell as one operator: convolutions from torch, everything between them from mixed_op.
+
+Node by node the same work could be left to autograd, but then each node's gradient would be summed
+from up to eight full-size pieces and every stacked convolution output would be copied apart and
+together again. With the whole cell in hand, gradients are written straight into the stacks that the
+next convolution reads, and each node's gradient is gathered in one pass.
+
+B images, C channels, H x W pixels, channels-last. Node 0 is the input, node 3 the output; the edges
+are 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2, each owning one row of w. Kernels come stacked by source
+node: those of the n edges that leave node j are one tensor (n C, C, k, k), n = 3, 2, 1.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cuda_ext import _native
+from cuda_ext.mixed_op import POOL, SKIP, _any, _refuse
+
+INCOMING = ((), (0,), (1, 2), (3, 4, 5))
+"""Edges into each node."""
+OUTGOING = ((0, 1, 3), (2, 4), (5,))
+"""Edges out of each node, in the order of its stack."""
+SOURCE = (0, 0, 1, 0, 1, 2)
+TARGET = (1, 2, 2, 3, 3, 3)
+PLACE = (0, 1, 0, 2, 1, 0)
+"""Where in its source's stack an edge lies."""
+
+_ops = torch.ops.robust_supernet
+
+
+def training_cell(
+    x: Tensor, w_EO: Tensor, kernels3: Sequence[Tensor], kernels1: Sequence[Tensor], eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The mixed cell in training mode: batch statistics, non-affine BN.
+
+    Shapes:   x (B, C, H, W), w_EO (6, 5); kernels3 and kernels1 three stacks each ->
+              out (B, C, H, W), mean and biased variance (6, 2, C) of every edge's two convolutions.
+    Gradient: to x, w_EO and the kernels, once; a second derivative is refused. None to mean, var.
+    Raises:   ValueError naming the tensor, what was expected and what was received.
+    Differs:  equal to ops.mixed.MixedCell's reference form, which is its test.
+    """
+    _check_cell(x, kernels3, 3, "kernels3")
+    _check_cell(x, kernels1, 1, "kernels1")
+    result = _ops.training_cell(_channels_last(x), w_EO, list(kernels3), list(kernels1), eps)
+    return result[0], result[1], result[2]
+
+
+def attack_cell(
+    x: Tensor, r: Tensor, w: Tensor, kernels: Sequence[Tensor], bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The folded cell: frozen BN inside the 3x3 kernels, returns (out, relu(out)).
+
+    Shapes:   x (B, C, H, W); r = relu(x), computed by whoever wrote x; w (6, 2) = (w_skip, w_pool);
+              kernels three stacks; bias (3, C), one row for each of nodes 1, 2, 3.
+    Gradient: to x only, once, and from out only: r is a copy that saves a pass, so the whole
+              gradient, its path through r included, is given to x, and relu(out) has none.
+    Raises:   ValueError naming the tensor, what was expected and what was received.
+    """
+    _check_cell(x, kernels, 3, "kernels")
+    for name, tensor in (("r", r), ("w", w), ("bias", bias)):
+        if tensor.requires_grad:
+            raise ValueError(f"{name} requires a gradient, expected a constant")
+    result = _ops.attack_cell(_channels_last(x), _channels_last(r), w, list(kernels), bias)
+    return result[0], result[1]
+
+
+def available_for(x: Tensor) -> bool:
+    """Whether the compiled cells run where x is."""
+    return _native.runs_on(x.device.type)
+
+
+def _check_cell(x: Tensor, kernels: Sequence[Tensor], size: int, name: str) -> None:
+    if x.dim() != 4:
+        raise ValueError(f"x has shape {tuple(x.shape)}, expected (B, C, H, W)")
+    C = x.shape[1]
+    if len(kernels) != 3:
+        raise ValueError(f"{name} has {len(kernels)} stacks, expected 3")
+    for j, kernel in enumerate(kernels):
+        expected = ((3 - j) * C, C, size, size)
+        if kernel.shape != expected:
+            raise ValueError(
+                f"{name}[{j}] has shape {tuple(kernel.shape)}, expected {expected} "
+                f"for x with {C} channels"
+            )
+
+
+def _channels_last(t: Tensor) -> Tensor:
+    return t.contiguous(memory_format=torch.channels_last)
+
+
+def _convolve(r: Tensor, kernel: Tensor) -> Tensor:
+    # Autocast must not change the dtype behind the operator's back.
+    with torch.autocast(r.device.type, enabled=False):
+        return _channels_last(F.conv2d(r, kernel, padding=kernel.shape[-1] // 2))
+
+
+def _convolve_backward(
+    g: Tensor, r: Tensor, kernel: Tensor, need_input: bool, need_kernel: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    pad = kernel.shape[-1] // 2
+    return torch.ops.aten.convolution_backward(
+        g, r, kernel, None, [1, 1], [pad, pad], [1, 1], False, [0, 0], 1,
+        [need_input, need_kernel, False],
+    )[:2]  # fmt: skip
+
+
+def _slices(stacks: Sequence[Tensor], edges: Sequence[int], C: int) -> list[Tensor]:
+    """The parts of source-node stacks that belong to these edges."""
+    return [stacks[SOURCE[e]].narrow(1, PLACE[e] * C, C) for e in edges]
+
+
+def _columns(w_EO: Tensor) -> Tensor:
+    return torch.stack((w_EO[:, SKIP], w_EO[:, POOL]), dim=1)
+
+
+# Training -------------------------------------------------------------------------------------
+
+
+def _training_forward(
+    x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor], eps: float
+) -> list[Tensor]:
+    """[out, mean, var, node 1, node 2, relus (3), 3x3 outputs (3), 1x1 outputs (3)]."""
+    C = x.shape[1]
+    nodes, relus, statistics = [x], [F.relu(x)], []
+    y3: list[Tensor] = []
+    y1: list[Tensor] = []
+    for node in (1, 2, 3):
+        y3.append(_convolve(relus[-1], kernels3[node - 1]))
+        y1.append(_convolve(relus[-1], kernels1[node - 1]))
+        edges = INCOMING[node]
+        parts1, parts3 = _slices(y1, edges, C), _slices(y3, edges, C)
+        mean, var = (
+            values.view(-1, 2, C) for values in _ops.channel_moments(_interleave(parts1, parts3))
+        )
+        out, relu = _ops.training_node_write(
+            [nodes[SOURCE[e]] for e in edges], parts1, parts3,
+            w_EO[edges[0] : edges[-1] + 1], mean, var, eps, node < 3,
+        )  # fmt: skip
+        nodes.append(out)
+        relus.append(relu)
+        statistics.append((mean, var))
+    mean, var = (torch.cat(values) for values in zip(*statistics, strict=True))
+    return [nodes[3], mean, var, *nodes[1:3], *relus[:3], *y3, *y1]
+
+
+def _training_backward(
+    g: Tensor, x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor],
+    saved: list[Tensor], eps: float, need_x: bool, need_kernels: bool,
+) -> list[Tensor]:  # fmt: skip
+    """[dw_EO, dx if needed, six kernel gradients if needed (3x3 then 1x1)]."""
+    C = x.shape[1]
+    mean, var, nodes = saved[0], saved[1], [x, *saved[2:4]]
+    relus, y3, y1 = saved[4:7], saved[7:10], saved[10:13]
+    dy3, dy1 = [torch.empty_like(y) for y in y3], [torch.empty_like(y) for y in y1]
+    columns = _columns(w_EO)
+    gradients: list[Any] = [None, None, None, _channels_last(g)]
+    dw: list[Any] = [None] * 4
+    dk3: list[Any] = [None] * 3
+    dk1: list[Any] = [None] * 3
+    for node in (3, 2, 1):
+        edges, g = INCOMING[node], gradients[node]
+        rows = slice(edges[0], edges[-1] + 1)
+        parts1, parts3 = _slices(y1, edges, C), _slices(y3, edges, C)
+        dw[node], coef = _ops.training_node_sums(
+            g, [nodes[SOURCE[e]] for e in edges], parts1, parts3,
+            w_EO[rows], mean[rows], var[rows], eps,
+        )  # fmt: skip
+        _ops.norm_backward(
+            g, _interleave(parts1, parts3), coef,
+            _interleave(_slices(dy1, edges, C), _slices(dy3, edges, C)),
+        )  # fmt: skip
+        source = node - 1
+        need_source = source > 0 or need_x
+        dr3, dk3[source] = _convolve_backward(
+            dy3[source], relus[source], kernels3[source], need_source, need_kernels
+        )
+        dr1, dk1[source] = _convolve_backward(
+            dy1[source], relus[source], kernels1[source], need_source, need_kernels
+        )
+        if need_source:
+            gradients[source] = torch.empty_like(x)
+            out = list(OUTGOING[source])
+            _ops.node_backward(
+                [gradients[TARGET[e]] for e in out], columns[out], [dr3, dr1], nodes[source],
+                [gradients[source]],
+            )  # fmt: skip
+    result = [torch.cat(dw[1:]).to(w_EO.dtype)]
+    if need_x:
+        result.append(gradients[0])
+    return result + dk3 + dk1 if need_kernels else result
+
+
+def _interleave(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
+    return [t for pair in zip(first, second, strict=True) for t in pair]
+
+
+def _fake_training_forward(
+    x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor], eps: float
+) -> list[Tensor]:
+    C = x.shape[1]
+    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+
+    def stack(n: int) -> Tensor:
+        shape = (x.shape[0], n * C, *x.shape[2:])
+        return x.new_empty(shape).contiguous(memory_format=torch.channels_last)
+
+    mean, var = (x.new_empty((6, 2, C), dtype=wide) for _ in range(2))
+    stacks = [stack(n) for n in (3, 2, 1)] + [stack(n) for n in (3, 2, 1)]
+    return [stack(1), mean, var, *(stack(1) for _ in range(5)), *stacks]
+
+
+def _fake_training_backward(
+    g: Tensor, x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor],
+    saved: list[Tensor], eps: float, need_x: bool, need_kernels: bool,
+) -> list[Tensor]:  # fmt: skip
+    result = [torch.empty_like(w_EO)]
+    if need_x:
+        result.append(torch.empty_like(x, memory_format=torch.channels_last))
+    kernels = kernels3 + kernels1 if need_kernels else []
+    return result + [torch.empty_like(k) for k in kernels]
+
+
+def _save_training(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    x, w_EO, kernels3, kernels1, ctx.eps = inputs
+    ctx.save_for_backward(x, w_EO, *kernels3, *kernels1, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+
+
+def _training_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
+    x, w_EO, *rest = ctx.saved_tensors
+    need_x, need_w, need3, need1 = (_any(needed) for needed in ctx.needs_input_grad[:4])
+    need_kernels = need3 or need1
+    dw, *others = _ops.training_cell_backward(
+        grads[0], x, w_EO, rest[:3], rest[3:6], rest[6:], ctx.eps, need_x, need_kernels
+    )
+    dx = others.pop(0) if need_x else None
+    dk3, dk1 = (others[:3], others[3:]) if need_kernels else ([None] * 3, [None] * 3)
+    return dx, dw if need_w else None, dk3, dk1, None
+
+
+# Attack ---------------------------------------------------------------------------------------
+
+
+def _attack_forward(
+    x: Tensor, r: Tensor, w: Tensor, kernels: list[Tensor], bias: Tensor
+) -> list[Tensor]:
+    """[out, relu(out), relu of node 1, relu of node 2]."""
+    C = x.shape[1]
+    nodes, relus, z = [x], [r], []
+    for node in (1, 2, 3):
+        z.append(_convolve(relus[-1], kernels[node - 1]))
+        edges = INCOMING[node]
+        out, relu = _ops.attack_node(
+            [nodes[SOURCE[e]] for e in edges], _slices(z, edges, C),
+            w[edges[0] : edges[-1] + 1], bias[node - 1], True,
+        )  # fmt: skip
+        nodes.append(out)
+        relus.append(relu)
+    return [nodes[3], relus[3], *relus[1:3]]
+
+
+def _attack_backward(
+    g: Tensor, relus: list[Tensor], w: Tensor, kernels: list[Tensor]
+) -> Tensor:
+    """dx. The gradient of every convolution output is that of its target node, so the stack that
+    source j's convolution reads backwards is the gradients of nodes j+1..3 side by side."""
+    B, C, H, W = g.shape
+    stacks = [
+        g.new_empty((B, n * C, H, W)).contiguous(memory_format=torch.channels_last) for n in (3, 2)
+    ]
+    stacks.append(_channels_last(g))
+    for j in (0, 1):
+        stacks[j].narrow(1, (2 - j) * C, C).copy_(g)
+    for source in (2, 1, 0):
+        out = list(OUTGOING[source])
+        incoming = [stacks[source].narrow(1, k * C, C) for k in range(3 - source)]
+        dr, _ = _convolve_backward(stacks[source], relus[source], kernels[source], True, False)
+        # Node j's gradient is written once into every stack that reads it.
+        targets = [stacks[j].narrow(1, (source - 1 - j) * C, C) for j in range(source)]
+        targets = targets or [torch.empty_like(relus[0])]
+        _ops.node_backward(incoming, w[out], [dr], relus[source], targets)
+    return targets[0]
+
+
+def _fake_attack_forward(
+    x: Tensor, r: Tensor, w: Tensor, kernels: list[Tensor], bias: Tensor
+) -> list[Tensor]:
+    return [torch.empty_like(x, memory_format=torch.channels_last) for _ in range(4)]
+
+
+def _fake_attack_backward(
+    g: Tensor, relus: list[Tensor], w: Tensor, kernels: list[Tensor]
+) -> Tensor:
+    return torch.empty_like(relus[0], memory_format=torch.channels_last)
+
+
+def _save_attack(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    _, r, w, kernels, _ = inputs
+    ctx.save_for_backward(r, *output[2:], w, *kernels)
+    ctx.mark_non_differentiable(*output[1:])
+
+
+def _attack_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
+    if any(_any(needed) for needed in ctx.needs_input_grad[1:]):
+        raise RuntimeError("attack_cell has a gradient to x only; use impl='batched' for more")
+    *relus, w, k0, k1, k2 = ctx.saved_tensors
+    dx = _ops.attack_cell_backward(grads[0], relus, w, [k0, k1, k2])
+    return dx, None, None, [None] * 3, None
+
+
+def _register() -> None:
+    """Define the operators. They are compositions, so their bodies are Python on every device."""
+    library = torch.library
+    for name, body, fake in (
+        ("training_cell", _training_forward, _fake_training_forward),
+        ("training_cell_backward", _training_backward, _fake_training_backward),
+        ("attack_cell", _attack_forward, _fake_attack_forward),
+        ("attack_cell_backward", _attack_backward, _fake_attack_backward),
+    ):
+        op = library.custom_op(f"robust_supernet::{name}", body, mutates_args=())
+        op.register_fake(fake)
+        if name == "training_cell":
+            op.register_autograd(_training_gradient, setup_context=_save_training)
+        elif name == "attack_cell":
+            op.register_autograd(_attack_gradient, setup_context=_save_attack)
+        else:
+            op.register_autograd(_refuse(name.removesuffix("_backward")))
+
+
+_register()
