@@ -44,6 +44,8 @@ check: $(DEV)
 
 native: $(INSTALL)
 	$(PY) setup.py -q build_ext --inplace
+	@$(PY) -c 'import sys; from cuda_ext import _native as n; \
+	  sys.exit(0 if n.available() else "make: no native kernels: " + str(n.why_unavailable()))'
 
 # The stamps make a second call instant; a changed pyproject.toml installs again. The install is
 # editable, so changed code needs nothing. NO_NATIVE: nothing is compiled here, `make native` does.
@@ -68,7 +70,7 @@ $(VENV)/bin/pip:
 
 packages-there:
 	@$(PY) -c 'import importlib.util as u, sys; \
-	  names = "torch torchvision numpy timm tensorboard sklearn matplotlib scipy tqdm PIL moocore pymoo".split(); \
+	  names = "torch torchvision numpy timm tensorboard sklearn matplotlib scipy tqdm PIL moocore pymoo pyautoattack".split(); \
 	  missing = [n for n in names if u.find_spec(n) is None]; \
 	  sys.exit("make: $(PY) lacks " + ", ".join(missing) + "; install them there, or leave out VENV= to get an environment." if missing else 0)'
 
