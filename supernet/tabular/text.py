@@ -1,0 +1,65 @@
+"""What command lines print: aligned tables, percentages, amounts such as 0.8M."""
+
+import re
+from collections.abc import Sequence
+
+from supernet.errors import UserError
+
+COLUMN_TITLES = {
+    "clean": "clean",
+    "fgsm_3": "FGSM 3/255",
+    "pgd_3": "PGD-20 3/255",
+    "fgsm_8": "FGSM 8/255",
+    "pgd_8": "PGD-20 8/255",
+    "autoattack": "AutoAttack 8/255",
+    "params": "params",
+    "flops": "FLOPs",
+}
+DATASET_TITLES = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "imagenet16-120": "ImageNet16-120",
+}
+_UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Rows of text in columns as wide as they need: the first `left` flush left, others right."""
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            text.ljust(width) if k < left else text.rjust(width)
+            for k, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def percent(value: float) -> str:
+    """0.4811 -> '48.11'."""
+    return f"{100 * value:.2f}"
+
+
+def coefficient(value: float | None) -> str:
+    """A correlation with two decimals, or a dash where it is not defined."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def amount(text: str) -> float:
+    """Read '0.8M', '300k', '1.2G' or '1500000'.
+
+    Raises: UserError for anything else, or nothing above zero.
+    """
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*([kKmMgG]?)\s*", text)
+    if match is None or float(match[1]) <= 0:
+        raise UserError(f"'{text}' is not an amount above zero; write for instance 0.8M or 300k")
+    return float(match[1]) * _UNITS[match[2].upper()]
+
+
+def short(value: float) -> str:
+    """1531546 -> '1.532M'."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3f}{unit}"
+    return f"{value:g}"
