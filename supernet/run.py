@@ -5,13 +5,10 @@ config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  report.md  f
 
 import dataclasses
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
@@ -26,15 +23,12 @@ from supernet.environment import describe, peak_memory_mb, resolve_device
 from supernet.errors import UserError
 from supernet.files import data_root, read_json, write_json
 from supernet.genotype import Genotype
+from supernet.interrupts import Interrupted, deferred_interrupts
 from supernet.report import write_report
 from supernet.results import genotype_record, judged_by
 from supernet.search import Search, overfits_catastrophically
 from supernet.strategies.regularisers import collapse_warning
 from supernet.tracking import Tracker
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a search; the checkpoint is written. The message says how to go on."""
 
 
 def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
@@ -109,7 +103,7 @@ class _Run:
             total=search.total_steps, initial=search.step, unit="step", dynamic_ncols=True,
             desc="search", disable=True if self.quiet else None,
         )  # fmt: skip
-        with bar, _interrupts() as interrupted:
+        with bar, deferred_interrupts() as interrupted:
             while search.step < search.total_steps:
                 began = time.perf_counter()
                 self._epoch(bar, interrupted, began)
@@ -260,25 +254,3 @@ def _finish(run: _Run) -> Path:
     write_json(run.folder / "genotype.json", record)
     write_report(run.folder)
     return run.folder
-
-
-@contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C sets a flag that is read between steps; a second Ctrl-C stops at once."""
-    seen = False
-
-    def handler(number: int, frame: FrameType | None) -> None:
-        nonlocal seen
-        if seen:
-            raise KeyboardInterrupt
-        seen = True
-
-    try:
-        before = signal.signal(signal.SIGINT, handler)
-    except ValueError:  # not in the main thread: Ctrl-C is not ours to handle
-        yield lambda: False
-        return
-    try:
-        yield lambda: seen
-    finally:
-        signal.signal(signal.SIGINT, before)

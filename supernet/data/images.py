@@ -65,8 +65,8 @@ def build(
 
     Without `mean` and `std` they are those of the training images that were read.
     """
-    train = _limited(source.train, limit, "limit", least=1)
-    test = _limited(source.test, test_limit, "test_limit", least=0)
+    train = _limited(source.train, limit, "limit")
+    test = _limited(source.test, test_limit, "test_limit")
     side_pixels = train.pixels()
     if mean is None or std is None:
         mean, std = _moments(side_pixels)
@@ -88,11 +88,11 @@ def build(
     )
 
 
-def _limited(split: Split, limit: int | None, name: str, least: int) -> Split:
+def _limited(split: Split, limit: int | None, name: str) -> Split:
     if limit is None or limit >= len(split.y):
         return split
-    if limit < least:
-        raise UserError(f"{name} is {limit}; give at least {least}, or leave it out for all images")
+    if limit < 0:
+        raise UserError(f"{name} is {limit}; give 0 or more, or leave it out for all images")
     return split.take(first_of_each_class(split.y, limit))
 
 
@@ -101,6 +101,8 @@ def _to_tensor(pixels_NHWC: PixelArray) -> Tensor:
 
 
 def _moments(pixels_NHWC: PixelArray) -> tuple[RGB, RGB]:
+    if not len(pixels_NHWC):
+        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
     values = pixels_NHWC.reshape(-1, 3)
     red, green, blue = (values.mean(0) / 255).tolist()
     # A constant channel would divide by zero in the network's first layer.
@@ -111,9 +113,13 @@ def _moments(pixels_NHWC: PixelArray) -> tuple[RGB, RGB]:
 def _sentence(source: Source, train: Split, test: Split) -> str:
     found = f"{len(source.train.y):,} training and {len(source.test.y):,} test images"
     text = f"{source.origin}: found {found}"
-    used = [(len(train.y), len(source.train.y)), (len(test.y), len(source.test.y))]
-    if any(some < all_of_them for some, all_of_them in used):
-        text += f", used the first {used[0][0]:,} and {used[1][0]:,}, classes evenly"
+    used = [
+        f"{len(some.y):,} {kind}"
+        for some, every, kind in ((train, source.train, "training"), (test, source.test, "test"))
+        if len(some.y) and len(some.y) < len(every.y)
+    ]
+    if used:
+        text += f", used the first {' and '.join(used)} images, classes evenly"
     if train.num_lossy() or test.num_lossy():
         text += (
             f"; of those used {train.num_lossy()} and {test.num_lossy()} are not lossless"

@@ -23,6 +23,9 @@ def _rgb(red: float, green: float, blue: float) -> RGB:
     return (red / 255, green / 255, blue / 255)
 
 
+CIFAR10_MEAN, CIFAR10_STD = _rgb(125.3, 123.0, 113.9), _rgb(63.0, 62.1, 66.7)
+"""As NAS-RobBench-201 normalises (Wu et al. 2024), and so for the others below."""
+
 Reader = Callable[[Path | None, bool, int], Source]
 
 DATASETS: dict[str, tuple[Reader, dict[str, Any]]] = {
@@ -32,10 +35,9 @@ DATASETS: dict[str, tuple[Reader, dict[str, Any]]] = {
         lambda root, download, seed: read_digits(seed),
         {"pad": 2, "flip": False, "eps": 32 / 255},
     ),
-    # Means and deviations as NAS-RobBench-201 normalises (Wu et al. 2024).
     "cifar10": (
         lambda root, download, seed: read_cifar(CIFAR10, root, download),
-        {"mean": _rgb(125.3, 123.0, 113.9), "std": _rgb(63.0, 62.1, 66.7)},
+        {"mean": CIFAR10_MEAN, "std": CIFAR10_STD},
     ),
     "cifar100": (
         lambda root, download, seed: read_cifar(CIFAR100, root, download),
@@ -64,7 +66,7 @@ def load_dataset(
 
     data_root: the folder with the files; else ROBUST_SUPERNET_DATA, else ./data.
     limit, test_limit: at most so many training and test images, the first of each class; only
-        these are decoded. test_limit=0 reads no test images at all.
+        these are decoded, and 0 reads none.
     side: of the square a folder's pictures are resized to, in pixels (32); other sets have theirs.
     seed: of the train/test split of digits and folder. It is not a run's seed: keep it, or the
         test images of one run are training images of another.

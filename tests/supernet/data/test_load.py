@@ -36,11 +36,13 @@ def test_limits_take_the_first_of_each_class(pack: Path) -> None:
     assert some.train_y.tolist() == [0, 0, 1, 1, 2, 2]
     assert torch.equal(some.train_x, whole.train_x[[0, 1, 4, 5, 7, 8]])
     assert some.test_x.shape == (0, 3, 8, 8) and len(some.test_y) == 0
-    assert "used the first 6 and 0, classes evenly" in some.source
+    assert some.source.endswith("4 test images, used the first 6 training images, classes evenly")
     assert len(load_dataset(f"pack:{pack}", limit=100).train_y) == 9
     assert "used" not in whole.source
-    with pytest.raises(UserError, match="limit is 0; give at least 1"):
-        load_dataset(f"pack:{pack}", limit=0)
+    test_only = load_dataset(f"pack:{pack}", limit=0)
+    assert test_only.train_x.shape == (0, 3, 8, 8) and len(test_only.test_y) == 4
+    with pytest.raises(UserError, match="limit is -1; give 0 or more"):
+        load_dataset(f"pack:{pack}", limit=-1)
 
 
 def test_a_folder_is_loaded_at_the_side_that_is_asked_for(tmp_path: Path) -> None:

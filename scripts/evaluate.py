@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Evaluate a stand-alone network: clean, FGSM, PGD-20 and AutoAttack on the test images.
+
+    python scripts/evaluate.py --model runs/NAME/standalone/model.pt
+    python scripts/evaluate.py --model runs/NAME/standalone --limit 200
+    python scripts/evaluate.py --model model.pt --dataset cifar10 --attacks clean,pgd --eps 8/255
+
+Writes evaluation.json beside the model. AutoAttack's four attacks take hours for ten thousand
+images on a CPU: --limit takes the first images of each class.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from supernet import cli
+from supernet.errors import UserError
+
+
+def main() -> None:
+    """Parse, run, print."""
+    arguments = _parse()
+
+    # After the flags are known to be good: importing torch takes seconds.
+    from supernet.data import load_dataset
+    from supernet.environment import describe, resolve_device
+    from supernet.evaluate import evaluate
+    from supernet.export import load_model
+    from supernet.files import write_json
+
+    device = resolve_device(arguments.device)
+    model, facts = load_model(arguments.model, device)
+    folder = arguments.model if arguments.model.is_dir() else arguments.model.parent
+    dataset = arguments.dataset or facts.get("dataset")
+    if dataset is None:
+        raise UserError(f"{folder / 'model.json'} names no data set; give --dataset")
+    side = facts.get("side") if dataset == facts.get("dataset") else None
+    data = load_dataset(
+        dataset, data_root=arguments.data_root, limit=0, test_limit=arguments.limit,
+        side=arguments.side or side, device=device,
+    )  # fmt: skip
+    if data.num_classes != facts["num_classes"]:
+        raise UserError(
+            f"the network has {facts['num_classes']} classes and {dataset} has {data.num_classes};"
+            " give the --dataset it was trained on"
+        )
+    rows = evaluate(
+        model, data, attacks=arguments.attacks, radii=arguments.eps, seed=arguments.seed,
+        batch_size=arguments.batch_size, progress=not arguments.quiet,
+    )  # fmt: skip
+    out = arguments.out or folder / "evaluation.json"
+    content = {
+        "model": str(arguments.model),
+        "arch": facts["arch"],
+        "code": facts["code"],
+        "C": facts["C"],
+        "N": facts["N"],
+        "weights": facts.get("weights"),
+        "dataset": dataset,
+        "split": "test",
+        "images": rows[0]["images"],
+        "source": data.source,
+        "stand_in": data.stand_in,
+        "image_size": data.image_size,
+        "precision": "float32",
+        "batch_size": arguments.batch_size,
+        "command": shlex.join(["python", *sys.argv]),
+        **describe(device),
+        "results": rows,
+        "training": facts.get("training"),
+    }
+    write_json(out, content)
+    print(_table(content))
+    print(f"written    {out}")
+    _refresh_report(folder)
+
+
+def _parse() -> argparse.Namespace:
+    parser = cli.argument_parser(__doc__ or "")
+    add = parser.add_argument
+    add("--model", type=Path, required=True, help="model.pt of a training, or its folder.")
+    add("--dataset", metavar="NAME", help="Default: the one the network was trained on.")
+    add("--data-root", metavar="PATH",
+        help="Folder with data sets; else ROBUST_SUPERNET_DATA, else ./data.")  # fmt: skip
+    add("--limit", type=int, metavar="N",
+        help="Only the first N test images, classes evenly. Default: all of them.")  # fmt: skip
+    add("--attacks", type=_names, default=("clean", "fgsm", "pgd", "autoattack"), metavar="A,B,..",
+        help="Among clean, fgsm, pgd, autoattack. Default: all four.")  # fmt: skip
+    add("--eps", type=_radii, metavar="A,B,..",
+        help="L-inf radii in the pixel range [0, 1]; AutoAttack runs at the largest. Default:"
+        " 3/255,8/255, for digits 12/255,32/255.")  # fmt: skip
+    add("--side", type=int, metavar="N", help="Side in pixels for folder:PATH.")
+    add("--seed", type=int, default=0, help="Seed of the attacks' random starts. Default: 0.")
+    add("--batch-size", type=int, default=250, metavar="N", help="Images at once. Default: 250.")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N. Default: auto.")
+    add("--out", type=Path, metavar="FILE", help="Default: evaluation.json beside the model.")
+    add("--quiet", action="store_true", help="No progress bars.")
+    arguments = parser.parse_args()
+    if arguments.batch_size < 1:
+        raise UserError(f"--batch-size is {arguments.batch_size}; it must be at least 1")
+    return arguments
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _radii(text: str) -> tuple[float, ...]:
+    return tuple(cli.fraction(part) for part in text.split(",") if part.strip())
+
+
+_radii.__name__ = "list of radii"
+
+
+def _table(content: dict[str, Any]) -> str:
+    stand_in = " (a STAND-IN)" if content["stand_in"] else ""
+    lines = [
+        "",
+        f"cell       {content['arch']}  (code {content['code']}, C={content['C']},"
+        f" N={content['N']})",
+        f"images     {content['images']:,} test images of {content['dataset']}{stand_in};"
+        f" {content['source']}",
+        "",
+        f"{'attack':12} {'eps':>9} {'steps':>6} {'accuracy':>9} {'seconds':>8}",
+    ]
+    for row in content["results"]:
+        eps = f"{round(row['eps'] * 255, 3):g}/255" if row["eps"] else ""
+        steps = row["steps"] or ""
+        lines.append(
+            f"{row['attack']:12} {eps:>9} {steps:>6} {row['accuracy']:9.2%} {row['seconds']:8.1f}"
+        )
+        for stage in row.get("stages", ()):
+            lines.append(
+                f"  {stage['attack']:10} {'':>9} {'':>6} {stage['accuracy']:9.2%}"
+                f" {stage['seconds']:8.1f}  {stage['broken']} of {stage['attacked']} broken"
+            )
+    return "\n".join(lines)
+
+
+def _refresh_report(folder: Path) -> None:
+    """Where the network stands in the run directory of a search, its report takes the table in."""
+    search = folder.resolve().parent
+    if (search / "genotype.json").is_file() and (search / "config.json").is_file():
+        from supernet.report import write_report
+
+        print(f"report     {write_report(search)}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Train one cell's stand-alone network adversarially, by the recipe of NAS-RobBench-201.
+
+    python scripts/train.py --genotype runs/search-digits-darts-seed0/genotype.json --preset quick
+    python scripts/train.py --genotype 333133 --dataset cifar10
+    python scripts/train.py --genotype front.json:3 --dataset cifar10 --epochs 20 --ema
+    python scripts/train.py --resume runs/train-cifar10-333133-seed0
+
+Ends with model.pt, its metadata model.json, and the command that evaluates it.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from supernet import cli, train_config
+from supernet.errors import UserError
+from supernet.files import read_json
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--preset", metavar="NAME", help=_presets_help())
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
+    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
+    cli.add_config_flags(parser, train_config.TrainConfig)
+    arguments = parser.parse_args()
+    given = cli.given_flags(arguments, train_config.TrainConfig)
+    if arguments.resume and arguments.preset:
+        raise UserError("--resume takes its config from the run; leave --preset out")
+    config = None
+    if not arguments.resume:
+        config = train_config.with_preset(arguments.preset or "benchmark", given)
+
+    # After the flags are known to be good: importing torch takes seconds.
+    from supernet.standalone import resume_training, run_training
+
+    if config is None:
+        folder = resume_training(arguments.resume, given, quiet=arguments.quiet)
+    else:
+        folder = run_training(config, quiet=arguments.quiet)
+    print(_summary(folder))
+
+
+def _summary(folder: Path) -> str:
+    facts = read_json(folder / "model.json")
+    quoted = shlex.quote(str(folder))
+    images = facts["training"]["data"]
+    return "\n".join(
+        [
+            "",
+            f"cell       {facts['arch']}",
+            f"           code {facts['code']}, C={facts['C']}, N={facts['N']}",
+            f"trained    {facts['epochs']} epochs, attack {facts['training']['attack']},"
+            f" eps {facts['eps'] * 255:g}/255, seed {facts['training']['seed']},"
+            f" {facts['seconds']:.0f} s on {facts['device']}",
+            f"images     {images['source']}",
+            f"weights    {folder / 'model.pt'} ({facts['weights']}), metadata model.json",
+            f"events     tensorboard --logdir {quoted}",
+            f"next       python scripts/evaluate.py --model {quoted}/model.pt",
+        ]
+    )
+
+
+def _presets_help() -> str:
+    lines = (f"{n}: {(make.__doc__ or '').strip()}" for n, make in train_config.PRESETS.items())
+    return (
+        "Settings to start from; flags given beside it win. "
+        + " ".join(lines)
+        + " Default: benchmark."
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
