@@ -246,7 +246,7 @@ def front(table: Table, result: dict[str, Any]) -> Figure:
     )
     corner = len(names) == 2 and names[0] not in COSTS
     figure = new_figure(9.6 if corner else 7.6, 4.6)
-    whole, *enlarged = np.atleast_1d(figure.subplots(1, 2 if corner else 1))
+    whole, *enlarged = figure.subplots(1, 2 if corner else 1, squeeze=False).flat
     # With three objectives the middle one, in the order (costs, accuracies), is the colour.
     shown = [0, len(names) - 1]
     for axis in (whole, *enlarged):
@@ -293,10 +293,10 @@ def _enlarge(
     axis.set_xlim(low[0], high[0] + pad[0])
     axis.set_ylim(low[1], high[1] + pad[1])
     axis.set_title("best tenth of both, with the cells' codes", fontsize=11)
-    for number, (code, (x, y)) in enumerate(zip(codes, best, strict=True)):
-        # Best first by the first objective: labels step downwards and never meet.
-        axis.annotate(code, (x, y), xytext=(0.55, 0.62 - 0.09 * number), textcoords="axes fraction",
-                      fontsize=10, ha="right", va="center",
+    # Labels in the empty upper left, in the order of heights, so that their lines do not cross.
+    for number, place in enumerate(np.argsort(-best[:, 1], kind="stable")):
+        axis.annotate(codes[place], best[place], xytext=(0.42, 0.93 - 0.085 * number),
+                      textcoords="axes fraction", fontsize=10, ha="right", va="center",
                       arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.8})  # fmt: skip
 
 

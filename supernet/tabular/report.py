@@ -215,7 +215,7 @@ def _single(result: Mapping[str, Any]) -> str:
         for method, numbers in result["methods"].items()
     ]
     expected = [percent(result["expected_best_of_random"][n - 1]) for n in at]
-    lines.append(["random, closed form", *expected])
+    lines.append(["random, with replacement (closed form)", *expected])
     return (
         f"Best {_name(result)} accuracy in % after n queries, mean +- standard deviation over "
         f"{result['seeds']} seeds (best cell: {percent(result['best'])}; what counts as a query: "

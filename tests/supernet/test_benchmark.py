@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,21 @@ from supernet.errors import UserError
 from supernet.genotype import Genotype, all_genotypes
 from supernet.tabular.order_statistics import best_of_probabilities
 from tests.tables import class_values, write_large
+
+
+@pytest.fixture(scope="module")
+def large_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The invented table in the larger form."""
+    root = tmp_path_factory.mktemp("large")
+    write_large(root)
+    return root
+
+
+def copy_of(root: Path, target: Path) -> Path:
+    """A copy to be damaged; returns the table's path."""
+    shutil.copytree(root, target, dirs_exist_ok=True)
+    return target / "robbench201" / "NAS-RobBench-201_all.json"
+
 
 # Accuracies in percent: clean, FGSM 3, PGD 3, FGSM 8, PGD 8, AutoAttack 8.
 LANDMARKS = {
@@ -75,8 +91,8 @@ def test_every_string_answers_with_the_values_of_its_class(invented: Table) -> N
         assert answer["params"] == cell.params() and answer["flops"] == cell.flops()
 
 
-def test_both_published_forms_give_the_same_table(invented: Table, tmp_path: Path) -> None:
-    large = Table.load(write_large(tmp_path))
+def test_both_published_forms_give_the_same_table(invented: Table, large_root: Path) -> None:
+    large = Table.load(large_root)
     assert large.unique == invented.unique
     assert (large.row_of == invented.row_of).all()
     assert large.order.codes == invented.order.codes
@@ -84,8 +100,10 @@ def test_both_published_forms_give_the_same_table(invented: Table, tmp_path: Pat
     assert not any(source["verified"] for source in large.sources)
 
 
-def test_larger_form_without_a_stored_mean_averages_its_seeds(tmp_path: Path) -> None:
-    path = write_large(tmp_path)
+def test_larger_form_without_a_stored_mean_averages_its_seeds(
+    large_root: Path, tmp_path: Path
+) -> None:
+    path = copy_of(large_root, tmp_path)
     data = json.loads(path.read_text())
     entry = next(iter(data["cifar100"].values()))
     entry["val_pgd_8.0_acc"] = {"0": 0.1, "1": 0.2, "2": 0.6}
@@ -219,8 +237,8 @@ def test_damaged_table_is_named(
         Table.load(path, verify=False)
 
 
-def test_larger_form_with_a_hole_is_named(tmp_path: Path) -> None:
-    path = write_large(tmp_path)
+def test_larger_form_with_a_hole_is_named(large_root: Path, tmp_path: Path) -> None:
+    path = copy_of(large_root, tmp_path)
     data = json.loads(path.read_text())
     key = next(iter(data["imagenet"]))
     del data["imagenet"][key]["val_acc"]
