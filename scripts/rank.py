@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Rank cells by scores that need no training, or by a trained supernet, and judge by the benchmark.
+
+    python scripts/rank.py                                  300 random cells, all clean scores
+    python scripts/rank.py --proxies ntk --cells 100 --top-cells 60
+    python scripts/rank.py --proxies croze,robust_snip --columns pgd_8,standard:pgd
+    python scripts/rank.py --supernet runs/search-cifar10-darts-seed0 --cells 0 --processes 2
+
+Says how long it will take before it starts. Interrupted, the same command goes on. The folder of
+the ranking holds scores.jsonl (a line per cell), ranking.json and ranking.md (correlations in all
+regions, with intervals and the rows to beat), and figures.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from supernet import cli
+from supernet.files import read_json
+from supernet.ranking.config import RankConfig
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
+    parser.add_argument(
+        "--spectrum", metavar="A,B,..",
+        help="Draw the kernel spectra of these cells (string, code or index) instead of ranking.",
+    )  # fmt: skip
+    cli.add_config_flags(parser, RankConfig)
+    arguments = parser.parse_args()
+    config = RankConfig(**cli.given_flags(arguments, RankConfig))
+
+    # After the flags are known to be good: importing torch takes seconds.
+    if arguments.spectrum:
+        from supernet.ranking.spectrum import run_spectra
+
+        print(run_spectra(config, arguments.spectrum.split(",")))
+        return
+    from supernet.ranking.run import run_ranking, summary
+
+    folder = run_ranking(config, quiet=arguments.quiet)
+    print(summary(folder, read_json(folder / "ranking.json")))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,126 @@
+"""What a ranking depends on. No torch."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from supernet.config import ATTACK_NAMES
+from supernet.errors import UserError
+
+DEFAULT_PROXIES = (
+    "gradnorm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "naswot", "croze",
+    "croze_released",
+)  # fmt: skip
+FREE_FIELDS = ("columns", "combine", "benchmark", "processes", "bootstrap", "out", "data_root")
+"""Fields that change no score: a ranking may go on with other ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankConfig:
+    """Everything a ranking depends on. Each field is a command-line flag of scripts/rank.py."""
+
+    proxies: tuple[str, ...] | None = None
+    """Scores, comma-separated: names of `supernet.proxies`, with robust_ before them on attacked
+    images, or ntk for all kernel scores. Automatic is all clean scores, or none with --supernet."""
+    supernet: str | None = None
+    """Run directory of a search: cells are scored with its trained weights, clean and under attack,
+    as supernet_clean and supernet_robust."""
+    cells: int = 300
+    """Cells drawn at random from the 6,466; 0 scores them all."""
+    top_cells: int = 0
+    """Further cells drawn from the best 10 % by top_column, to judge the order among good cells."""
+    top_column: str = "pgd_8"
+    """Column by which top_cells are chosen."""
+    dataset: str = "cifar10"
+    """Images: digits, cifar10, cifar100, imagenet16-120, folder:PATH or pack:PATH. With --supernet
+    the run's own images are used."""
+    data_root: str | None = None
+    """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
+    batch: int = 16
+    """Training images of the one batch that all cells are scored on, balanced over classes."""
+    images: int = 512
+    """Held-out images (of the search's alpha half) for --supernet."""
+    C: int = 16
+    """Channels of the first stage for training-free scores; the benchmark's networks have 16."""
+    N: int = 5
+    """Cells per stage for training-free scores; the benchmark's networks have 5."""
+    repeats: int = 1
+    """Random initialisations over which a score is averaged."""
+    attack: str | None = None
+    """Attack of robust scores: fgsm, fgsm_rs, n_fgsm, pgd. Automatic is fgsm for training-free
+    scores and pgd for --supernet."""
+    steps: int = 10
+    """Steps of pgd."""
+    eps: float | None = None
+    """L-inf radius in the pixel range [0, 1]. Automatic is the data set's: 8/255, digits 32/255."""
+    beta: float = 0.5
+    """Share of the robust loss in the mixed kernels of ntk."""
+    columns: tuple[str, ...] = ("clean", "pgd_8")
+    """Columns of the benchmark to correlate with; standard:NAME is one of the table of
+    standard-trained, attacked networks (clean, fgsm, pgd, aa_apgd-ce, aa_square, corr)."""
+    combine: tuple[str, ...] = ()
+    """Further rows, each the mean rank of several scores, as supernet_robust+parameters."""
+    benchmark: str | None = None
+    """Data set of the columns. Automatic is that of the images, or cifar10."""
+    processes: int = 1
+    """Worker processes, one network and one thread each. The scores do not depend on it."""
+    bootstrap: int = 1000
+    """Resamples behind each confidence interval."""
+    seed: int = 0
+    """Seed of the sample of cells, the batch and every initialisation."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N. A CUDA device takes one process."""
+    out: str | None = None
+    """Folder of the ranking. Automatic is runs/rank-DATASET-CELLS-seedN."""
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("cells", 0), ("top_cells", 0), ("batch", 2), ("images", 1), ("C", 1), ("N", 1),
+            ("repeats", 1), ("steps", 1), ("processes", 1), ("bootstrap", 0), ("seed", 0),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag} must be at least {least}, not {getattr(self, name)}")
+        if not 0 <= self.beta <= 1:
+            raise UserError(f"--beta must lie between 0 and 1, not {self.beta}")
+        if self.eps is not None and not 0 <= self.eps <= 1:
+            raise UserError(f"--eps is in the pixel range [0, 1], such as 8/255, not {self.eps}")
+        if self.attack is not None and self.attack not in ATTACK_NAMES:
+            raise UserError(
+                f"unknown attack {self.attack!r}; choose one of {', '.join(ATTACK_NAMES)}"
+            )
+        if not self.columns:
+            raise UserError("--columns is empty; name a column such as pgd_8")
+
+    @property
+    def proxy_names(self) -> tuple[str, ...]:
+        """The training-free scores asked for."""
+        if self.proxies is None:
+            return () if self.supernet else DEFAULT_PROXIES
+        return self.proxies
+
+    @property
+    def attack_name(self) -> str:
+        return self.attack or ("pgd" if self.supernet else "fgsm")
+
+    @property
+    def benchmark_dataset(self) -> str:
+        """The data set whose columns are the truth."""
+        from supernet.benchmark import DATASETS
+
+        return self.benchmark or (self.dataset if self.dataset in DATASETS else "cifar10")
+
+    @property
+    def folder(self) -> str:
+        """Where the ranking lies."""
+        if self.out is not None:
+            return self.out
+        count = self.cells or "all"
+        return (
+            f"runs/rank-{self.dataset.replace(':', '-').replace('/', '-')}-{count}-seed{self.seed}"
+        )
+
+    def fixed(self) -> dict[str, Any]:
+        """The fields that scores depend on, for JSON."""
+        values = dataclasses.asdict(self) | {"proxies": list(self.proxy_names)}
+        return {name: v for name, v in values.items() if name not in FREE_FIELDS}

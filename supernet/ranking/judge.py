@@ -1,0 +1,124 @@
+"""The table of a ranking: every score against every column, beside the rows to beat. No torch."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from supernet.benchmark import COLUMNS, Table, check_name
+from supernet.correlation import REGIONS, Estimate, judge
+from supernet.errors import UserError
+from supernet.ranking.config import RankConfig
+from supernet.ranking.sample import Cell
+from supernet.surrogate import one_hot_rows, ridge_predictions
+from supernet.tabular.standard import StandardTable
+
+STANDARD = "standard:"
+PARAMETERS = "parameters"
+RIDGE = "one-hot ridge"
+FOLDS = 10
+REGION_NAMES = {"all": "all", "top_10": "top 10 %", "top_1": "top 1 %"}
+
+Array = NDArray[np.float64]
+
+
+def check_columns(config: RankConfig, table: Table) -> None:
+    """Raises: UserError for a data set or column that the tables do not have."""
+    check_name("data set", config.benchmark_dataset, table.datasets)
+    check_name("column", config.top_column, COLUMNS)
+    for column in config.columns:
+        truth_of(table, config, column)
+
+
+def truth_of(table: Table, config: RankConfig, column: str) -> Array:
+    """A column over all evaluated cells, by row of the table."""
+    if not column.startswith(STANDARD):
+        check_name("column", column, COLUMNS)
+        return table.values(config.benchmark_dataset, column)
+    standard = StandardTable.load(config.data_root)
+    if not (standard.raw.row_of == table.row_of).all():
+        raise UserError("the table of standard-trained cells has other classes than the benchmark")
+    return standard.values(config.benchmark_dataset, column.removeprefix(STANDARD))
+
+
+def judge_scores(
+    config: RankConfig, table: Table, cells: list[Cell], records: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """rows[column][score] = `supernet.correlation.judge`'s record, rows to beat included.
+
+    Scores of which less is better are negated before they are judged. `parameters` needs no image;
+    `one-hot ridge` is predicted out of fold from the other cells' truth. Combined rows are the mean
+    ranks of their parts over the cells.
+    """
+    scores = oriented_scores(config, cells, records)
+    marked = np.array([cell.random for cell in cells])
+    rows: dict[str, dict[str, Any]] = {}
+    for column in config.columns:
+        truth_all = truth_of(table, config, column)
+        truth = truth_all[[cell.row for cell in cells]]
+        columns = dict(scores)
+        if len(cells) >= 2 * FOLDS:
+            features = one_hot_rows([cell.genotype for cell in cells])
+            columns[RIDGE] = ridge_predictions(features, truth, folds=FOLDS, seed=config.seed)
+        rows[column] = {
+            name: judge(score, truth, truth_all, marked, repeats=config.bootstrap, seed=config.seed)
+            for name, score in columns.items()
+        }
+    return {
+        "benchmark": config.benchmark_dataset,
+        "cells": int(marked.sum()),
+        "top_cells": int((~marked).sum()),
+        "top_column": config.top_column if config.top_cells else None,
+        "config": config.fixed(),
+        "tables": table.sources,
+        "rows": rows,
+    }
+
+
+def oriented_scores(
+    config: RankConfig, cells: list[Cell], records: list[dict[str, Any]]
+) -> dict[str, Array]:
+    """Every row's score by cell, such that higher is better; `parameters` and combinations too."""
+    from supernet.proxies import LOWER_IS_BETTER
+
+    names = list(records[0]["scores"])
+    scores = {
+        name: np.array([record["scores"][name] for record in records])
+        * (-1 if name in LOWER_IS_BETTER else 1)
+        for name in names
+    }
+    scores[PARAMETERS] = np.array([float(cell.genotype.params()) for cell in cells])
+    for combination in config.combine:
+        parts = combination.split("+")
+        for part in parts:
+            if part not in scores:
+                raise UserError(f"--combine {combination}: {part!r} is none of {', '.join(scores)}")
+        scores[combination] = np.mean([stats.rankdata(scores[part]) for part in parts], axis=0)
+    return scores
+
+
+def markdown(ranking: dict[str, Any]) -> str:
+    """The rows as tables, one per column, best global Kendall first."""
+    lines = [f"# {ranking['cells']} random cells of {ranking['benchmark']}"]
+    if ranking["top_cells"]:
+        lines[0] += f", and {ranking['top_cells']} more of its best 10 %"
+    lines += ["", f"Images: {ranking['images']}."] if "images" in ranking else []
+    for column, rows in ranking["rows"].items():
+        counts = {r: next(iter(rows.values()))[r]["kendall"]["n"] for r in REGIONS}
+        heads = [f"Kendall, {REGION_NAMES[r]} (n={counts[r]})" for r in REGIONS]
+        lines += ["", f"## {column}", ""]
+        lines += [f"| score | Spearman, all | {' | '.join(heads)} | regret |"]
+        lines += ["|---|---|---|---|---|---|"]
+        for name in sorted(rows, key=lambda name: -(rows[name]["all"]["kendall"]["value"] or -2)):
+            row = rows[name]
+            cells = [str(Estimate(**row["all"]["spearman"]))]
+            cells += [str(Estimate(**row[region]["kendall"])) for region in REGIONS]
+            lines += [f"| {name} | {' | '.join(cells)} | {100 * row['regret']:.2f} |"]
+    lines += [
+        "",
+        "Intervals: 95 %, bootstrap over cells. Regions are the benchmark's best by the column. "
+        "Regret: accuracy points between the best scored cell's value and the best value among "
+        "the random cells.",
+    ]
+    return "\n".join(lines) + "\n"
