@@ -34,6 +34,8 @@ def pixels(eps: float) -> str:
 
 def duration(seconds: float) -> str:
     """95 -> `1 min 35 s`."""
+    if 0 < seconds < 1:
+        return "< 1 s"
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)

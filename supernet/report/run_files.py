@@ -12,6 +12,14 @@ from supernet.tracking import METRICS_FILE, read_metrics
 
 
 @dataclass(frozen=True)
+class Evaluated:
+    """An evaluation.json."""
+
+    path: Path
+    content: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class RunFiles:
     """A finished search."""
 
@@ -22,7 +30,7 @@ class RunFiles:
     """genotype.json."""
     epochs: list[dict[str, Any]]
     """metrics.jsonl."""
-    evaluations: list[tuple[Path, dict[str, Any]]]
+    evaluations: list[Evaluated]
     """Every evaluation.json in the folder or one below it: stand-alone networks of this cell."""
     table: Table | None
 
@@ -45,7 +53,7 @@ class RunFiles:
             description=description,
             record=read_json(folder / "genotype.json"),
             epochs=read_metrics(folder / METRICS_FILE),
-            evaluations=[(path, read_json(path)) for path in found],
+            evaluations=[Evaluated(path, read_json(path)) for path in found],
             table=Table.find(data_root(description["config"].get("data_root"))),
         )
 

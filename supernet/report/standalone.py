@@ -2,23 +2,144 @@
 
 from typing import Any
 
-from supernet.report.markdown import pixels, table
-from supernet.report.run_files import RunFiles
+from supernet import figures
+from supernet.benchmark import COLUMNS, DATASETS
+from supernet.figures.style import BLACK, BLUE, VERMILLION
+from supernet.figures.training import DASHED, DOTTED, Panel
+from supernet.genotype import Genotype
+from supernet.report.markdown import dataset_name, duration, percent, pixels, table
+from supernet.report.run_files import Evaluated, RunFiles
+from supernet.tracking import METRICS_FILE, read_metrics
+
+PANELS: tuple[Panel, ...] = (
+    ("Training loss", "cross-entropy", 1.0, (("train_loss", "as trained", BLACK, "-"),)),
+    (
+        "Accuracy",
+        "accuracy (%)",
+        100.0,
+        (
+            ("train_robust_acc", "training, attacked", BLACK, DOTTED),
+            ("train_clean_acc", "training, clean", BLACK, DOTTED),
+            ("val_clean_acc", "test, clean", BLUE, "-"),
+            ("val_robust_acc", "test, PGD-10", VERMILLION, DASHED),
+        ),
+    ),
+)
+ATTACK_NAMES = {
+    "clean": "none (clean)",
+    "fgsm": "FGSM",
+    "pgd": "PGD",
+    "autoattack": "AutoAttack",
+    "worst_case": "worst case of these",
+}
 
 
 def section(run: RunFiles) -> list[str]:
-    """A table per evaluation.json; nothing where there is none."""
+    """For every evaluation.json: how the network was trained, its curves, its accuracies."""
     blocks: list[str] = []
-    for path, evaluation in run.evaluations:
-        where = path.parent.relative_to(run.folder)
-        blocks += [_intro(str(where), evaluation), _results(evaluation)]
+    for number, evaluated in enumerate(run.evaluations, start=1):
+        if len(run.evaluations) > 1:
+            blocks.append(f"### `{evaluated.path.parent.name}`")
+        blocks += [
+            _training_words(evaluated.content),
+            *_curves(run, evaluated, number),
+            _measured_words(evaluated.content),
+            _results(run, evaluated.content),
+            *_stages(evaluated.content),
+        ]
     return ["## Stand-alone network", *blocks] if blocks else []
 
 
-def _intro(where: str, evaluation: dict[str, Any]) -> str:
-    return f"`{where}`"
+def _training_words(evaluation: dict[str, Any]) -> str:
+    text = (
+        f"Cell {evaluation['code']} as a network of its own (C={evaluation['C']}, "
+        f"N={evaluation['N']}; the benchmark has C=16, N=5)"
+    )
+    training = evaluation.get("training")
+    if not training:
+        return text + "."
+    data = training["data"]
+    attack = "clean images" if training["attack"] == "none" else _attack_words(training)
+    average = "; the weights are a moving average" if evaluation["weights"] == "average" else ""
+    return (
+        f"{text}, trained for {training['epochs']} epochs on {data['train_images']:,} images of "
+        f"{_name(data)} with {attack}, batch {training['batch_size']}, seed {training['seed']}"
+        f"{average}. The benchmark: 50 epochs of PGD-7 on all training images, batch 256."
+    )
 
 
-def _results(evaluation: dict[str, Any]) -> str:
-    rows = [[r["attack"], pixels(r["eps"]), f"{r['accuracy']:.2%}"] for r in evaluation["results"]]
-    return table(["attack", "eps", "accuracy"], rows, align="llr")
+def _attack_words(training: dict[str, Any]) -> str:
+    if training["attack"] != "pgd":
+        return training["attack"].upper().replace("_", "-")
+    return f"PGD-{training['attack_steps']}"
+
+
+def _curves(run: RunFiles, evaluated: Evaluated, number: int) -> list[str]:
+    records = read_metrics(evaluated.path.parent / METRICS_FILE)
+    if not records or evaluated.path.parent == run.folder:
+        return []
+    name = "standalone" if number == 1 else f"standalone-{number}"
+    figures.training_curves(records, run.folder / "figures" / name, PANELS)
+    return [f"![Training of the stand-alone network](figures/{name}.svg)"]
+
+
+def _measured_words(evaluation: dict[str, Any]) -> str:
+    return (
+        f"Measured on {evaluation['images']:,} {evaluation['split']} images of "
+        f"{_name({'name': evaluation['dataset'], 'stand_in': evaluation['stand_in']})}, "
+        f"seed {evaluation['results'][0]['seed']}, {evaluation['precision']}, "
+        f"{evaluation['device']} ({evaluation['source']}):"
+    )
+
+
+def _results(run: RunFiles, evaluation: dict[str, Any]) -> str:
+    dataset = evaluation["dataset"]
+    cell = Genotype.parse(evaluation["code"])
+    entry = run.query(cell) if dataset in DATASETS and not evaluation["stand_in"] else None
+    rows = []
+    for result in evaluation["results"]:
+        row = [
+            _result_name(result),
+            pixels(result["eps"]) if result["eps"] else "-",
+            percent(result["accuracy"]),
+            "-" if result["attack"] == "worst_case" else duration(result["seconds"]),
+        ]
+        if entry is not None:
+            known = result["name"] in COLUMNS
+            row.append(percent(entry["results"][dataset][result["name"]] if known else None))
+        rows.append(row)
+    header = ["attack", "eps", "accuracy", "time"]
+    if entry is not None:
+        header.append(f"benchmark, {dataset_name(dataset)}")
+    return table(header, rows, align="llrrr"[: len(header)])
+
+
+def _result_name(result: dict[str, Any]) -> str:
+    name = ATTACK_NAMES.get(result["attack"], result["attack"])
+    if result["attack"] == "pgd":
+        return f"{name}-{result['steps']}"
+    if result["attack"] == "autoattack":
+        return f"{name} ({result['version']})"
+    return name
+
+
+def _stages(evaluation: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            stage["attack"],
+            f"{stage['attacked']:,}",
+            f"{stage['broken']:,}",
+            percent(stage["accuracy"]),
+            duration(stage["seconds"]),
+        ]
+        for result in evaluation["results"]
+        for stage in result.get("stages", ())
+    ]
+    if not rows:
+        return []
+    header = ["AutoAttack, one after the other", "images", "broken", "accuracy after it", "time"]
+    return [table(header, rows)]
+
+
+def _name(data: dict[str, Any]) -> str:
+    return f"a stand-in for {data['name']}" if data["stand_in"] else str(data["name"])

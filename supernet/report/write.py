@@ -94,6 +94,9 @@ def _repeat(run: RunFiles) -> list[str]:
         f"```json\n{json.dumps(config, indent=2)}\n```",
         "</details>",
         "## Next",
-        "Train this cell alone, by the benchmark's recipe, and attack it:",
-        f"```\npython scripts/train.py --genotype {here}\n```",
+        "Train this cell alone and attack it; this report then takes the result in. `--preset "
+        "quick` is a small network in minutes on two CPU cores; without it, it is the "
+        "benchmark's recipe, hours on a GPU.",
+        f"```\npython scripts/train.py --genotype {here} --preset quick\n"
+        f"python scripts/evaluate.py --model {shlex.quote(str(run.folder / 'standalone'))}\n```",
     ]

@@ -23,7 +23,7 @@ def test_radii_are_named_as_in_papers(eps: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(9.6, "10 s"), (95, "1 min 35 s"), (3660, "1 h 1 min")]
+    ("seconds", "text"), [(0.3, "< 1 s"), (9.6, "10 s"), (95, "1 min 35 s"), (3660, "1 h 1 min")]
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
