@@ -1,24 +1,28 @@
-"""Make an image pack (lossless WebP sheets in one .npz) from a folder of pictures."""
+#!/usr/bin/env python3
+"""Make an image pack (lossless WebP sheets in one .npz) from a folder of pictures.
 
+The folder has one subfolder per class, or train/ and test/ (or val/) with one subfolder per class
+each. The pack is read back and compared pixel by pixel before it takes its name.
+
+    python scripts/make_pack.py pictures/ pets.npz --side 32
+    python scripts/search.py --robust --dataset pack:pets.npz
+"""
+
+import sys
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from supernet import cli
 from supernet.errors import UserError
 
-DESCRIPTION = """
-Make an image pack from a folder with one subfolder per class, or with train/ and test/ (or val/)
-that have one subfolder per class each. The pack is read back and compared before it is there.
-
-  python scripts/make_pack.py pictures/ pets.npz --side 32
-  python scripts/search.py --robust --dataset pack:pets.npz
-"""
-
 
 def main() -> None:
-    parser = cli.argument_parser(DESCRIPTION)
+    """Parse, make, print."""
+    parser = cli.argument_parser(__doc__ or "")
     parser.add_argument("folder", type=Path, help="the folder of pictures")
     parser.add_argument("pack", type=Path, help="the .npz to write")
     parser.add_argument(

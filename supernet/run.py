@@ -113,14 +113,15 @@ class _Run:
         search, first = self.search, self.search.step
         epoch = search.epoch + 1
         while search.epoch < epoch:
-            search.train_step()
-            bar.update()
+            # Before the step: after an epoch's last one its record must be written first.
             if interrupted():
                 self.checkpoint()
                 raise Interrupted(
                     f"stopped in epoch {epoch} of {search.config.epochs}; go on with:\n"
                     f"  python scripts/search.py --resume {shlex.quote(str(self.folder))}"
                 )
+            search.train_step()
+            bar.update()
         trained = time.perf_counter()
         record = {
             "epoch": epoch,

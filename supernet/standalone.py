@@ -108,14 +108,15 @@ class _Run:
         training, first, began = self.training, self.training.step, time.perf_counter()
         epoch = training.epoch + 1
         while training.epoch < epoch:
-            training.train_step()
-            bar.update()
+            # Before the step: after an epoch's last one its record must be written first.
             if interrupted():
                 self.checkpoint()
                 raise Interrupted(
                     f"stopped in epoch {epoch} of {training.config.epochs}; go on with:\n"
                     f"  python scripts/train.py --resume {shlex.quote(str(self.folder))}"
                 )
+            training.train_step()
+            bar.update()
         trained = time.perf_counter()
         record = {
             "epoch": epoch,
