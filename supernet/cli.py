@@ -140,8 +140,12 @@ def _strip_none(hint: Any) -> tuple[Any, bool]:
 
 
 def _show(value: Any) -> str:
+    if value is None:
+        return "automatic"
+    if isinstance(value, bool):  # before the numbers: True == 1
+        return "on" if value else "off"
     if isinstance(value, float) and value not in (0.0, 1.0) and abs(value * 255 % 1) < 1e-9:
         return f"{value * 255:.0f}/255"
     if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return {None: "automatic", True: "on", False: "off"}.get(value, str(value))
+        return ",".join(map(str, value)) or "none"
+    return str(value)
