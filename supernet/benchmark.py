@@ -152,7 +152,7 @@ class Table:
         With `cheapest`, of the cheapest member of each class: an edge that leads nowhere costs
         parameters and changes nothing, so 358 classes have a cheaper member.
         """
-        every = self._costs_of_all(column)
+        every = self.costs_of_all(column)
         if not cheapest:
             return every[self.unique]
         return every[self.cheapest_members]
@@ -162,7 +162,7 @@ class Table:
         """(R,) index of the member of each class with the fewest parameters (the evaluated one
         where it is as cheap). It also has the fewest multiply-adds: a 3x3 edge outweighs six 1x1
         edges in both, so both order cells by (number of 3x3, number of 1x1)."""
-        every = self._costs_of_all("params")
+        every = self.costs_of_all("params")
         best = np.array(self.unique)
         # Descending, so that the cheapest is written last; stable for reproducible choices.
         for index in np.argsort(-every, kind="stable"):
@@ -170,7 +170,8 @@ class Table:
                 best[self.row_of[index]] = index
         return best
 
-    def _costs_of_all(self, column: str) -> NDArray[np.int64]:
+    def costs_of_all(self, column: str) -> NDArray[np.int64]:
+        """(15625,) parameters or multiply-adds of every string, in index order."""
         base, per_conv1, per_conv3 = Cost.params() if column == "params" else Cost.flops()
         conv1 = (self.digits == CONV1).sum(axis=1)
         conv3 = (self.digits == CONV3).sum(axis=1)

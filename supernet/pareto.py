@@ -1,4 +1,4 @@
-"""Pareto fronts: who is dominated, how much space a front covers, how far one front is from another.
+"""Pareto fronts: who is dominated, how much space a front covers, how far two fronts are apart.
 
 Legend: N points, M objectives (2 or 3). `maximise` says for each objective whether more is better.
 The dominance sweep and the exact hypervolume are moocore's, imported when first needed.

@@ -107,11 +107,13 @@ def test_larger_form_without_a_stored_mean_averages_its_seeds(
     data = json.loads(path.read_text())
     entry = next(iter(data["cifar100"].values()))
     entry["val_pgd_8.0_acc"] = {"0": 0.1, "1": 0.2, "2": 0.6}
+    entry["val_acc"] = {"0": 0.1, "1": 0.2, "threeseed": 0.5}  # a stored mean wins
     path.write_text(json.dumps(data))
     table = Table.load(tmp_path)
     index = int(next(iter(data["cifar100"])))
-    value = table.query(table.order.genotype(index))["results"]["cifar100"]["pgd_8"]
-    assert value == pytest.approx(0.3)
+    values = table.query(table.order.genotype(index))["results"]["cifar100"]
+    assert values["pgd_8"] == pytest.approx(0.3)
+    assert values["clean"] == 0.5
 
 
 def test_ranks_of_ties_are_the_best_of_their_group(invented: Table) -> None:

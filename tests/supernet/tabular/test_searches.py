@@ -100,22 +100,40 @@ def test_local_search_climbs_to_the_top_of_a_hill(landscape: Landscape) -> None:
     assert search_curve("evolution", hill, queries=400, seed=0)[-1] == 6.0
 
 
-def test_evolution_keeps_only_the_young(landscape: Landscape) -> None:
+class Recorder(Queries):
+    """Keeps the cells that were looked up."""
+
+    def __init__(self, landscape: Landscape, budget: int) -> None:
+        super().__init__(landscape, budget, "evaluations")
+        self.cells: list[int] = []
+
+    def __call__(self, cell: int) -> float:
+        self.cells.append(cell)
+        return super().__call__(cell)
+
+
+@pytest.fixture
+def flat(landscape: Landscape) -> Recorder:
+    """Sixty lookups on a landscape without any hill."""
+    return Recorder(Landscape([0.0] * 15625, landscape.classes, landscape.neighbours), 60)
+
+
+def test_evolution_keeps_only_the_young(flat: Recorder) -> None:
     # With a population of 2 and tournaments of 2, a good ancestor is forgotten after two children.
-    seen: list[int] = []
-
-    class Recorder(Queries):
-        def __call__(self, cell: int) -> float:
-            seen.append(cell)
-            return super().__call__(cell)
-
-    around = landscape.neighbours
-    flat = Landscape([0.0] * 15625, list(range(15625)), around)
-    lookups = Recorder(flat, 40, "evaluations")
     with pytest.raises(Spent):
-        SEARCHES["evolution"](lookups, random.Random(0), Settings(population=2, tournament=2))
-    for place in range(2, 40):
+        SEARCHES["evolution"](flat, random.Random(0), Settings(population=2, tournament=2))
+    around, seen = flat.landscape.neighbours, flat.cells
+    for place in range(2, 60):
         assert any(seen[place] in around[parent] for parent in seen[place - 2 : place])
+
+
+def test_local_search_starts_again_where_nothing_is_better(flat: Recorder) -> None:
+    with pytest.raises(Spent):
+        SEARCHES["local"](flat, random.Random(0), Settings(starts=1))
+    around, seen = flat.landscape.neighbours, flat.cells
+    for start in (0, 25):
+        assert set(seen[start + 1 : start + 25]) == set(around[seen[start]])
+    assert seen[25] not in around[seen[0]]
 
 
 def test_random_search_agrees_with_the_closed_form(invented: Table, landscape: Landscape) -> None:
