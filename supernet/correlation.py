@@ -70,15 +70,15 @@ def estimate(
     """The coefficient with a percentile bootstrap interval over cells.
 
     Each repeat draws n cells with replacement; repeats in which a side is constant are left out.
-    No value below MIN_CELLS cells. The same seed gives the same interval.
+    No value below MIN_CELLS cells, no interval for 0 repeats; the same seed, the same interval.
     """
     score_n, truth_n = np.asarray(score_n, float), np.asarray(truth_n, float)
     n = len(score_n)
     if n < MIN_CELLS:
         return Estimate(n, None)
     value = _coefficient(kind, score_n, truth_n)
-    if value is None:
-        return Estimate(n, None)
+    if value is None or repeats == 0:
+        return Estimate(n, value)
     draws_Rn = np.random.default_rng(seed).integers(n, size=(repeats, n))
     resampled = _resampled_spearman if kind == "spearman" else _resampled_kendall
     drawn = resampled(score_n, truth_n, draws_Rn)

@@ -11,7 +11,9 @@ DEFAULT_PROXIES = (
     "gradnorm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "naswot", "croze",
     "croze_released",
 )  # fmt: skip
-FREE_FIELDS = ("columns", "combine", "benchmark", "processes", "bootstrap", "out", "data_root")
+FREE_FIELDS = (
+    "columns", "combine", "benchmark", "verify", "processes", "bootstrap", "out", "data_root",
+)  # fmt: skip
 """Fields that change no score: a ranking may go on with other ones."""
 
 
@@ -60,6 +62,8 @@ class RankConfig:
     standard-trained, attacked networks (clean, fgsm, pgd, aa_apgd-ce, aa_square, corr)."""
     combine: tuple[str, ...] = ()
     """Further rows, each the mean rank of several scores, as supernet_robust+parameters."""
+    verify: bool = True
+    """Whether tables must have their published hash; turn it off for a table of your own."""
     benchmark: str | None = None
     """Data set of the columns. Automatic is that of the images, or cifar10."""
     processes: int = 1

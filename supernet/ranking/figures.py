@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
@@ -40,6 +41,7 @@ def column_label(column: str) -> str:
 def draw_scatter(
     scores: Mapping[str, Array],
     truth_n: Array,
+    random_n: NDArray[np.bool_],
     rows: Mapping[str, Any],
     column: str,
     path: Path | None = None,
@@ -47,22 +49,34 @@ def draw_scatter(
     """Small multiples: a score's rank among the cells (1 = lowest) against accuracy in percent.
 
     Ranks, because rank correlations are what is claimed and sentinels lie far outside the rest.
+    `random_n` marks the random cells, which tau is of; the others were added from the top.
     """
     across = min(PANELS_ACROSS, len(scores))
     down = math.ceil(len(scores) / across)
-    figure = new_figure(2.9 * across, 2.4 * down + 0.5)
+    figure = new_figure(2.9 * across, 2.3 * down + 0.9)
     panels = figure.subplots(down, across, sharey=True, sharex=True, squeeze=False).flatten()
     for panel, (name, score) in zip(panels, scores.items(), strict=False):
+        rank, percent = stats.rankdata(score), 100 * truth_n
+        options: dict[str, Any] = {"linestyle": "", "markersize": 4.5, "markeredgewidth": 0}
         panel.plot(
-            stats.rankdata(score), 100 * truth_n, ".", color=BLUE, markersize=4, alpha=0.45,
-            markeredgewidth=0,
+            rank[random_n], percent[random_n], marker="o", color=BLUE, alpha=0.45,
+            label="random cells", **options,
         )  # fmt: skip
+        if not random_n.all():
+            panel.plot(
+                rank[~random_n], percent[~random_n], marker="D", color=ORANGE, alpha=0.6,
+                label="added from the top 10 %", **options,
+            )  # fmt: skip
         value = rows[name]["all"]["kendall"]["value"]
-        text = "" if value is None else f"  τ = {value:.2f}"
-        panel.set_title(f"{name}{text}", fontsize=10)
+        panel.set_title(name if value is None else f"{name}  τ = {value:.2f}", fontsize=10)
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         panel.tick_params(labelsize=9)
     for panel in panels[len(scores) :]:
         panel.set_visible(False)
+    for panel in panels[max(0, len(scores) - across) : len(scores)]:
+        panel.tick_params(labelbottom=True)
+    if not random_n.all():
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     figure.supxlabel("rank of the cell by the score (right is better)", fontsize=11)
     figure.supylabel(f"{column_label(column)}, %", fontsize=11)
     if path is not None:

@@ -36,7 +36,7 @@ def truth_of(table: Table, config: RankConfig, column: str) -> Array:
     if not column.startswith(STANDARD):
         check_name("column", column, COLUMNS)
         return table.values(config.benchmark_dataset, column)
-    standard = StandardTable.load(config.data_root)
+    standard = StandardTable.load(config.data_root, verify=config.verify)
     if not (standard.raw.row_of == table.row_of).all():
         raise UserError("the table of standard-trained cells has other classes than the benchmark")
     return standard.values(config.benchmark_dataset, column.removeprefix(STANDARD))
@@ -89,13 +89,19 @@ def oriented_scores(
         for name in names
     }
     scores[PARAMETERS] = np.array([float(cell.genotype.params()) for cell in cells])
+    check_combinations(config, tuple(scores))
     for combination in config.combine:
-        parts = combination.split("+")
-        for part in parts:
-            if part not in scores:
-                raise UserError(f"--combine {combination}: {part!r} is none of {', '.join(scores)}")
-        scores[combination] = np.mean([stats.rankdata(scores[part]) for part in parts], axis=0)
+        ranks = [stats.rankdata(scores[part]) for part in combination.split("+")]
+        scores[combination] = np.mean(ranks, axis=0)
     return scores
+
+
+def check_combinations(config: RankConfig, names: tuple[str, ...]) -> None:
+    """Raises: UserError for a combination of scores that will not be there."""
+    for combination in config.combine:
+        for part in combination.split("+"):
+            if part not in names:
+                raise UserError(f"--combine {combination}: {part!r} is none of {', '.join(names)}")
 
 
 def markdown(ranking: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -20,14 +21,16 @@ from supernet.genotype import Genotype
 from supernet.ranking.config import RankConfig
 from supernet.ranking.figures import draw_coefficients, draw_scatter
 from supernet.ranking.judge import (
+    PARAMETERS,
     check_columns,
+    check_combinations,
     judge_scores,
     markdown,
     oriented_scores,
     truth_of,
 )
 from supernet.ranking.sample import Cell, draw_cells
-from supernet.ranking.scorers import Scorer, make_scorer
+from supernet.ranking.scorers import Scorer, check_names, make_scorer, score_names
 from supernet.ranking.store import Store
 
 CHEAPEST, DEAREST = Genotype.parse("111111"), Genotype.parse("333333")
@@ -38,7 +41,9 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
 
     Raises: UserError before anything is written; and after Ctrl-C, saying how to go on.
     """
-    table = Table.load(config.data_root)
+    table = Table.load(config.data_root, verify=config.verify)
+    check_names(config.proxy_names)
+    check_combinations(config, (*score_names(config), PARAMETERS))
     check_columns(config, table)
     cells = draw_cells(table, config)
     device = resolve_device(config.device)
@@ -58,12 +63,13 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
     write_json(folder / "ranking.json", ranking)
     with atomic_write(folder / "ranking.md") as stream:
         stream.write(markdown(ranking))
+    scores = oriented_scores(config, cells, records)
+    random = np.array([cell.random for cell in cells])
     for column, rows in ranking["rows"].items():
-        name = column.replace(":", "-")
         truth = truth_of(table, config, column)[[cell.row for cell in cells]]
-        scores = oriented_scores(config, cells, records)
-        draw_scatter(scores, truth, rows, column, folder / "figures" / f"scatter-{name}")
-        draw_coefficients(rows, column, folder / "figures" / f"kendall-{name}")
+        name, figures = column.replace(":", "-"), folder / "figures"
+        draw_scatter(scores, truth, random, rows, column, figures / f"scatter-{name}")
+        draw_coefficients(rows, column, figures / f"kendall-{name}")
     return folder
 
 

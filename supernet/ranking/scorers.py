@@ -48,7 +48,6 @@ def make_scorer(config: RankConfig) -> tuple[Scorer, str]:
 
     It holds the images and, with `supernet`, its weights; a call builds one network and drops it.
     """
-    check_names(config.proxy_names)
     device = resolve_device(config.device)
     parts: list[Scorer] = []
     sources: list[str] = []

@@ -98,6 +98,12 @@ def test_few_cells_give_their_number_alone() -> None:
     assert estimate("kendall", np.ones(50), np.arange(50.0)).value is None
 
 
+def test_no_repeats_give_no_interval() -> None:
+    x = np.arange(50.0)
+    assert estimate("kendall", x, x, repeats=0) == Estimate(50, kendall(x, x))
+    assert str(estimate("spearman", x, x, repeats=0)) == "1.00"
+
+
 def test_regret() -> None:
     score, truth = np.array([3.0, 9, 1]), np.array([0.5, 0.4, 0.7])
     assert regret(score, truth) == pytest.approx(0.3)
