@@ -1,0 +1,87 @@
+"""scripts/train.py and scripts/evaluate.py as a user runs them, one after the other."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.scripts.inprocess import ROOT, run_script
+
+CELL = ["--genotype", "313021", "--dataset", "digits"]
+SMALL = [*CELL, "--C", "4", "--N", "1", "--limit", "300", "--batch-size", "32", "--epochs", "3",
+         "--attack", "fgsm", "--probe-images", "20"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no cell was named; give --genotype"),
+        (["--genotype", "313029"], "digit 9 names no operator"),
+        (["--genotype", "|nor_conv_3x3~0|"], "|nor_conv_3x3~0|"),
+        (["--genotype", "absent/genotype.json"], "cannot read absent/genotype.json"),
+        ([*CELL, "--attack", "cw"], "attack 'cw' is unknown; choose one of fgsm"),
+        ([*CELL, "--preset", "tpu"], "preset 'tpu' is unknown"),
+        ([*CELL, "--batch-size", "2000"], "a batch of 2000 cannot be taken from 1438"),
+        (["--genotype", "313021", "--dataset", "mnist"], "unknown data set 'mnist'"),
+        (["--resume", "absent"], "absent holds no stand-alone training"),
+    ],
+)
+def test_bad_input_of_train(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run_script("train.py", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_train_and_evaluate_with_all_attacks(tmp_path: Path) -> None:
+    trained = run_script("train.py", *SMALL, "--epochs", "6", "--out", "net", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    assert "epoch   6/6  loss" in trained.stdout
+    assert "next       python scripts/evaluate.py --model net/model.pt" in trained.stdout
+    done = run_script("evaluate.py", "--model", "net/model.pt", "--limit", "10", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "written    net/evaluation.json" in done.stdout
+    content = json.loads((tmp_path / "net" / "evaluation.json").read_text())
+    accuracy = {row["name"]: row["accuracy"] for row in content["results"]}
+    assert list(accuracy) == [
+        "clean", "fgsm_12", "fgsm_32", "pgd_12", "pgd_32", "autoattack", "worst_case_32",
+    ]  # fmt: skip
+    assert accuracy["clean"] > 0.3
+    assert accuracy["autoattack"] <= accuracy["pgd_32"] <= accuracy["clean"]
+    assert accuracy["worst_case_32"] <= accuracy["autoattack"]
+    for row in content["results"]:
+        assert (row["dataset"], row["split"], row["images"], row["seed"]) == (
+            "digits", "test", 10, 0,
+        )  # fmt: skip
+    assert content["results"][5]["version"] == "standard"
+    assert content["training"]["attack"] == "fgsm" and content["code"] == "313021"
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
+    whole = run_script("train.py", *SMALL, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *SMALL, "--out", "part"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "part" / "checkpoint.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "part" / "model.pt").exists()
+    done = run_script("train.py", "--resume", "part", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    one, two = (
+        torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("whole", "part")
+    )
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
