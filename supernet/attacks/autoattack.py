@@ -6,7 +6,9 @@ progress. The package's own driver counts an image as broken by what the network
 attack; here only the images that are returned count.
 """
 
+import re
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +43,8 @@ class Stage:
     broken: int
     accuracy: float
     """Share of all images that are right after it."""
+    zero_gradients: int
+    """Starts of APGD-T whose loss had no gradient at all: many are a sign of masked gradients."""
     seconds: float
 
 
@@ -98,8 +102,11 @@ def autoattack(
         meter = _Meter(attacks, int(robust.sum()), classes, iterations, queries, progress)
         stages = []
         for name in attacks:
-            run = _attacks(meter.watch(attack), eps, classes, seed, iterations, queries)[name]
-            stages.append(_stage(name, run, model, x, y, x_adv, robust, eps, batch_size, meter))
+            notes = _Notes()
+            run = _attacks(meter.watch(attack), eps, classes, seed, iterations, queries, notes)
+            stages.append(
+                _stage(name, run[name], model, x, y, x_adv, robust, eps, batch_size, meter, notes)
+            )
         meter.close()
         accuracy = _share(_right(model, x_adv, y, batch_size))
     return AutoAttackResult(
@@ -118,6 +125,7 @@ def _stage(
     eps: float,
     batch_size: int,
     meter: "_Meter",
+    notes: "_Notes",
 ) -> Stage:
     """Run one attack on the images that are still right; writes to x_adv and robust."""
     began = time.perf_counter()
@@ -140,20 +148,29 @@ def _stage(
         attacked=len(index),
         broken=len(index) - left,
         accuracy=_share(robust),
+        zero_gradients=notes.zero_gradients,
         seconds=time.perf_counter() - began,
     )
 
 
 def _attacks(
-    predict: Model, eps: float, classes: int, seed: int, iterations: int, queries: int
+    predict: Model,
+    eps: float,
+    classes: int,
+    seed: int,
+    iterations: int,
+    queries: int,
+    notes: "_Notes",
 ) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     """The four attacks with the standard version's settings."""
     targets = min(TARGETS, classes - 1)
     common: dict[str, Any] = {"norm": "Linf", "eps": eps, "seed": seed, "n_restarts": 1}
     return {
-        "apgd_ce": APGDAttack(predict, n_iter=iterations, loss="ce", **common).perturb,
+        "apgd_ce": APGDAttack(
+            predict, n_iter=iterations, loss="ce", logger=notes, **common
+        ).perturb,
         "apgd_t": APGDAttack_targeted(
-            predict, n_iter=iterations, n_target_classes=targets, **common
+            predict, n_iter=iterations, n_target_classes=targets, logger=notes, **common
         ).perturb,
         "fab_t": FABAttack_PT(
             predict, n_iter=iterations, targeted=True, n_target_classes=targets, **common
@@ -204,6 +221,20 @@ def _check(x: Tensor, eps: float, attacks: Sequence[str], classes: int) -> None:
     low, high = (float(value) for value in x.aminmax())
     if low < 0 or high > 1:
         raise ValueError(f"images must lie in [0, 1], got {low:.3g} to {high:.3g}")
+
+
+class _Notes:
+    """Takes the package's warnings, which would tear the progress bar, and keeps their count."""
+
+    def __init__(self) -> None:
+        self.zero_gradients = 0
+
+    def warning(self, message: str) -> None:
+        found = re.search(r"(\d+) points with zero gradient", message)
+        if found is None:
+            warnings.warn(message, stacklevel=2)
+        else:
+            self.zero_gradients += int(found[1])
 
 
 class _Meter:

@@ -194,6 +194,19 @@ def test_the_same_seed_gives_the_same_images_and_leaves_no_trace() -> None:
     assert not torch.equal(first.x_adv, other.x_adv)
 
 
+def test_starts_without_a_gradient_are_counted() -> None:
+    """A saturated network: all logits constant but for a step that nothing can see."""
+
+    class Flat(_Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.arange(5.0).expand(len(x), 5) + 0 * x.flatten(1).sum(1, keepdim=True)
+
+    x, y = torch.rand(6, 3, 4, 4), torch.full((6,), 4)
+    result = autoattack(Flat(), x, y, eps=0.1, attacks=["apgd_ce", "apgd_t"], iterations=2)
+    assert result.accuracy == 1
+    assert [stage.zero_gradients for stage in result.stages] == [0, 6 * 4]
+
+
 def test_bad_arguments_are_named() -> None:
     model, x, y = _Linear(), torch.rand(2, 3, 4, 4), torch.zeros(2, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"unknown attack 'apgd'; choose from apgd_ce, apgd_t"):
