@@ -23,6 +23,9 @@ INSTALL := $(VENV)/.robust-supernet
 DEV     := $(VENV)/.robust-supernet-dev
 endif
 
+# torch looks for ninja, which builds on all cores, on the PATH; the environment may have brought it.
+PATH_TO_NINJA = $(if $(strip $(VENV)),PATH="$(abspath $(VENV))/bin:$$PATH",)
+
 PIP_INSTALL = NO_NATIVE=1 $(PY) -m pip install --disable-pip-version-check
 FAILED_PIP  = { echo "make: the install into $(VENV) failed, pip says why above; 'make $(MAKECMDGOALS) VENV= PYTHON=python3' uses an environment that has everything." >&2; exit 2; }
 
@@ -43,7 +46,7 @@ check: $(DEV)
 	$(PY) -m pytest -q -m "not slow" $(ARGS)
 
 native: $(INSTALL)
-	$(PY) setup.py -q build_ext --inplace
+	@$(PATH_TO_NINJA) $(PY) setup.py -q build_ext --inplace
 	@$(PY) -c 'import sys; from cuda_ext import _native as n; \
 	  sys.exit(0 if n.available() else "make: no native kernels: " + str(n.why_unavailable()))'
 
@@ -76,5 +79,5 @@ packages-there:
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
-	rm -f cuda_ext/_C*.so
+	rm -f cuda_ext/*.so
 	find supernet ops cuda_ext scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
