@@ -84,18 +84,18 @@ def _score_all(
     say: Callable[[str], None],
 ) -> None:
     left = cells[done:]
-    if not left:
-        say(f"all {len(cells)} cells are scored already in {store.path}")
-        return
     if done:
         say(f"{done} of {len(cells)} cells are scored already in {store.path}")
-    say(f"{len(left)} cells to score, about {_duration(estimate_seconds(config, scorer, left))}")
-    bar = tqdm(
-        total=len(cells), initial=done, unit="cell", dynamic_ncols=True, desc="rank",
-        disable=True if quiet else None,
-    )  # fmt: skip
+    if not left:
+        return
     genotypes = [cell.genotype for cell in left]
     try:
+        seconds = estimate_seconds(config, scorer, left)
+        say(f"{len(left)} cells to score, about {_duration(seconds)}")
+        bar = tqdm(
+            total=len(cells), initial=done, unit="cell", dynamic_ncols=True, desc="rank",
+            disable=True if quiet else None,
+        )  # fmt: skip
         with bar, _mapped(config, scorer, genotypes) as scores:
             for cell, found in zip(left, scores, strict=True):
                 store.append(cell, found)

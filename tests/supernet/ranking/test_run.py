@@ -40,7 +40,7 @@ def test_again_it_only_judges_again(config: RankConfig, capsys: pytest.CaptureFi
     folder = run_ranking(config, quiet=True)
     before = (folder / "scores.jsonl").read_bytes()
     run_ranking(dataclasses.replace(config, columns=("autoattack",)))
-    assert "all 12 cells are scored already" in capsys.readouterr().err
+    assert "12 of 12 cells are scored already" in capsys.readouterr().err
     assert (folder / "scores.jsonl").read_bytes() == before
     assert list(json.loads((folder / "ranking.json").read_text())["rows"]) == ["autoattack"]
 
