@@ -14,6 +14,7 @@ B images, C channels, H x W pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -94,13 +95,14 @@ class FoldedCell:
         self.kernels = [
             _channels_last(torch.cat([edges[e].kernel for e in OUTGOING[j]])) for j in range(3)
         ]
-        self.bias = torch.stack([sum(edges[e].bias for e in into) for into in INCOMING[1:]])
+        self.bias = _node_biases(edges)
         self.weights = torch.stack([torch.stack((edge.skip, edge.pool)) for edge in edges])
 
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         if self.native:
             return attack_cell(v, r.detach(), self.weights, self.kernels, self.bias)
-        nodes, z = [v], {}
+        nodes: list[Tensor] = [v]
+        z: dict[int, Tensor] = {}
         for node, incoming in enumerate(INCOMING[1:], start=1):
             y = F.conv2d(r, self.kernels[node - 1], padding=1)
             z.update(zip(OUTGOING[node - 1], y.split(self.C, dim=1), strict=True))
@@ -131,10 +133,12 @@ class SparseFoldedCell:
             _channels_last(torch.cat([edges[e].kernel for e in live])) if live else None
             for live in self.conv_edges
         ]
-        self.biases = [sum(edges[e].bias for e in incoming) for incoming in INCOMING[1:]]
+        self.bias = _node_biases(edges)
 
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-        nodes, z, pooled = [v], {}, {}
+        nodes: list[Tensor] = [v]
+        z: dict[int, Tensor] = {}
+        pooled: dict[int, Tensor] = {}
         for node, incoming in enumerate(INCOMING[1:], start=1):
             source = node - 1
             kernel = self.kernels[source]
@@ -143,7 +147,7 @@ class SparseFoldedCell:
                 z.update(zip(self.conv_edges[source], y.split(self.C, dim=1), strict=True))
             if any(self.pool[e] for e in OUTGOING[source]):
                 pooled[source] = avg_pool3x3(nodes[source])
-            terms = [self.biases[source][:, None, None].expand_as(v)]
+            terms = [self.bias[source][:, None, None].expand_as(v)]
             for e in incoming:
                 j = EDGES[e][1]
                 if self.skip[e]:
@@ -161,8 +165,13 @@ class SparseFoldedCell:
         return v, r
 
 
+def _node_biases(edges: Sequence[_Edge]) -> Tensor:
+    """(3, C): the biases of each node's incoming edges, summed."""
+    return torch.stack([torch.stack([edges[e].bias for e in into]).sum(0) for into in INCOMING[1:]])
+
+
 def fold_cell(
-    cell: nn.Module,
+    cell: Any,
     w_EO: EdgeWeights | None = None,
     *,
     statistics: str = "running",
@@ -185,9 +194,7 @@ def fold_cell(
         return SparseFoldedCell(edges, cell.C) if sparse else FoldedCell(edges, cell.C, impl)
 
 
-def _weighted_ops(
-    cell: nn.Module, edge: int, w_EO: EdgeWeights | None
-) -> list[tuple[Tensor, nn.Module]]:
+def _weighted_ops(cell: Any, edge: int, w_EO: EdgeWeights | None) -> list[tuple[Tensor, nn.Module]]:
     if not isinstance(cell, MixedCell):
         assert w_EO is None, "a cell with one operator per edge has no edge weights"
         return [(cell.unit, cell.edges[edge])]

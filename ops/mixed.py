@@ -7,7 +7,7 @@ Source: Liu et al. 2019, arXiv:1806.09055, eq. 2, over the cell of Dong & Yang 2
 import functools
 import operator
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cuda_ext import _native
 from cuda_ext.mixed_cell import training_cell
 from cuda_ext.mixed_op import training_node
-from ops.candidates import BN_EPS, OPS, BatchNorm2d
+from ops.candidates import BN_EPS, OPS
 from ops.space import CONV1, CONV3, EDGES, INCOMING, NUM_EDGES, NUM_OPS, OUTGOING
 
 Impl = Literal["auto", "reference", "batched", "native"]
@@ -67,7 +67,8 @@ class MixedCell(nn.Module):
     def __init__(self, C: int, affine: bool = False) -> None:
         super().__init__()
         self.C, self.affine = C, affine
-        self.edges = nn.ModuleList(MixedOp(C, affine) for _ in range(NUM_EDGES))
+        # Any: a ModuleList gives plain Modules, and these are MixedOps.
+        self.edges: Any = nn.ModuleList(MixedOp(C, affine) for _ in range(NUM_EDGES))
 
     def forward(self, x: Tensor, w_EO: EdgeWeights, impl: str = "auto") -> Tensor:
         """Shapes: x (B, C, H, W), w_EO (6, 5) -> (B, C, H, W).
@@ -140,7 +141,7 @@ class MixedCell(nn.Module):
     def _track(self, incoming: Iterable[int], mean: Tensor, var: Tensor, count: int) -> None:
         """Running statistics as nn.BatchNorm2d keeps them: momentum 0.1, unbiased variance."""
         convs = [self.edges[e].ops[o] for e in incoming for o in (CONV1, CONV3)]
-        norms: list[BatchNorm2d] = [conv.bn for conv in convs]
+        norms: list[Any] = [conv.bn for conv in convs]
         means, variances = list(mean.flatten(0, 1)), list(var.flatten(0, 1))
         if norms[0].recording:
             for norm, m, v in zip(norms, means, variances, strict=True):

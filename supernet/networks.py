@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 class Normalize(nn.Module):
     """(x - mean) / std per colour channel, for images in [0, 1]."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(tuple(mean)).view(1, 3, 1, 1))
@@ -57,7 +60,7 @@ class DerivedCell(nn.Module):
     def __init__(self, genotype: Genotype, C: int, affine: bool = True) -> None:
         super().__init__()
         self.C, self.genotype = C, genotype
-        self.edges = nn.ModuleList(OPS[OP_NAMES[op]](C, affine) for op in genotype.ops)
+        self.edges: Any = nn.ModuleList(OPS[OP_NAMES[op]](C, affine) for op in genotype.ops)
         self.register_buffer("unit", torch.ones(()), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,10 +88,11 @@ class Skeleton(nn.Module):
         self.C, self.N, self.num_classes = C, N, num_classes
         widths = (C, 2 * C, 4 * C)
         self.normalize = Normalize(mean, std)
-        self.stem = nn.Sequential(
+        self.stem: Any = nn.Sequential(
             nn.Conv2d(3, C, 3, padding=1, bias=False), BatchNorm2d(C, affine=True)
         )
-        self.cells = nn.ModuleList(make_cell(width) for width in widths for _ in range(N))
+        # Any: a ModuleList gives plain Modules, and these are cells.
+        self.cells: Any = nn.ModuleList(make_cell(width) for width in widths for _ in range(N))
         self.reductions = nn.ModuleList(ResidualBlock(c, 2 * c) for c in widths[:2])
         self.last_bn = BatchNorm2d(widths[2], affine=True)
         self.classifier = nn.Linear(widths[2], num_classes)

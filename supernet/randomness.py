@@ -34,7 +34,8 @@ class Randomness:
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors, numbers and tuples only: loads with `weights_only=True`."""
-        algorithm, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+        state: Any = np.random.get_state(legacy=True)
+        algorithm, keys, position, has_gauss, gauss = state
         return {
             "streams": {name: self[name].get_state() for name in STREAMS},
             "torch": torch.get_rng_state(),

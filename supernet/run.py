@@ -24,10 +24,10 @@ from supernet.errors import UserError
 from supernet.files import data_root, read_json, write_json
 from supernet.genotype import Genotype
 from supernet.interrupts import Interrupted, deferred_interrupts
+from supernet.measure import derive_cells, measure, warnings
 from supernet.report import write_report
 from supernet.results import genotype_record, judged_by
-from supernet.search import Search, overfits_catastrophically
-from supernet.strategies.regularisers import collapse_warning
+from supernet.search import Search
 from supernet.tracking import Tracker
 
 
@@ -128,7 +128,7 @@ class _Run:
             "step": search.step,
             "lr": search.schedule.get_last_lr()[0],
             **search.epoch_means(),
-            **search.measure(),
+            **measure(search),
             "step_seconds": (trained - began) / (search.step - first),
             "seconds": self.seconds,
             "peak_memory_mb": peak_memory_mb(search.device),
@@ -141,7 +141,7 @@ class _Run:
         w_EO = search.strategy.expected_weights()
         cell = argmax_cell(w_EO, search.config.derive_none)
         record["cell"] = cell.code
-        record["warnings"] = self._warnings(record)
+        record["warnings"] = warnings(search, record)
         self.tracker.epoch(record)
         self.tracker.edge_weights(w_EO.cpu(), search.step)
         self.tracker.cell(cell, search.step)
@@ -165,23 +165,6 @@ class _Run:
             return ""
         dataset, column = judged_by(self.search.config.dataset, self.search.config.robust)
         return f"  (rank {self.table.rank(cell, dataset, column):,} by {dataset} {column})"
-
-    def _warnings(self, record: dict[str, Any]) -> list[str]:
-        search, found = self.search, []
-        if search.warming_up:
-            return []
-        collapse = collapse_warning(search.strategy.expected_weights())
-        if collapse:
-            found.append(collapse)
-        if search.config.robust and overfits_catastrophically(
-            record["val_train_attack_acc"], record["val_robust_acc"], 1 / search.data.num_classes
-        ):
-            found.append(
-                f"catastrophic overfitting: {record['val_train_attack_acc']:.1%} under "
-                f"{search.config.weight_attack}, {record['val_robust_acc']:.1%} under PGD; "
-                "train with --weight-attack n_fgsm or pgd"
-            )
-        return found
 
 
 def _prepare(config: SearchConfig) -> Search:
@@ -250,7 +233,7 @@ def _finish(run: _Run) -> Path:
     def progress(cells: Any) -> Any:
         return tqdm(cells, "score cells", unit="cell", disable=True if run.quiet else None)
 
-    derivation = search.derive(progress)
+    derivation = derive_cells(search, progress)
     record = genotype_record(search, derivation, run.table, run.seconds)
     write_json(run.folder / "genotype.json", record)
     write_report(run.folder)

@@ -2,7 +2,7 @@
 
 One step attacks and differentiates an alpha batch, moves alpha, then attacks and differentiates a
 weight batch and moves the weights. `Search` holds everything that a checkpoint must hold;
-`supernet.run` makes a run directory of it.
+`supernet.measure` evaluates it, `supernet.run` makes a run directory of it.
 """
 
 import functools
@@ -19,20 +19,17 @@ from ops.space import NONE
 from supernet.attacks import ATTACKS
 from supernet.config import SearchConfig
 from supernet.data import Batches, ImageData, augment, split_halves, to_float
-from supernet.derive import Derivation, derive
 from supernet.errors import UserError
 from supernet.networks import Supernet
 from supernet.objectives import conflict_angle, expected_cost, make_objective
-from supernet.predictor import Attack, Predictor, evaluate
+from supernet.predictor import Attack
 from supernet.randomness import Randomness
 from supernet.strategies import Losses, WeightStep, make_strategy
-from supernet.strategies.regularisers import decay_step, entropy, skip_share
+from supernet.strategies.regularisers import decay_step
 
 ALPHA_BETAS = (0.5, 0.999)
 CALIBRATION_IMAGES = 256
 """Clean images of the weight half whose batch statistics evaluation freezes."""
-STALE_ATTACK = 0.5
-"""Catastrophic overfitting: PGD accuracy below this share of that under the training attack."""
 
 
 class Search:
@@ -165,8 +162,12 @@ class Search:
         if x_adv is None:
             return F.cross_entropy(self.net(x, w_EO), y)
         share = self.config.clean_share
-        loss = (1 - share) * F.cross_entropy(self.net(x_adv, w_EO), y) if share < 1 else 0
-        return loss + share * F.cross_entropy(self.net(x, w_EO), y) if share else loss
+        terms = []
+        if share < 1:
+            terms.append((1 - share) * F.cross_entropy(self.net(x_adv, w_EO), y))
+        if share > 0:
+            terms.append(share * F.cross_entropy(self.net(x, w_EO), y))
+        return torch.stack(terms).sum()
 
     def _attacked(self, attack: Attack, x: Tensor, y: Tensor, w_EO: EdgeWeights) -> Tensor:
         """Attack the folded network: frozen batch norm, one fold for all steps of the attack."""
@@ -230,7 +231,7 @@ class Search:
         state = self.weight_optimiser.state
         return WeightStep(
             parameters=parameters,
-            lr=self.schedule.get_last_lr()[0],
+            lr=float(self.schedule.get_last_lr()[0]),
             momentum=self.config.momentum,
             weight_decay=self.config.weight_decay,
             buffers=[state[p].get("momentum_buffer") for p in parameters],
@@ -258,34 +259,6 @@ class Search:
         self.totals = {}
         return means
 
-    @torch.no_grad()
-    def measure(self) -> dict[str, Any]:
-        """Accuracy of the mixture on fixed images of the alpha half, and the state of alpha."""
-        config, w_EO = self.config, self.strategy.expected_weights()
-        x, y = self.held_out(config.probe_images)
-        model = self.mixture(w_EO)
-        attack = self.probe_attack if config.robust else None
-        clean, robust = evaluate(model, x, y, attack, config.seed)
-        record: dict[str, Any] = {
-            "val_clean_acc": clean,
-            "edge_weights": w_EO.cpu().tolist(),
-            "entropy": entropy(w_EO),
-            "skip_share": skip_share(w_EO),
-        }
-        if config.robust:
-            record["val_robust_acc"] = robust
-            # evaluate() brings its own generator: measuring shifts no training noise.
-            record["val_train_attack_acc"] = evaluate(model, x, y, self.weight_attack, config.seed)[
-                1
-            ]
-        return record
-
-    def mixture(self, w_EO: Tensor) -> Callable[[Tensor], Tensor]:
-        """The folded mixture that evaluation runs on, with the configured batch norm statistics."""
-        statistics = self.config.bn_statistics
-        x = self.calibration() if statistics == "batch" else None
-        return self.net.fold(w_EO, statistics=statistics, x=x)
-
     def held_out(self, count: int) -> tuple[Tensor, Tensor]:
         """`count` images of the alpha half, the same at every call, as they are."""
         return self._fixed_images(self.alpha_half, count)
@@ -300,25 +273,6 @@ class Search:
         index = half[torch.arange(count) * len(half) // count].to(self.device)
         x = to_float(self.data.train_x[index])
         return x.contiguous(memory_format=torch.channels_last), self.data.train_y[index]
-
-    def derive(self, progress: Callable[..., Any] = iter) -> Derivation:
-        """Read cells from alpha (`supernet.derive`)."""
-        config = self.config
-        weight = {"clean": 0.0, "robust": 1.0}.get(config.objective_name, config.robust_weight)
-        return derive(
-            self.strategy.expected_weights(),
-            allow_none=config.derive_none,
-            candidates=config.derive_candidates,
-            score=self.predictor().score if config.derive_score else None,
-            robust_weight=weight if config.robust else 0.0,
-            progress=progress,
-        )
-
-    def predictor(self) -> Predictor:
-        """Scores cells with the present weights on the alpha half."""
-        x, y = self.held_out(self.config.derive_images)
-        attack = self.probe_attack if self.config.robust else None
-        return Predictor(self.net, x, y, self.calibration(), attack, self.config.seed)
 
     # -- state ---------------------------------------------------------------------------------
 
@@ -345,12 +299,3 @@ class Search:
                      "weight_batches", "alpha_batches", "random"):  # fmt: skip
             getattr(self, name).load_state_dict(state[name])
         self.strategy.set_progress(self.epoch / self.config.epochs)
-
-
-def overfits_catastrophically(train_attack_acc: float, pgd_acc: float, chance: float) -> bool:
-    """Whether the network resists the attack it is trained with and falls to PGD.
-
-    True when accuracy under the training attack is above twice chance and accuracy under PGD is
-    below half of it. Source: Wong et al. 2020, arXiv:2001.03994, who stop training at this sign.
-    """
-    return train_attack_acc > 2 * chance and pgd_acc < STALE_ATTACK * train_attack_acc

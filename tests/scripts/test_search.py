@@ -1,0 +1,113 @@
+"""scripts/search.py as a user runs it: output, exit status, SIGKILL and resume."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--robust", "--C", "4", "--epochs", "3", "--warmup-epochs", "1", "--limit", "400",
+         "--derive-candidates", "3", "--derive-images", "50", "--probe-images", "50"]  # fmt: skip
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "scripts" / "search.py"), *arguments]
+
+
+def search(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--strategy", "evolution"], "strategy 'evolution' is unknown; choose one of darts"),
+        (["--objective", "mgda"], "objective 'mgda' needs --robust"),
+        (["--preset", "tpu"], "preset 'tpu' is unknown"),
+        (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (["--seeds", "1,x"], "--seeds '1,x' is no list of whole numbers"),
+        (["--seeds", "1,2", "--seed", "3"], "--seeds goes with neither --seed nor --resume"),
+        (["--dataset", "folder:pictures"], "pictures"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    done = search(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_shows_defaults_with_units(tmp_path: Path) -> None:
+    done = search("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    text = " ".join(done.stdout.split())
+    assert "L-inf radius in the pixel range [0, 1]. Automatic is the data set's" in text
+    assert "Default: 0.025." in text
+
+
+@pytest.mark.slow
+def test_killed_in_an_epoch_and_resumed_is_never_interrupted(tmp_path: Path) -> None:
+    whole = search(*SMALL, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    assert "cell       |" in whole.stdout
+    assert "next       python scripts/train.py --genotype whole/genotype.json" in whole.stdout
+
+    process = subprocess.Popen(
+        command(*SMALL, "--out", "part"), cwd=tmp_path,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    metrics, checkpoint = tmp_path / "part" / "metrics.jsonl", tmp_path / "part" / "checkpoint.pt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)  # into the second epoch
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert len(metrics.read_text().splitlines()) < 3, "the kill came too late to test anything"
+
+    resumed = search("--resume", "part", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    states = [
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["search"]
+        for name in ("whole", "part")
+    ]
+    assert torch.equal(states[0]["strategy"]["alpha"], states[1]["strategy"]["alpha"])
+    cells = [json.loads((tmp_path / n / "genotype.json").read_text()) for n in ("whole", "part")]
+    assert cells[0]["arch"] == cells[1]["arch"]
+    assert len(metrics.read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_several_seeds_report_their_spread(tmp_path: Path) -> None:
+    quick = ["--epochs", "1", "--warmup-epochs", "0", "--no-derive-score"]
+    arguments = [*SMALL, *quick, "--seeds", "0,1", "--out", "both", "--quiet"]
+    done = search(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "both" / "seeds.json").read_text())
+    assert [run["seed"] for run in summary["runs"]] == [0, 1]
+    clean = [run["val_clean_acc"] for run in summary["runs"]]
+    assert summary["spread"]["val_clean_acc"]["mean"] == pytest.approx(sum(clean) / 2)
+    assert "val_clean_acc: mean" in done.stdout
+    again = search(*arguments, cwd=tmp_path)
+    assert again.stdout == done.stdout, "finished seeds are not run again"
+
+
+@pytest.mark.slow
+def test_the_default_robust_search(tmp_path: Path) -> None:
+    """The command of the README, shortened: chance < robust < clean accuracy, and repeatable."""
+    runs = [search("--robust", "--epochs", "8", "--out", n, cwd=tmp_path) for n in ("a", "b")]
+    assert [run.returncode for run in runs] == [0, 0]
+    a, b = (json.loads((tmp_path / n / "genotype.json").read_text()) for n in ("a", "b"))
+    assert a["arch"] == b["arch"] and a["alpha"] == b["alpha"]
+    last = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert 0.2 < last["val_robust_acc"] < last["val_clean_acc"] - 0.05

@@ -1,0 +1,176 @@
+"""A run directory: what it holds, how it is resumed, what is refused before it is written."""
+
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from supernet.checkpoint import load_checkpoint
+from supernet.config import SearchConfig
+from supernet.errors import UserError
+from supernet.genotype import Genotype
+from supernet.run import Interrupted, resume_search, run_search
+from supernet.search import Search
+
+QUICK = SearchConfig(
+    robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
+    weight_attack="n_fgsm", beta_decay=1.0, probe_steps=2, probe_images=20, derive_score=True,
+    derive_candidates=2, derive_images=20,
+)  # fmt: skip
+
+
+def search_in(folder: Path, **fields: object) -> Path:
+    config = dataclasses.replace(QUICK, out=str(folder), **fields)  # type: ignore[arg-type]
+    return run_search(config, quiet=True)
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Press Ctrl-C in the middle of a step."""
+    train_step = Search.train_step
+
+    def pressed(search: Search) -> None:
+        if search.step == step - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        train_step(search)
+
+    monkeypatch.setattr(Search, "train_step", pressed)
+
+
+def comparable(folder: Path) -> list[dict[str, object]]:
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timed = {"seconds", "step_seconds", "peak_memory_mb"}
+    return [{k: v for k, v in record.items() if k not in timed} for record in records]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return search_in(tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_a_run_leaves_everything(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()}
+    assert {"config.json", "checkpoint.pt", "metrics.jsonl", "genotype.json", "report.md",
+            "figures"} <= names  # fmt: skip
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert not any(name.endswith(".tmp") for name in names)
+    config = json.loads((whole / "config.json").read_text())
+    assert config["config"] == dataclasses.replace(QUICK, out=str(whole)).to_dict()
+    assert "1,438 training" in config["data"]["source"]
+    assert config["data"]["weight_images"] == config["data"]["alpha_images"] == 50
+    assert config["eps"] == 32 / 255
+
+
+def test_the_genotype_is_complete_and_consistent(whole: Path) -> None:
+    record = json.loads((whole / "genotype.json").read_text())
+    cell = Genotype.parse(record["arch"])
+    assert record["code"] == cell.code
+    assert record["params"] == cell.params()
+    assert record["flops"] == cell.flops(image_size=16)
+    assert {"index", "unique_index", "objective", "dataset", "seed", "alpha", "config_hash",
+            "versions", "benchmark"} <= set(record)  # fmt: skip
+    scores = record["derivation"]["scores"]
+    assert len(scores) == 2 and scores[0]["code"] == record["code"]
+    values = [(s["clean"] + s["robust"]) / 2 for s in scores]
+    assert values == sorted(values, reverse=True)
+    assert len(record["alpha"]) == 6 and len(record["alpha"][0]) == 5
+
+
+def test_metrics_have_one_line_per_epoch(whole: Path) -> None:
+    records = comparable(whole)
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert [record["step"] for record in records] == [2, 4, 6]
+    last = records[-1]
+    assert {"train_loss", "alpha_clean_loss", "alpha_robust_loss", "conflict_angle_deg",
+            "val_clean_acc", "val_robust_acc", "val_train_attack_acc", "edge_weights", "entropy",
+            "skip_share", "cell", "lr"} <= set(last)  # fmt: skip
+    assert "alpha_clean_loss" not in records[0], "the warm-up moves no alpha"
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_ctrl_c_writes_a_checkpoint_and_the_rest_is_bit_identical(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    # Drawing the figures takes seconds and is tested above.
+    monkeypatch.setattr("supernet.run.write_report", lambda folder: None)
+    folder = tmp_path / "part"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step)
+        with pytest.raises(Interrupted, match=f"--resume {folder}"):
+            search_in(folder)
+    assert load_checkpoint(folder / "checkpoint.pt")["search"]["step"] == step
+    assert not (folder / "genotype.json").exists()
+    resume_search(folder, {}, quiet=True)
+    expected = load_checkpoint(whole / "checkpoint.pt")["search"]
+    found = load_checkpoint(folder / "checkpoint.pt")["search"]
+    assert torch.equal(expected["strategy"]["alpha"], found["strategy"]["alpha"])
+    for name, value in expected["net"].items():
+        assert torch.equal(value, found["net"][name]), name
+    assert comparable(folder) == comparable(whole)
+    one, two = (json.loads((f / "genotype.json").read_text()) for f in (whole, folder))
+    assert one["derivation"] == two["derivation"]
+
+
+def test_a_finished_run_is_resumed_to_the_same_result(whole: Path) -> None:
+    before = json.loads((whole / "genotype.json").read_text())
+    resume_search(whole, {}, quiet=True)
+    after = json.loads((whole / "genotype.json").read_text())
+    assert {**after, "seconds": 0} == {**before, "seconds": 0}
+    assert len(comparable(whole)) == 3
+
+
+def test_a_resume_with_another_config_is_refused(whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    with pytest.raises(UserError, match=r"another config \(epochs: 3 -> 9; seed: 0 -> 4\)"):
+        resume_search(whole, {"epochs": 9, "seed": 4})
+    assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+
+
+def test_what_is_no_run_cannot_be_resumed(tmp_path: Path, whole: Path) -> None:
+    with pytest.raises(UserError, match=r"is no run directory \(it has no config\.json\)"):
+        resume_search(tmp_path, {})
+    (tmp_path / "config.json").write_bytes((whole / "config.json").read_bytes())
+    with pytest.raises(UserError, match=r"there is no checkpoint .*checkpoint\.pt"):
+        resume_search(tmp_path, {})
+    data = (whole / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read .*cut short"):
+        resume_search(tmp_path, {})
+
+
+def test_a_run_is_never_overwritten(whole: Path) -> None:
+    with pytest.raises(UserError, match="already holds a run; use --resume"):
+        search_in(whole)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"dataset": "mnist"}, "unknown data set 'mnist'"),
+        ({"batch_size": 90}, "fewer than one batch of 90"),
+        ({"device": "tpu"}, "device 'tpu' is"),
+        ({"data_root": "/nowhere"}, "the data root /nowhere"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(
+    tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        search_in(tmp_path / "run", **fields)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_automatic_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supernet.run.write_report", lambda folder: None)
+    monkeypatch.chdir(tmp_path)
+    config = dataclasses.replace(QUICK, epochs=1, warmup_epochs=0, derive_score=False)
+    folders = [run_search(config, quiet=True) for _ in range(2)]
+    assert [folder.name for folder in folders] == [
+        "search-digits-darts-seed0",
+        "search-digits-darts-seed0-2",
+    ]
+    one, two = (json.loads((f / "genotype.json").read_text()) for f in folders)
+    assert one["arch"] == two["arch"] and one["alpha"] == two["alpha"]

@@ -1,0 +1,184 @@
+"""The search's steps: exact resumption, disjoint images, and what each option changes."""
+
+import dataclasses
+import io
+
+import pytest
+import torch
+from torch import Tensor
+
+from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
+from supernet.data import ImageData
+from supernet.errors import UserError
+from supernet.measure import derive_cells, measure, overfits_catastrophically
+from supernet.search import Search
+
+TINY = SearchConfig(
+    robust=True, C=2, N=1, epochs=2, batch_size=8, weight_attack="n_fgsm", alpha_lr=0.01,
+    beta_decay=1.0, probe_steps=2, probe_images=16, derive_candidates=3, derive_images=16,
+    derive_score=True,
+)  # fmt: skip
+
+
+def tiny_data(images: int = 64) -> ImageData:
+    generator = torch.Generator().manual_seed(7)
+    y = torch.arange(images) % 2
+    x = torch.randint(0, 128, (images, 3, 8, 8), generator=generator)
+    # Class 1 is brighter in its left half: there is something to learn.
+    x[:, :, :, :4] += 120 * y[:, None, None, None]
+    return ImageData(
+        name="tiny", train_x=x.to(torch.uint8), train_y=y, test_x=x[:0].to(torch.uint8),
+        test_y=y[:0], class_names=("dark", "bright"), mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.2),
+        source="made for this test", stand_in=False, pad=1, flip=False, eps=8 / 255,
+    )  # fmt: skip
+
+
+def make_search(images: int = 64, **fields: object) -> Search:
+    config = dataclasses.replace(TINY, **fields)  # type: ignore[arg-type]
+    return Search(config, tiny_data(images), torch.device("cpu"))
+
+
+def snapshot(search: Search) -> dict[str, Tensor]:
+    state = {**search.net.state_dict(), **search.strategy.state_dict()}
+    return {name: value.clone() for name, value in state.items()}
+
+
+@pytest.mark.parametrize("stop", [1, 4, 5])
+@pytest.mark.parametrize("strategy", ["darts", "drnas", "gdas"])
+def test_a_restored_search_goes_on_bit_for_bit(stop: int, strategy: str) -> None:
+    # Four steps are an epoch: the stops lie inside the first, at its end, and inside the second.
+    # One after the other: strategies with noise draw from the process's default generator.
+    whole = make_search(strategy=strategy, path_share=0.3)
+    for _ in range(8):
+        whole.train_step()
+    whole_means = whole.epoch_means()
+    part = make_search(strategy=strategy, path_share=0.3)
+    for _ in range(stop):
+        part.train_step()
+    stream = io.BytesIO()
+    torch.save(part.state_dict(), stream)
+    stream.seek(0)
+    torch.rand(100)  # another process has other random numbers behind it
+    restored = make_search(strategy=strategy, path_share=0.3)
+    restored.load_state_dict(torch.load(stream, weights_only=True))
+    for _ in range(8 - stop):
+        restored.train_step()
+    assert torch.equal(whole.strategy.alpha, restored.strategy.alpha)
+    expected, found = snapshot(whole), snapshot(restored)
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert measure(whole) == measure(restored)
+    assert whole_means == restored.epoch_means()
+
+
+def test_measuring_changes_nothing() -> None:
+    one, two = make_search(), make_search()
+    for _ in range(3):
+        one.train_step()
+        measure(one)
+        derive_cells(one)
+        two.train_step()
+    assert torch.equal(one.strategy.alpha, two.strategy.alpha)
+    assert all(torch.equal(v, snapshot(two)[name]) for name, v in snapshot(one).items())
+
+
+def test_the_seed_decides() -> None:
+    one, same, other = (make_search(seed=seed) for seed in (1, 1, 2))
+    for search in (one, same, other):
+        search.train_step()
+    assert torch.equal(one.strategy.alpha, same.strategy.alpha)
+    assert not torch.equal(one.strategy.alpha, other.strategy.alpha)
+
+
+def test_weights_and_alpha_see_disjoint_images() -> None:
+    search = make_search(images=50)
+    weights, alpha = set(search.weight_half.tolist()), set(search.alpha_half.tolist())
+    assert not weights & alpha
+    assert weights | alpha == set(range(50))
+    x, _ = search.held_out(10)
+    held_out = {tuple(image.flatten().tolist()) for image in x}
+    trained = {tuple((search.data.train_x[i].float() / 255).flatten().tolist()) for i in weights}
+    assert not held_out & trained
+
+
+def test_warming_up_leaves_alpha_alone_and_attacks_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    search = make_search(warmup_epochs=1)
+    monkeypatch.setattr(search, "_attacked", lambda *a: pytest.fail("attacked while warming up"))
+    before = snapshot(search)
+    for _ in range(search.steps_per_epoch):
+        assert search.warming_up
+        search.train_step()
+    assert not search.warming_up
+    assert torch.equal(search.strategy.alpha, before["alpha"])
+    assert not torch.equal(search.net.classifier.weight, before["classifier.weight"])
+
+
+def test_alpha_moves_no_running_statistics() -> None:
+    search = make_search()
+    search.net.train()
+    before = {n: b.clone() for n, b in search.net.named_buffers()}
+    batch = search._images(next(search.alpha_batches))
+    search._alpha_step(batch, batch)
+    assert all(torch.equal(b, before[n]) for n, b in search.net.named_buffers())
+    assert all(p.grad is None for p in search.net.parameters())
+
+
+def test_the_two_attacks_are_the_configured_ones() -> None:
+    search = make_search(weight_attack="fgsm", alpha_attack="pgd", attack_steps=5, eps=0.25)
+    assert search.weight_attack.func.__name__ == "fgsm"  # type: ignore[attr-defined]
+    assert search.alpha_attack.func.__name__ == "pgd"  # type: ignore[attr-defined]
+    assert search.alpha_attack.keywords["steps"] == 5  # type: ignore[attr-defined]
+    assert search.alpha_attack.keywords["eps"] == 0.25  # type: ignore[attr-defined]
+    assert make_search().eps == 8 / 255
+
+
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_the_attack_raises_the_loss_that_is_trained(statistics: str) -> None:
+    search = make_search(bn_statistics=statistics, eps=0.2, alpha_attack="pgd")
+    for _ in range(8):
+        search.train_step()
+    x, y = search.held_out(32)
+    w_EO = search.strategy.expected_weights()
+    model = search.net.fold(w_EO, statistics=statistics, x=x if statistics == "batch" else None)
+    x_adv = search._attacked(search.alpha_attack, x, y, w_EO)
+    loss = torch.nn.functional.cross_entropy
+    assert loss(model(x_adv), y) > loss(model(x), y) + 0.01
+    assert (x_adv - x).abs().max() <= 0.2 + 1e-6
+
+
+@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
+@pytest.mark.parametrize("objective", OBJECTIVE_NAMES)
+def test_every_strategy_runs_with_every_objective(strategy: str, objective: str) -> None:
+    search = make_search(strategy=strategy, objective=objective, size_weight=0.1, epochs=1)
+    before = search.strategy.alpha.detach().clone()
+    for _ in range(2):
+        search.train_step()
+    assert search.strategy.alpha.isfinite().all()
+    assert not torch.equal(search.strategy.alpha, before)
+    means = search.epoch_means()
+    assert {f"alpha_{term}_loss" for term in search.objective.terms} <= set(means)
+    record = measure(search)
+    assert 0 <= record["val_robust_acc"] <= 1
+    assert len(derive_cells(search).scores) == 3
+
+
+def test_a_clean_search_attacks_nothing() -> None:
+    search = make_search(robust=False)
+    search._attacked = lambda *a: pytest.fail("a clean search attacked")  # type: ignore
+    search.train_step()
+    record = measure(search)
+    assert "val_robust_acc" not in record
+    assert all(score.robust == score.clean for score in derive_cells(search).scores)
+
+
+def test_too_few_images_are_refused() -> None:
+    with pytest.raises(UserError, match="20 training images make halves of 10, fewer than one"):
+        make_search(images=20, batch_size=16)
+
+
+def test_the_sign_of_catastrophic_overfitting() -> None:
+    assert overfits_catastrophically(0.6, 0.02, 0.1)
+    assert not overfits_catastrophically(0.4, 0.35, 0.1)
+    # An untrained network is at chance under any attack: no sign of anything.
+    assert not overfits_catastrophically(0.12, 0.01, 0.1)
