@@ -20,8 +20,17 @@ from ops.space import CONV1, CONV3, SKIP
 from supernet.errors import UserError
 from supernet.files import DATA_ROOT_VARIABLE, data_root
 from supernet.genotype import Cost, Genotype, IndexOrder
-from supernet.tabular.files import FOLDER, LARGE_META, LARGE_TABLE, ORDER, TABLE, Loaded, load_json
-from supernet.tabular.formats import Raw, read_large, read_small
+from supernet.tabular.files import (
+    FOLDER,
+    LARGE_META,
+    LARGE_TABLE,
+    ORDER,
+    TABLE,
+    Loaded,
+    load_json,
+    uncollected,
+)
+from supernet.tabular.formats import Raw, read_large, read_meta, read_small
 from supernet.tabular.order_statistics import Population, best_of_probabilities
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
@@ -73,15 +82,17 @@ class Table:
 
     @classmethod
     def _read(cls, table: Path, order: Path, *, verify: bool = True) -> "Table":
-        if order.name == ORDER.name:
-            _must_exist(order, table)
-            loaded = (load_json(table, verify=verify), load_json(order, verify=verify))
-            # A file that passes its hash check is still read by the one parser of the order.
-            return cls._from_raw(read_small(loaded[0]), IndexOrder.load(order), loaded)
         _must_exist(order, table)
-        loaded = (load_json(table, verify=verify), load_json(order, verify=verify))
-        raw, codes = read_large(*loaded)
-        return cls._from_raw(raw, IndexOrder(codes), loaded)
+        with uncollected():
+            if order.name == ORDER.name:
+                files = (load_json(table, verify=verify), load_json(order, verify=verify))
+                # A file that passes its hash check is still read by the order's one parser.
+                return cls._from_raw(read_small(files[0]), IndexOrder.load(order), files)
+            meta = load_json(order, verify=verify)
+            codes, roots = read_meta(meta)
+            meta = meta.emptied()
+            files = (load_json(table, verify=verify), meta)
+            return cls._from_raw(read_large(files[0], roots), IndexOrder(codes), files)
 
     @classmethod
     def _from_raw(cls, raw: Raw, order: IndexOrder, files: tuple[Loaded, ...]) -> "Table":
@@ -97,8 +108,7 @@ class Table:
         places = [raw.columns.index(pair) for pair in wanted]
         by_column = np.ascontiguousarray(raw.values[:, places].T)
         matrix = by_column.reshape(len(DATASETS), len(COLUMNS), -1)
-        # The parsed text is dropped: it weighs many times what the arrays do.
-        kept = tuple(Loaded(None, f.path, f.sha256, f.verified) for f in files)
+        kept = tuple(file.emptied() for file in files)
         return cls(order, raw.unique.tolist(), raw.row_of, matrix, kept)
 
     # Cells and columns

@@ -252,6 +252,31 @@ def test_larger_form_with_a_hole_is_named(large_root: Path, tmp_path: Path) -> N
         Table.load(tmp_path)
 
 
+@pytest.mark.parametrize("keep", [0.2, 0.5, 0.999])
+def test_larger_form_cut_short_is_named(large_root: Path, tmp_path: Path, keep: float) -> None:
+    path = copy_of(large_root, tmp_path)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(keep * len(data))])
+    with pytest.raises(UserError, match="is cut short"):
+        Table.load(tmp_path)
+    # Cut just behind a brace, it looks whole until its last data set is read.
+    path.write_bytes(data[: data.rindex(b"}", 0, int(keep * len(data))) + 1])
+    with pytest.raises(UserError, match=r"is cut short|is not JSON"):
+        Table.load(tmp_path)
+
+
+def test_larger_form_in_another_layout_is_read(large_root: Path, tmp_path: Path) -> None:
+    path = copy_of(large_root, tmp_path)
+    data = json.loads(path.read_text())
+    other = {"imagenet": data["imagenet"], "note": "about cifar10", **data, "about": {"by": "us"}}
+    path.write_text(json.dumps(other, indent=1) + "\n")
+    assert (Table.load(tmp_path).matrix == Table.load(large_root).matrix).all()
+    del data["cifar100"]
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match="damaged at data set cifar100"):
+        Table.load(tmp_path)
+
+
 def test_missing_table_says_where_to_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
