@@ -34,7 +34,7 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
 
     Raises: UserError before anything is written; Interrupted after a checkpoint was.
     """
-    genotype, record = read_cell(config.genotype, data_root(config.data_root))
+    genotype, record = read_cell(config.genotype or "", data_root(config.data_root))
     config = _with_images(config, record)
     training = _prepare(config, genotype)
     folder = _new_folder(config, genotype)
@@ -192,8 +192,10 @@ def _new_folder(config: TrainConfig, genotype: Genotype) -> Path:
     raise UserError(f"{base} and 9,998 more are taken; name another folder with --out")
 
 
-def _search_folder(text: str) -> Path | None:
+def _search_folder(text: str | None) -> Path | None:
     """The run directory of the search that found the cell, if it was named by one."""
+    if not text:
+        return None
     path = Path(text).expanduser()
     folder = path if path.is_dir() else path.parent
     named = path.is_dir() or path.name == "genotype.json"

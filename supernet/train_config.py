@@ -17,9 +17,9 @@ WHERE_FIELDS = ("out", "data_root")
 class TrainConfig:
     """Everything a stand-alone training depends on; the defaults are NAS-RobBench-201's recipe."""
 
-    genotype: str = ""
+    genotype: str | None = None
     """The cell: genotype.json of a search or its folder, FILE.json:N (cell N of a list, from 0),
-    the string |op~0|+..., a six-digit code, or the published index."""
+    the string |op~0|+..., a six-digit code, or the published index. Needed for a new run."""
     dataset: str | None = None
     """Images: digits, cifar10, cifar100, imagenet16-120, folder:PATH or pack:FILE. Automatic is
     that of the genotype's file, else cifar10."""
