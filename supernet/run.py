@@ -48,6 +48,18 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     `given` are config fields the user named: they must agree with the run's.
     Raises: UserError when they do not, or when a file of the run cannot be read.
     """
+    config = config_of(folder, given)
+    state = load_checkpoint(folder / "checkpoint.pt")
+    search = _prepare(config)
+    search.load_state_dict(state["search"])
+    return _finish(_Run(search, folder, quiet=quiet, seconds=state["seconds"], resumed=True))
+
+
+def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
+    """The config of the run in `folder`.
+
+    Raises: UserError when there is none, or when a field of `given` disagrees with it.
+    """
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} is no run directory (it has no config.json); name one to resume")
     saved = from_dict(read_json(folder / "config.json").get("config", {}))
@@ -58,10 +70,7 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
             f"{folder} was started with another config ({'; '.join(changed)}); resume it without "
             "these flags, or start a new run with another --out"
         )
-    state = load_checkpoint(folder / "checkpoint.pt")
-    search = _prepare(config)
-    search.load_state_dict(state["search"])
-    return _finish(_Run(search, folder, quiet=quiet, seconds=state["seconds"], resumed=True))
+    return config
 
 
 class _Run:

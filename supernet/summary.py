@@ -10,7 +10,7 @@ from typing import Any
 from supernet.config import SearchConfig
 from supernet.files import read_json, write_json
 from supernet.results import judged_by
-from supernet.run import run_search
+from supernet.run import config_of, resume_search, run_search
 
 COLUMN_WORDS = {"clean": "clean", "pgd_8": "PGD 8/255"}
 
@@ -74,17 +74,22 @@ def _judge(record: dict[str, Any]) -> tuple[str, str]:
 
 
 def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> str:
-    """Run several seeds; a finished one is not run again. Leaves seeds.json beside the runs.
+    """Run several seeds. A finished one is not run again, an interrupted one goes on.
 
-    Returns a table: a line per seed, then mean and standard deviation.
+    Leaves seeds.json beside the runs. Returns a table: a line per seed, then mean and standard
+    deviation. Raises: UserError when a seed's folder holds a run of another config.
     """
     base = Path(config.out or f"runs/search-{config.dataset.replace(':', '-').replace('/', '-')}")
     rows = []
     for seed in seeds:
         folder = base / f"seed-{seed}"
-        if not (folder / "genotype.json").is_file():
-            seeded = dataclasses.replace(config, seed=seed, out=str(folder))
+        seeded = dataclasses.replace(config, seed=seed, out=str(folder))
+        if not (folder / "config.json").is_file():
             run_search(seeded, quiet=quiet)
+        elif not (folder / "genotype.json").is_file():
+            resume_search(folder, seeded.what(), quiet=quiet)
+        else:
+            config_of(folder, seeded.what())  # a finished run counts if it is of this config
         rows.append(_row(folder))
     write_json(base / "seeds.json", {"runs": rows, "spread": _spread(rows)})
     return _table(rows, base)

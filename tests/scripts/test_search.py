@@ -100,6 +100,8 @@ def test_several_seeds_report_their_spread(tmp_path: Path) -> None:
     assert "val_clean_acc: mean" in done.stdout
     again = search(*arguments, cwd=tmp_path)
     assert again.stdout == done.stdout, "finished seeds are not run again"
+    other = search(*arguments, "--alpha-lr", "0.5", cwd=tmp_path)
+    assert other.returncode == 2 and "another config (alpha_lr" in other.stderr
 
 
 @pytest.mark.slow
