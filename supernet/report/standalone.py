@@ -137,8 +137,11 @@ def _stages(evaluation: dict[str, Any]) -> list[str]:
     ]
     if not rows:
         return []
-    header = ["AutoAttack, one after the other", "images", "broken", "accuracy after it", "time"]
-    return [table(header, rows)]
+    header = ["attack", "images", "broken", "accuracy after it", "time"]
+    return [
+        "AutoAttack ran its attacks one after the other, each on the images that were still right:",
+        table(header, rows),
+    ]
 
 
 def _name(data: dict[str, Any]) -> str:
