@@ -1,42 +1,42 @@
-"""Loads the compiled extension once. The only place that knows how."""
+"""Loads the compiled extension once, on import. The only place that knows how."""
 
 import importlib
-from functools import cache
+
+import torch
 
 
-@cache
-def _load_error() -> str | None:
+def _load() -> str:
+    """Empty, or why the extension did not load."""
     try:
         # `from . import _C` would report a circular import when nothing is built.
         importlib.import_module("cuda_ext._C")
     except ImportError as error:
         return f"{error} (`make native` builds it)"
-    return None
+    return ""
+
+
+def _has_kernels(key: str) -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key("robust_supernet::attack_node", key)
+
+
+# Plain values: torch.compile reads them without a graph break.
+_ERROR = _load()
+_DEVICES = tuple(d for d in ("cpu", "cuda") if not _ERROR and _has_kernels(d.upper()))
 
 
 def available() -> bool:
     """Whether the compiled extension is loaded, for CPU tensors at least."""
-    return _load_error() is None
+    return not _ERROR
 
 
 def why_unavailable() -> str:
     """The reason why it is not; empty where it is."""
-    return _load_error() or ""
-
-
-@cache
-def has_cuda() -> bool:
-    """Whether the extension was built with its CUDA kernels."""
-    if not available():
-        return False
-    from torch._C import _dispatch_has_kernel_for_dispatch_key
-
-    return bool(_dispatch_has_kernel_for_dispatch_key("robust_supernet::attack_node", "CUDA"))
+    return _ERROR
 
 
 def runs_on(device_type: str) -> bool:
-    """Whether the compiled kernels run on "cpu" or "cuda"."""
-    return available() and (device_type == "cpu" or (device_type == "cuda" and has_cuda()))
+    """Whether there are compiled kernels for "cpu" or "cuda"."""
+    return device_type in _DEVICES
 
 
 def choose(impl: str, device_type: str) -> bool:

@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cuda_ext import _native
 from cuda_ext.mixed_op import POOL, SKIP, _any, _refuse
 
 INCOMING = ((), (0,), (1, 2), (3, 4, 5))
@@ -68,11 +67,6 @@ def attack_cell(
     return result[0], result[1]
 
 
-def available_for(x: Tensor) -> bool:
-    """Whether the compiled cells run where x is."""
-    return _native.runs_on(x.device.type)
-
-
 def _check_cell(x: Tensor, kernels: Sequence[Tensor], size: int, name: str) -> None:
     if x.dim() != 4:
         raise ValueError(f"x has shape {tuple(x.shape)}, expected (B, C, H, W)")
@@ -90,6 +84,14 @@ def _check_cell(x: Tensor, kernels: Sequence[Tensor], size: int, name: str) -> N
 
 def _channels_last(t: Tensor) -> Tensor:
     return t.contiguous(memory_format=torch.channels_last)
+
+
+def _empty(like: Tensor, channels: int) -> Tensor:
+    B, _, H, W = like.shape
+    shape = (B, channels, H, W)
+    return torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+    )
 
 
 def _convolve(r: Tensor, kernel: Tensor) -> Tensor:
@@ -204,13 +206,9 @@ def _fake_training_forward(
     C = x.shape[1]
     wide = torch.float64 if x.dtype == torch.float64 else torch.float32
 
-    def stack(n: int) -> Tensor:
-        shape = (x.shape[0], n * C, *x.shape[2:])
-        return x.new_empty(shape).contiguous(memory_format=torch.channels_last)
-
     mean, var = (x.new_empty((6, 2, C), dtype=wide) for _ in range(2))
-    stacks = [stack(n) for n in (3, 2, 1)] + [stack(n) for n in (3, 2, 1)]
-    return [stack(1), mean, var, *(stack(1) for _ in range(5)), *stacks]
+    stacks = [_empty(x, n * C) for n in (3, 2, 1, 3, 2, 1)]
+    return [_empty(x, C), mean, var, *(_empty(x, C) for _ in range(5)), *stacks]
 
 
 def _fake_training_backward(
@@ -228,12 +226,15 @@ def _save_training(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> N
     x, w_EO, kernels3, kernels1, ctx.eps = inputs
     ctx.save_for_backward(x, w_EO, *kernels3, *kernels1, *output[1:])
     ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)  # no zeros for what nobody differentiates
 
 
 def _training_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     x, w_EO, *rest = ctx.saved_tensors
     need_x, need_w, need3, need1 = (_any(needed) for needed in ctx.needs_input_grad[:4])
     need_kernels = need3 or need1
+    if grads[0] is None:
+        return None, None, [None] * 3, [None] * 3, None
     dw, *others = _ops.training_cell_backward(
         grads[0], x, w_EO, rest[:3], rest[3:6], rest[6:], ctx.eps, need_x, need_kernels
     )
@@ -268,11 +269,8 @@ def _attack_backward(
 ) -> Tensor:
     """dx. The gradient of every convolution output is that of its target node, so the stack that
     source j's convolution reads backwards is the gradients of nodes j+1..3 side by side."""
-    B, C, H, W = g.shape
-    stacks = [
-        g.new_empty((B, n * C, H, W)).contiguous(memory_format=torch.channels_last) for n in (3, 2)
-    ]
-    stacks.append(_channels_last(g))
+    C = g.shape[1]
+    stacks = [_empty(g, n * C) for n in (3, 2)] + [_channels_last(g)]
     for j in (0, 1):
         stacks[j].narrow(1, (2 - j) * C, C).copy_(g)
     for source in (2, 1, 0):
@@ -302,13 +300,16 @@ def _save_attack(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> Non
     _, r, w, kernels, _ = inputs
     ctx.save_for_backward(r, *output[2:], w, *kernels)
     ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
 
 
 def _attack_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     if any(_any(needed) for needed in ctx.needs_input_grad[1:]):
         raise RuntimeError("attack_cell has a gradient to x only; use impl='batched' for more")
     *relus, w, k0, k1, k2 = ctx.saved_tensors
-    dx = _ops.attack_cell_backward(grads[0], relus, w, [k0, k1, k2])
+    dx = None
+    if grads[0] is not None:
+        dx = _ops.attack_cell_backward(grads[0], relus, w, [k0, k1, k2])
     return dx, None, None, [None] * 3, None
 
 

@@ -26,17 +26,15 @@ EdgeWeights = Tensor | tuple[int, ...]
 """Edge weights (6, 5), or one operator number per edge: a single cell."""
 
 
-def resolve_impl(impl: str) -> str:
-    """Replace "auto" by "native" where the extension is loaded, else by "batched".
+def resolve_impl(impl: str, device_type: str = "cpu") -> str:
+    """Replace "auto" by "native" where the extension has kernels for the device, else by "batched".
 
-    Raises: ValueError for an unknown name; RuntimeError for "native" without the extension.
+    Raises: ValueError for an unknown name; RuntimeError for "native" where it cannot run.
     """
     if impl not in IMPLS:
         raise ValueError(f"impl '{impl}' is unknown; choose one of {', '.join(IMPLS)}")
-    if impl == "native" and not _native.available():
-        raise RuntimeError(f"impl='native', but it did not load: {_native.why_unavailable()}")
-    if impl == "auto":
-        return "native" if _native.available() else "batched"
+    if impl in ("auto", "native"):
+        return "native" if _native.choose(impl, device_type) else "batched"
     return impl
 
 
@@ -80,7 +78,7 @@ class MixedCell(nn.Module):
             return self._forward_path(x, w_EO)
         if w_EO.shape != (NUM_EDGES, NUM_OPS):
             raise ValueError(f"w_EO has shape {tuple(w_EO.shape)}, expected (6, 5)")
-        impl = resolve_impl(impl)
+        impl = resolve_impl(impl, x.device.type)
         if impl == "reference" or not self.training or self.affine:
             return self._forward_reference(x, w_EO)
         if impl == "native":

@@ -154,7 +154,8 @@ class Supernet(Skeleton):
             lambda width: MixedCell(width, affine),
             C=C, N=N, num_classes=num_classes, mean=mean, std=std,
         )  # fmt: skip
-        self.impl = resolve_impl(impl)
+        resolve_impl(impl)  # refuses what cannot run; "auto" is settled by the device of the images
+        self.impl = impl
         self.use_channels_last()
 
     def forward(self, x: Tensor, w_EO: EdgeWeights) -> Tensor:

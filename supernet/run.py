@@ -179,7 +179,7 @@ class _Run:
 def _prepare(config: SearchConfig) -> Search:
     device = resolve_device(config.device)
     try:
-        resolve_impl(config.impl)
+        resolve_impl(config.impl, device.type)
     except RuntimeError as error:
         raise UserError(f"{error}; build it with 'make native' or use --impl auto") from error
     data = load_dataset(
@@ -215,7 +215,7 @@ def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
         "command": shlex.join(["python", *sys.argv]),
         "objective": config.objective_name,
         "eps": search.eps,
-        "impl": search.net.impl,
+        "impl": resolve_impl(search.net.impl, search.device.type),
         "steps_per_epoch": search.steps_per_epoch,
         "data": _data_facts(search.data, search),
         **describe(search.device),

@@ -353,7 +353,9 @@ struct Ops {
     Tensor g = call.gradient(g_out, "g_out").tensor;
     if (g_relu.has_value()) {
       const Tensor sum = call.new_output();
-      const Tensor one = at::tensor({1.0, 0.0}, call.options.dtype(call.arithmetic())).view({1, 2});
+      // Filled on the device: a copy from the host could not be captured in a CUDA graph.
+      const Tensor one = at::zeros({1, 2}, call.options.dtype(call.arithmetic()));
+      one.select(1, 0).fill_(1);
       node_backward({g}, one, {call.gradient(*g_relu, "g_relu").tensor}, all[0].tensor, {sum});
       g = sum;
     }

@@ -88,7 +88,7 @@ struct RowKernels {
   void (*norm_backward)(const NormBackward&, int64_t unit, void* scratch);
   void (*step)(const Step&, int64_t begin, int64_t end);
 };
-constexpr int64_t kScratchRows = 24;
+constexpr int64_t kScratchRows = 32;
 
 struct IsaKernels {
   RowKernels f32, f64, bf16, f16;

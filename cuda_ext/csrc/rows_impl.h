@@ -12,31 +12,50 @@ namespace rs::RS_ISA {
 #define RS_INDEPENDENT
 #endif
 
+#if defined(__GNUC__)
+#define RS_INLINE_LAMBDA __attribute__((always_inline))
+#else
+#define RS_INLINE_LAMBDA
+#endif
+
 template <class T>
 RS_HD T* row_of(const Rows& t, const Space& s, int64_t image, int64_t h) {
   const int64_t b = image / s.planes, c = image % s.planes;
   return static_cast<T*>(t.data) + b * t.batch + c * t.plane + h * t.row;
 }
 
-// f(e, o) for every element of a row: e counts elements, o is the place in a row whose pixels lie
-// `pixel` elements apart (a channel slice of a wider tensor).
-template <class F>
-RS_HD void each(const Space& s, int64_t pixel, F f) {
-  const int64_t n = s.n(), P = s.P;
-  if (pixel == P) {
-    RS_INDEPENDENT
-    for (int64_t e = 0; e < n; ++e) f(e, e);
+// dst and src are W pixels of P elements, dst_pixel and src_pixel elements apart.
+template <class T>
+RS_HD void copy_pixels(T* dst, int64_t dst_pixel, const T* src, int64_t src_pixel, const Space& s) {
+  if (s.P == 16) {  // a constant length becomes a few vector moves
+    for (int64_t w = 0; w < s.W; ++w)
+      memcpy(dst + w * dst_pixel, src + w * src_pixel, 16 * sizeof(T));
     return;
   }
-  for (int64_t w = 0; w < s.W; ++w) {
-    const int64_t e = w * P, o = w * pixel;
-    int64_t c = 0;
-    for (; c + 16 <= P; c += 16) {
-      RS_INDEPENDENT
-      for (int64_t k = 0; k < 16; ++k) f(e + c + k, o + c + k);
-    }
-    for (; c < P; ++c) f(e + c, o + c);
-  }
+  for (int64_t w = 0; w < s.W; ++w)
+    memcpy(dst + w * dst_pixel, src + w * src_pixel, s.P * sizeof(T));
+}
+
+// A row as n elements in sequence: in place, or copied to `spare` where the pixels lie apart (a
+// channel slice of a wider tensor). The copy stays in L1 and keeps every loop below a plain one.
+template <class T>
+RS_HD const T* read_row(const Rows& t, const Space& s, int64_t image, int64_t h, void* spare) {
+  const T* row = row_of<T>(t, s, image, h);
+  if (t.pixel == s.P || s.W == 1) return row;
+  copy_pixels(static_cast<T*>(spare), s.P, row, t.pixel, s);
+  return static_cast<const T*>(spare);
+}
+
+// f(e, element) writes element e of a row.
+template <class T, class F>
+RS_HD void write_row(const Rows& t, const Space& s, int64_t image, int64_t h, void* spare, F f) {
+  T* row = row_of<T>(t, s, image, h);
+  const bool direct = t.pixel == s.P || s.W == 1;
+  T* out = direct ? row : static_cast<T*>(spare);
+  const int64_t n = s.n();
+  RS_INDEPENDENT
+  for (int64_t e = 0; e < n; ++e) f(e, out[e]);
+  if (!direct) copy_pixels(row, t.pixel, out, s.P, s);
 }
 
 // A row of per-channel values, repeated over the pixels.
@@ -60,13 +79,13 @@ RS_HD void fill(A* row, int64_t n, A value) {
   for (int64_t e = 0; e < n; ++e) row[e] = value;
 }
 
-// out[e] = u[e - P] + u[e] + u[e + P], with nothing outside the row.
+// Scratch memory, handed out in rows of n elements.
 template <class A>
-RS_HD void horizontal_sum(A* __restrict out, const A* __restrict u, int64_t n, int64_t P) {
-  for (int64_t e = 0; e < n; ++e) out[e] = u[e];
-  for (int64_t e = P; e < n; ++e) out[e] += u[e - P];
-  for (int64_t e = 0; e + P < n; ++e) out[e] += u[e + P];
-}
+struct Scratch {
+  A* next;
+  int64_t n;
+  RS_HD A* rows(int64_t count) { return next += count * n, next - count * n; }
+};
 
 // Three rows of horizontal sums, so that a pooled row is their sum. `scale` holds the column scale:
 // the pool multiplies by it after the sums, its transpose before them.
@@ -76,92 +95,116 @@ struct PoolRing {
   int64_t n, P, H;
   bool adjoint;
 
-  RS_HD void push(int64_t h) {  // u is row h
-    if (adjoint) {
-      const A vertical = pool_scale<A>(h, H);
-      RS_INDEPENDENT
-      for (int64_t e = 0; e < n; ++e) u[e] *= scale[e] * vertical;
-    }
-    horizontal_sum(ring + (h % 3) * n, u, n, P);
+  RS_HD PoolRing(Scratch<A>& scratch, const Space& s, bool adjoint_)
+      : ring(scratch.rows(3)), scale(scratch.rows(1)), u(scratch.rows(3) + s.P), n(s.n()), P(s.P),
+        H(s.H), adjoint(adjoint_) {
+    spread_scale(scale, s);
+    fill(u - P, P, A(0));  // nothing outside the row
+    fill(u + n, P, A(0));
   }
 
-  RS_HD void clear(int64_t h) { fill(ring + (h % 3) * n, n, A(0)); }
+  // Row h of the input, already in u (and, for the transpose, multiplied by scale).
+  RS_HD void push(int64_t h) {
+    A* __restrict out = ring + (h % 3) * n;
+    const A* __restrict in = u;
+    const A vertical = adjoint ? pool_scale<A>(h, H) : A(1);
+    for (int64_t e = 0; e < n; ++e) out[e] = vertical * (in[e - P] + in[e] + in[e + P]);
+  }
 
+  RS_HD void push_nothing(int64_t h) { fill(ring + (h + 3) % 3 * n, n, A(0)); }
+
+  // f(e, pooled value) along row h.
   template <class F>
   RS_HD void each_pooled(int64_t h, F f) const {
-    const A *r0 = ring, *r1 = ring + n, *r2 = ring + 2 * n;
-    const A vertical = adjoint ? A(1) : pool_scale<A>(h, H);
+    const A *r0 = ring, *r1 = ring + n, *r2 = ring + 2 * n, *column = scale;
+    const int64_t count = n;
+    const A vertical = pool_scale<A>(h, H);
     if (adjoint) {
       RS_INDEPENDENT
-      for (int64_t e = 0; e < n; ++e) f(e, r0[e] + r1[e] + r2[e]);
+      for (int64_t e = 0; e < count; ++e) f(e, r0[e] + r1[e] + r2[e]);
     } else {
       RS_INDEPENDENT
-      for (int64_t e = 0; e < n; ++e) f(e, (r0[e] + r1[e] + r2[e]) * (scale[e] * vertical));
+      for (int64_t e = 0; e < count; ++e) f(e, (r0[e] + r1[e] + r2[e]) * (column[e] * vertical));
     }
   }
 };
 
-template <class T, class A>
-void node_write(const NodeWrite& k, int64_t unit, void* scratch) {
-  const Space& s = k.space;
-  const int64_t n = s.n(), image = unit / s.bands(), first = unit % s.bands() * kBand;
-  const int64_t last = first + kBand < s.H ? first + kBand : s.H;
-  A* free_row = static_cast<A*>(scratch);
-  const auto take = [&](int64_t rows) { return free_row += rows * n, free_row - rows * n; };
-  PoolRing<A> pool{take(3), take(1), take(1), n, s.P, s.H, k.adjoint};
-  A *skip = take(2), *offset = take(1), *acc = take(1), *masked = take(1), *factor = take(k.terms);
-  spread_scale(pool.scale, s);
-  spread(offset, k.offset, s, image, A(0));
-  for (int t = 0; t < k.terms; ++t) spread(factor + t * n, k.factor[t], s, image, A(1));
+// The rows of one unit.
+struct Band {
+  int64_t image, first, last;
+  RS_HD Band(const Space& s, int64_t unit)
+      : image(unit / s.bands()), first(unit % s.bands() * kBand),
+        last(first + kBand < s.H ? first + kBand : s.H) {}
+};
 
-  const auto load = [&](int64_t h) {
-    if (h < 0 || h >= s.H) return pool.clear(h + 3);
-    A *u = pool.u, *d = skip + (h % 2) * n;
-    fill(u, n, A(0));
-    fill(d, n, A(0));
+template <class T, class A>
+void node_write(const NodeWrite& k, int64_t unit, void* memory) {
+  const Space& s = k.space;
+  const int64_t n = s.n();
+  const Band band(s, unit);
+  Scratch<A> scratch{static_cast<A*>(memory), n};
+  PoolRing<A> pool(scratch, s, k.adjoint);
+  A *skips = scratch.rows(2), *offset = scratch.rows(1), *acc = scratch.rows(1);
+  A *masked = scratch.rows(1), *factors = scratch.rows(k.terms), *spare = scratch.rows(1);
+  spread(offset, k.offset, s, band.image, A(0));
+  for (int t = 0; t < k.terms; ++t) spread(factors + t * n, k.factor[t], s, band.image, A(1));
+
+  const auto load = [&](int64_t h) RS_INLINE_LAMBDA {
+    if (h < 0 || h >= s.H) return pool.push_nothing(h);
+    A *u = pool.u, *d = skips + (h % 2) * n;
+    const A* scale = pool.scale;
     for (int i = 0; i < k.sources; ++i) {
-      const T* v = row_of<T>(k.v[i], s, image, h);
-      const A *weight = static_cast<const A*>(k.w.data) + i * k.w.row;
+      const T* v = read_row<T>(k.v[i], s, band.image, h, spare);
+      const A* weight = static_cast<const A*>(k.w.data) + i * k.w.row;
       const A a = weight[k.w.skip], p = weight[k.w.pool];
-      each(s, k.v[i].pixel, [&](int64_t e, int64_t o) {
-        const A x = widen(v[o]);
-        d[e] += a * x;
-        u[e] += p * x;
-      });
+      if (i == 0) {
+        RS_INDEPENDENT
+        for (int64_t e = 0; e < n; ++e) d[e] = a * widen(v[e]), u[e] = p * widen(v[e]);
+      } else {
+        RS_INDEPENDENT
+        for (int64_t e = 0; e < n; ++e) d[e] += a * widen(v[e]), u[e] += p * widen(v[e]);
+      }
+    }
+    if (k.adjoint) {
+      RS_INDEPENDENT
+      for (int64_t e = 0; e < n; ++e) u[e] *= scale[e];
     }
     pool.push(h);
   };
 
-  load(first - 1);
-  load(first);
-  for (int64_t h = first; h < last; ++h) {
+  load(band.first - 1);
+  load(band.first);
+  for (int64_t h = band.first; h < band.last; ++h) {
     load(h + 1);
-    const A* d = skip + (h % 2) * n;
-    pool.each_pooled(h, [&](int64_t e, A p) { acc[e] = d[e] + p + offset[e]; });
-    if (k.has_mask) fill(masked, n, A(0));
+    const A* d = skips + (h % 2) * n;
+    pool.each_pooled(h, [=](int64_t e, A pooled) { acc[e] = d[e] + offset[e] + pooled; });
     A* sum = k.has_mask ? masked : acc;
+    if (k.has_mask) fill(masked, n, A(0));
     for (int t = 0; t < k.terms; ++t) {
-      const T* y = row_of<T>(k.term[t], s, image, h);
-      const A* a = factor + t * n;
-      if (k.factor[t])
-        each(s, k.term[t].pixel, [&](int64_t e, int64_t o) { sum[e] += a[e] * widen(y[o]); });
-      else
-        each(s, k.term[t].pixel, [&](int64_t e, int64_t o) { sum[e] += widen(y[o]); });
+      const T* y = read_row<T>(k.term[t], s, band.image, h, spare);
+      const A* factor = factors + t * n;
+      if (k.factor[t]) {
+        RS_INDEPENDENT
+        for (int64_t e = 0; e < n; ++e) sum[e] += factor[e] * widen(y[e]);
+      } else {
+        RS_INDEPENDENT
+        for (int64_t e = 0; e < n; ++e) sum[e] += widen(y[e]);
+      }
     }
     if (k.has_mask) {
-      const T* m = row_of<T>(k.mask, s, image, h);
-      each(s, k.mask.pixel, [&](int64_t e, int64_t o) {
-        acc[e] += widen(m[o]) > A(0) ? masked[e] : A(0);
-      });
+      const T* m = read_row<T>(k.mask, s, band.image, h, spare);
+      RS_INDEPENDENT
+      for (int64_t e = 0; e < n; ++e) {
+        const A term = masked[e];
+        acc[e] += widen(m[e]) > A(0) ? term : A(0);
+      }
     }
-    for (int i = 0; i < k.dsts; ++i) {
-      T* out = row_of<T>(k.dst[i], s, image, h);
-      each(s, k.dst[i].pixel, [&](int64_t e, int64_t o) { narrow(acc[e], out[o]); });
-    }
-    if (k.has_relu) {
-      T* out = row_of<T>(k.relu_dst, s, image, h);
-      each(s, k.relu_dst.pixel, [&](int64_t e, int64_t o) { narrow(relu(acc[e]), out[o]); });
-    }
+    for (int i = 0; i < k.dsts; ++i)
+      write_row<T>(k.dst[i], s, band.image, h, spare,
+                   [=](int64_t e, T& out) { narrow(acc[e], out); });
+    if (k.has_relu)
+      write_row<T>(k.relu_dst, s, band.image, h, spare,
+                   [=](int64_t e, T& out) { narrow(relu(acc[e]), out); });
   }
 }
 
@@ -174,53 +217,51 @@ RS_HD void fold_pixels(double* channels, const A* row, const Space& s) {
 }
 
 template <class T, class A>
-void node_sums(const NodeSums& k, int64_t unit, void* scratch) {
+void node_sums(const NodeSums& k, int64_t unit, void* memory) {
   const Space& s = k.space;
-  const int64_t n = s.n(), image = unit / s.bands(), first = unit % s.bands() * kBand;
-  const int64_t last = first + kBand < s.H ? first + kBand : s.H;
+  const int64_t n = s.n();
+  const Band band(s, unit);
   const int quantities = k.quantities();
-  A* free_row = static_cast<A*>(scratch);
-  const auto take = [&](int64_t rows) { return free_row += rows * n, free_row - rows * n; };
-  PoolRing<A> pool{take(3), take(1), take(1), n, s.P, s.H, true};
-  A *gs = take(2), *sums = take(quantities), *one = take(1);
-  spread_scale(pool.scale, s);
+  Scratch<A> scratch{static_cast<A*>(memory), n};
+  PoolRing<A> pool(scratch, s, true);
+  A *gs = scratch.rows(2), *sums = scratch.rows(quantities), *pooled = scratch.rows(1);
+  A *means = scratch.rows(k.terms), *spare = scratch.rows(1);
   fill(sums, quantities * n, A(0));
+  for (int t = 0; t < k.terms; ++t) spread(means + t * n, k.mean[t], s, band.image, A(0));
 
-  const auto load = [&](int64_t h) {
-    if (h < 0 || h >= s.H) return pool.clear(h + 3);
-    const T* g = row_of<T>(k.g, s, image, h);
+  const auto load = [&](int64_t h) RS_INLINE_LAMBDA {
+    if (h < 0 || h >= s.H) return pool.push_nothing(h);
+    const T* g = read_row<T>(k.g, s, band.image, h, spare);
     A *u = pool.u, *row = gs + (h % 2) * n;
-    each(s, k.g.pixel, [&](int64_t e, int64_t o) { row[e] = u[e] = widen(g[o]); });
+    const A* scale = pool.scale;
+    RS_INDEPENDENT
+    for (int64_t e = 0; e < n; ++e) row[e] = widen(g[e]), u[e] = scale[e] * widen(g[e]);
     pool.push(h);
   };
 
-  load(first - 1);
-  load(first);
-  for (int64_t h = first; h < last; ++h) {
+  load(band.first - 1);
+  load(band.first);
+  for (int64_t h = band.first; h < band.last; ++h) {
     load(h + 1);
     const A* g = gs + (h % 2) * n;
-    pool.each_pooled(h, [&](int64_t e, A p) { one[e] = p; });
-    RS_INDEPENDENT
-    for (int64_t e = 0; e < n; ++e) sums[e] += g[e];
+    pool.each_pooled(h, [=](int64_t e, A p) { pooled[e] = p, sums[e] += g[e]; });
     for (int t = 0; t < k.terms; ++t) {
       // The mean is subtracted from every product, not from the sum: no cancellation.
-      const T* y = row_of<T>(k.term[t], s, image, h);
-      const A* mean = static_cast<const A*>(k.mean[t]) + (s.planes > 1 ? image % s.planes : 0);
+      const T* y = read_row<T>(k.term[t], s, band.image, h, spare);
+      const A* mean = means + t * n;
       A* sum = sums + (1 + t) * n;
-      for (int64_t w = 0; w < s.W; ++w) {
-        const int64_t at = w * s.P, from = w * k.term[t].pixel;
-        RS_INDEPENDENT
-        for (int64_t c = 0; c < s.P; ++c) sum[at + c] += g[at + c] * (widen(y[from + c]) - mean[c]);
-      }
+      RS_INDEPENDENT
+      for (int64_t e = 0; e < n; ++e) sum[e] += g[e] * (widen(y[e]) - mean[e]);
     }
     for (int i = 0; i < k.sources; ++i) {
-      const T* v = row_of<T>(k.v[i], s, image, h);
-      A *skip = sums + (1 + k.terms + 2 * i) * n, *pooled = skip + n;
-      each(s, k.v[i].pixel, [&](int64_t e, int64_t o) {
-        const A x = widen(v[o]);
-        skip[e] += g[e] * x;
-        pooled[e] += one[e] * x;
-      });
+      const T* v = read_row<T>(k.v[i], s, band.image, h, spare);
+      A *sum = sums + (1 + k.terms + 2 * i) * n, *pool_sum = sum + n;
+      RS_INDEPENDENT
+      for (int64_t e = 0; e < n; ++e) {
+        const A x = widen(v[e]);
+        sum[e] += g[e] * x;
+        pool_sum[e] += pooled[e] * x;
+      }
     }
   }
   double* partial = k.partial + unit * quantities * s.P;
@@ -228,28 +269,31 @@ void node_sums(const NodeSums& k, int64_t unit, void* scratch) {
 }
 
 template <class T, class A>
-void channel_moments(const ChannelMoments& k, int64_t unit, void* scratch) {
+void channel_moments(const ChannelMoments& k, int64_t unit, void* memory) {
   const Space& s = k.space;
-  const int64_t n = s.n(), image = unit / s.bands(), first = unit % s.bands() * kBand;
-  const int64_t last = first + kBand < s.H ? first + kBand : s.H;
-  A *sum = static_cast<A*>(scratch), *squares = sum + n, *shift = squares + n;
+  const int64_t n = s.n();
+  const Band band(s, unit);
+  Scratch<A> scratch{static_cast<A*>(memory), n};
+  A *sum = scratch.rows(1), *squares = scratch.rows(1), *shift = scratch.rows(1);
+  A* spare = scratch.rows(1);
   for (int t = 0; t < k.terms; ++t) {
     fill(sum, n, A(0));
     fill(squares, n, A(0));
     // Sums are taken around the unit's own first pixel: a large mean costs no digits.
-    const T* start = row_of<T>(k.y[t], s, image, first);
+    const T* start = row_of<T>(k.y[t], s, band.image, band.first);
     for (int64_t w = 0; w < s.W; ++w)
       for (int64_t c = 0; c < s.P; ++c) shift[w * s.P + c] = widen(start[c]);
-    for (int64_t h = first; h < last; ++h) {
-      const T* y = row_of<T>(k.y[t], s, image, h);
-      each(s, k.y[t].pixel, [&](int64_t e, int64_t o) {
-        const A x = widen(y[o]) - shift[e];
+    for (int64_t h = band.first; h < band.last; ++h) {
+      const T* y = read_row<T>(k.y[t], s, band.image, h, spare);
+      RS_INDEPENDENT
+      for (int64_t e = 0; e < n; ++e) {
+        const A x = widen(y[e]) - shift[e];
         sum[e] += x;
         squares[e] += x * x;
-      });
+      }
     }
     double* partial = k.partial + (unit * k.terms + t) * 3 * s.P;
-    const double count = double((last - first) * s.W);
+    const double count = double((band.last - band.first) * s.W);
     fold_pixels(partial + s.P, sum, s);
     fold_pixels(partial + 2 * s.P, squares, s);
     for (int64_t c = 0; c < s.P; ++c) {
@@ -261,29 +305,25 @@ void channel_moments(const ChannelMoments& k, int64_t unit, void* scratch) {
 }
 
 template <class T, class A>
-void norm_backward(const NormBackward& k, int64_t unit, void* scratch) {
+void norm_backward(const NormBackward& k, int64_t unit, void* memory) {
   const Space& s = k.space;
-  const int64_t n = s.n(), image = unit / s.bands(), first = unit % s.bands() * kBand;
-  const int64_t last = first + kBand < s.H ? first + kBand : s.H;
-  A *g = static_cast<A*>(scratch), *coef = g + n;
+  const int64_t n = s.n();
+  const Band band(s, unit);
+  Scratch<A> scratch{static_cast<A*>(memory), n};
+  A *g = scratch.rows(1), *coefs = scratch.rows(3 * k.terms), *spare = scratch.rows(1);
+  A* spare_out = scratch.rows(1);
   const A* all = static_cast<const A*>(k.coef);
-  for (int q = 0; q < 3 * k.terms; ++q) spread(coef + q * n, all + q * k.C, s, image, A(0));
-  for (int64_t h = first; h < last; ++h) {
-    const T* from = row_of<T>(k.g, s, image, h);
-    each(s, k.g.pixel, [&](int64_t e, int64_t o) { g[e] = widen(from[o]); });
+  for (int q = 0; q < 3 * k.terms; ++q) spread(coefs + q * n, all + q * k.C, s, band.image, A(0));
+  for (int64_t h = band.first; h < band.last; ++h) {
+    const T* from = read_row<T>(k.g, s, band.image, h, spare);
+    RS_INDEPENDENT
+    for (int64_t e = 0; e < n; ++e) g[e] = widen(from[e]);
     for (int t = 0; t < k.terms; ++t) {
-      const T* y = row_of<T>(k.y[t], s, image, h);
-      T* dy = row_of<T>(k.dy[t], s, image, h);
-      const A *a = coef + 3 * t * n, *b = a + n, *d = b + n;
-      const auto one = [&](int64_t e, int64_t from_o, int64_t to_o) {
-        narrow(a[e] * g[e] + b[e] * widen(y[from_o]) + d[e], dy[to_o]);
-      };
-      if (k.y[t].pixel == k.dy[t].pixel)
-        each(s, k.y[t].pixel, [&](int64_t e, int64_t o) { one(e, o, o); });
-      else
-        for (int64_t w = 0; w < s.W; ++w)
-          for (int64_t c = 0; c < s.P; ++c)
-            one(w * s.P + c, w * k.y[t].pixel + c, w * k.dy[t].pixel + c);
+      const T* y = read_row<T>(k.y[t], s, band.image, h, spare);
+      const A *a = coefs + 3 * t * n, *b = a + n, *d = b + n;
+      write_row<T>(k.dy[t], s, band.image, h, spare_out, [=](int64_t e, T& out) {
+        narrow(a[e] * g[e] + b[e] * widen(y[e]) + d[e], out);
+      });
     }
   }
 }

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ops.graphs import ATTACK_LOOPS
 from ops.step import linf_step
 from supernet.attacks.common import Model, check, input_gradient, uniform_noise
 from supernet.attacks.frozen import frozen
@@ -38,8 +39,12 @@ def pgd(
     check(x, y, eps=eps, step_size=step_size, steps=steps, loss=loss)
     x = x.detach()
     x_adv = (x + uniform_noise(x, eps, generator)).clamp_(0, 1) if random_start else x.clone()
+
+    def step(model: Model, x_adv: Tensor, x: Tensor, y: Tensor) -> None:
+        grad = input_gradient(model, x_adv, y, loss)
+        linf_step(x_adv, grad, x, eps=eps, step_size=step_size)
+
+    # On a GPU all steps are one CUDA graph.
+    key = ("pgd", eps, step_size, loss)
     with frozen(model):
-        for _ in range(steps):
-            grad = input_gradient(model, x_adv, y, loss)
-            x_adv = linf_step(x_adv, grad, x, eps=eps, step_size=step_size)
-    return x_adv
+        return ATTACK_LOOPS.run(step, steps, model, x_adv, x, y, key=key)

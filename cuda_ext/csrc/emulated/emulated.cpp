@@ -1,0 +1,56 @@
+// The CUDA kernels run as loops on the host, as the operators robust_supernet_emulated::* on CPU
+// tensors: for tests, and never part of an installed package. Shared memory starts as NaN, and the
+// threads of a phase run backwards when ROBUST_SUPERNET_EMULATED_BACKWARDS is set: what depends on
+// an order that a GPU does not promise differs between the two.
+#include <Python.h>
+
+#include <cstdlib>
+#include <limits>
+
+#include "../grid_backend.h"
+
+namespace rs {
+namespace {
+
+struct HostLauncher {
+  struct Guard {
+    explicit Guard(at::Device) {}
+  };
+
+  static int64_t block_limit() { return 5; }  // few and odd, so that threads take several items
+
+  template <int phase, class Kernel>
+  static void run_phase(const Kernel& kernel, Thread thread, bool backwards) {
+    for (int i = 0; i < kThreads; ++i) {
+      thread.index = backwards ? kThreads - 1 - i : i;
+      kernel.template run<phase>(thread);
+    }
+  }
+
+  template <class Kernel>
+  static void launch(const Kernel& kernel, const Grid& grid) {
+    const bool backwards = std::getenv("ROBUST_SUPERNET_EMULATED_BACKWARDS") != nullptr;
+    for (int64_t y = 0; y < grid.y; ++y)
+      for (int64_t x = 0; x < grid.x; ++x) {
+        std::vector<double> shared(grid.shared_bytes / sizeof(double) + 1,
+                                   std::numeric_limits<double>::quiet_NaN());
+        const Thread thread{x, y, grid.x, 0, shared.data()};
+        run_phase<0>(kernel, thread, backwards);
+        if constexpr (Kernel::phases > 1) run_phase<1>(kernel, thread, backwards);
+      }
+  }
+};
+
+}  // namespace
+}  // namespace rs
+
+TORCH_LIBRARY(robust_supernet_emulated, m) { rs::define_operators(m); }
+TORCH_LIBRARY_IMPL(robust_supernet_emulated, CPU, m) {
+  rs::Ops<rs::GridBackend<rs::HostLauncher>>::implement(m);
+}
+
+extern "C" PyMODINIT_FUNC PyInit__emulated() {
+  static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_emulated", nullptr, -1, nullptr,
+                               nullptr, nullptr, nullptr, nullptr};
+  return PyModule_Create(&module);
+}

@@ -1,0 +1,119 @@
+"""The CUDA kernels, run as loops on the host: index arithmetic, reductions, 16-byte accesses.
+
+This is the nearest to a GPU that a machine without one comes. Launches, memory ordering and the
+device's own arithmetic stay for test_cuda.py.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.cuda_ext.cases import (
+    LAYOUTS, SHAPES, emulated_ops, needs_native, node_inputs, relative_error, tensor,
+)  # fmt: skip
+
+pytestmark = needs_native
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5, torch.bfloat16: 1e-2, torch.float16: 2e-3}
+
+
+def run_all(ops: Any, inputs: Any) -> dict[str, Tensor]:
+    """Every operator once, on one set of inputs."""
+    v, y1, y3, w, w2, g = inputs.v, inputs.y1, inputs.y3, inputs.w, inputs.w2, inputs.g
+    S, C = len(v), v[0].shape[1]
+    mean, var = (t.view(S, 2, C) for t in ops.channel_moments(interleave(y1, y3)))
+    out, relu = ops.training_node_write(v, y1, y3, w, mean, var, 1e-5, True)
+    dw, coef = ops.training_node_sums(g, v, y1, y3, w, mean, var, 1e-5)
+    # Written where the inputs are views of something wider, too.
+    dy = [torch.empty_like(t) for t in y1] + [t.clone() for t in y3]
+    dy = [match_layout(d, t) for d, t in zip(dy, y1 + y3, strict=True)]
+    ops.norm_backward(g, y1 + y3, coef, dy)
+    attack, attack_relu = ops.attack_node(v, y3, w2, inputs.bias, True)
+    gathered = [match_layout(torch.empty_like(out), v[0]) for _ in range(3)]
+    ops.node_backward(v, w2, y1, out, gathered)
+    total, dv = ops.attack_node_backward(g, g, out, w2, True)
+    return {
+        "mean": mean, "var": var, "out": out, "relu": relu, "dw": dw[:, 1:], "coef": coef,
+        "attack": attack, "attack_relu": attack_relu, "total": total,
+        **{f"dy {i}": t for i, t in enumerate(dy)},
+        **{f"gathered {i}": t for i, t in enumerate(gathered)},
+        **{f"dv {i}": t for i, t in enumerate(dv)},
+    }  # fmt: skip
+
+
+def interleave(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
+    return [t for pair in zip(first, second, strict=True) for t in pair]
+
+
+def match_layout(t: Tensor, like: Tensor) -> Tensor:
+    channels_last = like.stride(1) == 1 or like.shape[1] == 1
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return t.contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s[0] * s[2] * s[3] > 2])
+def test_cuda_kernels_equal_the_cpu_kernels(shape: tuple[int, ...], layout: str) -> None:
+    for num_sources in (1, 2, 3):
+        inputs = node_inputs(shape, num_sources, layout, dtype=torch.float64)
+        emulated = run_all(emulated_ops(), inputs)
+        expected = run_all(torch.ops.robust_supernet, inputs)
+        for name in expected:
+            assert relative_error(emulated[name], expected[name]) < 1e-10, name
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("C", [16, 5])
+def test_every_dtype_in_wide_and_in_single_accesses(dtype: torch.dtype, C: int) -> None:
+    inputs = node_inputs((3, C, 9, 6), 3, dtype=dtype)
+    emulated = run_all(emulated_ops(), inputs)
+    expected = run_all(torch.ops.robust_supernet, inputs)
+    for name in expected:
+        assert relative_error(emulated[name], expected[name]) < TOLERANCE[dtype], name
+
+
+def test_a_slice_off_the_16_byte_grid_takes_single_accesses() -> None:
+    inputs = node_inputs((2, 16, 5, 5), 1)
+    wide = torch.randn(2, 33, 5, 5).contiguous(memory_format=torch.channels_last)
+    inputs.y1 = [wide[:, 1:17]]
+    emulated = run_all(emulated_ops(), inputs)
+    expected = run_all(torch.ops.robust_supernet, inputs)
+    for name in expected:
+        assert relative_error(emulated[name], expected[name]) < 1e-5, name
+
+
+def test_no_result_depends_on_the_order_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = node_inputs((3, 16, 20, 7), 3)
+    forwards = run_all(emulated_ops(), inputs)
+    monkeypatch.setenv("ROBUST_SUPERNET_EMULATED_BACKWARDS", "1")
+    backwards = run_all(emulated_ops(), inputs)
+    for name in forwards:
+        assert torch.equal(forwards[name], backwards[name]), name
+
+
+def test_more_channels_than_one_block_holds() -> None:
+    inputs = node_inputs((1, 300, 3, 3), 2)
+    emulated = run_all(emulated_ops(), inputs)
+    expected = run_all(torch.ops.robust_supernet, inputs)
+    for name in expected:
+        assert relative_error(emulated[name], expected[name]) < 1e-5, name
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (1, 3, 7, 5)])
+def test_attack_step(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    x, grad = tensor(shape).sigmoid().to(dtype), tensor(shape).to(dtype)
+    for eps in (8 / 255, None):
+        results = []
+        for ops in (emulated_ops(), torch.ops.robust_supernet):
+            x_adv = x.clone()
+            ops.attack_step(x_adv, grad, x, eps, 0.1)
+            results.append(x_adv)
+        assert torch.equal(*results) and not torch.equal(results[0], x)
+
+
+def test_the_same_messages_for_bad_input() -> None:
+    inputs = node_inputs((1, 4, 3, 3), 1)
+    with pytest.raises(ValueError, match=r"z\[0\] has shape \(1, 2, 3, 3\), expected \(1, 4, 3, 3"):
+        emulated_ops().attack_node(inputs.v, [inputs.y3[0][:, :2]], inputs.w2, inputs.bias, True)

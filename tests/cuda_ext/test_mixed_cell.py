@@ -1,0 +1,176 @@
+"""The whole-cell operators against the cells they replace."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from cuda_ext import mixed_cell
+from cuda_ext.mixed_cell import attack_cell, training_cell
+from ops import space
+from ops.fold import fold_cell
+from ops.mixed import MixedCell
+from tests.cuda_ext.cases import needs_native, relative_error, tensor
+
+pytestmark = needs_native
+
+
+def stacks(cell: MixedCell, op: int) -> list[Tensor]:
+    return [
+        torch.cat([cell.edges[e].ops[op].conv.weight for e in edges])
+        for edges in mixed_cell.OUTGOING
+    ]
+
+
+def test_the_graph_is_that_of_the_search_space() -> None:
+    assert tuple(zip(mixed_cell.TARGET, mixed_cell.SOURCE, strict=True)) == space.EDGES
+    assert tuple(tuple(edges) for edges in space.OUTGOING[:3]) == mixed_cell.OUTGOING
+    assert tuple(tuple(edges) for edges in space.INCOMING[1:]) == mixed_cell.INCOMING[1:]
+    for edge, source in enumerate(mixed_cell.SOURCE):
+        assert mixed_cell.OUTGOING[source][mixed_cell.PLACE[edge]] == edge
+    for name in ("SKIP", "CONV1", "CONV3", "POOL"):
+        from cuda_ext import mixed_op
+
+        assert getattr(mixed_op, name) == getattr(space, name)
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "nchw", "crop"])
+@pytest.mark.parametrize("shape", [(2, 4, 8, 8), (3, 16, 5, 7), (1, 1, 3, 3)])
+def test_training_cell_equals_the_modules(shape: tuple[int, ...], layout: str) -> None:
+    cell = MixedCell(shape[1]).double().train()
+    x = tensor(shape, layout, dtype=torch.float64).requires_grad_()
+    w = torch.rand(6, 5, dtype=torch.float64, requires_grad=True)
+    g = torch.randn(shape, dtype=torch.float64)
+    leaves = [x, w, *cell.parameters()]
+    results = []
+    for impl in ("reference", "native"):
+        out = cell(x, w, impl)
+        results.append([out, *torch.autograd.grad(out, leaves, g)])
+    for expected, actual in zip(*results, strict=True):
+        if expected.abs().max() > 1e-9:  # with one channel some gradients vanish
+            assert relative_error(actual, expected) < 1e-10
+        else:
+            assert actual.abs().max() < 1e-9
+
+
+def test_running_statistics_are_those_of_the_modules() -> None:
+    cells = [MixedCell(4).double().train() for _ in range(2)]
+    cells[1].load_state_dict(cells[0].state_dict())
+    x, w = torch.randn(3, 4, 6, 6, dtype=torch.float64), torch.rand(6, 5, dtype=torch.float64)
+    for cell, impl in zip(cells, ("reference", "native"), strict=True):
+        cell(x, w, impl)
+    for name, expected in cells[0].state_dict().items():
+        actual = cells[1].state_dict()[name]
+        assert torch.allclose(actual.double(), expected.double(), rtol=1e-10), name
+    assert cells[0].edges[5].ops[3].bn.running_mean.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("frozen", ["nothing", "kernels", "x", "weights"])
+def test_training_cell_computes_what_is_needed(frozen: str) -> None:
+    cell = MixedCell(3).double().train()
+    x = tensor((2, 3, 5, 5), dtype=torch.float64).requires_grad_(frozen != "x")
+    w = torch.rand(6, 5, dtype=torch.float64, requires_grad=frozen != "weights")
+    cell.requires_grad_(frozen != "kernels")
+    leaves = [t for t in (x, w, *cell.parameters()) if t.requires_grad]
+    expected = torch.autograd.grad(cell(x, w, "reference").square().sum(), leaves)
+    actual = torch.autograd.grad(cell(x, w, "native").square().sum(), leaves)
+    for a, e in zip(actual, expected, strict=True):
+        assert relative_error(a, e) < 1e-10
+
+
+def test_gradcheck_of_both_cells() -> None:
+    cell = MixedCell(2).double().train()
+    x = tensor((2, 2, 3, 3), dtype=torch.float64).requires_grad_()
+    w = torch.rand(6, 5, dtype=torch.float64, requires_grad=True)
+    kernels = [k.detach().requires_grad_() for op in (3, 2) for k in stacks(cell, op)]
+    assert torch.autograd.gradcheck(
+        lambda x, w, *k: training_cell(x, w, k[:3], k[3:], 1e-5)[0], (x, w, *kernels)
+    )
+    bias = torch.randn(3, 2, dtype=torch.float64)
+    constant = [k.detach() for k in kernels[:3]]
+    assert torch.autograd.gradcheck(
+        lambda x: attack_cell(x, x.detach().relu(), w.detach()[:, :2], constant, bias)[0], (x,)
+    )
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "nchw", "crop"])
+@pytest.mark.parametrize("shape", [(2, 4, 8, 8), (3, 16, 5, 7), (1, 1, 3, 3)])
+def test_attack_cell_equals_the_modules_in_eval_mode(shape: tuple[int, ...], layout: str) -> None:
+    cell = MixedCell(shape[1]).double().train()
+    w = torch.rand(6, 5, dtype=torch.float64)
+    cell(torch.randn(4, *shape[1:], dtype=torch.float64), w)  # leaves running statistics
+    cell.eval()
+    x = tensor(shape, layout, dtype=torch.float64).requires_grad_()
+    g = torch.randn(shape, dtype=torch.float64)
+    expected = cell(x, w, "reference")
+    folded = fold_cell(cell, w, impl="native")
+    out, relu = folded(x, x.relu())
+    assert relative_error(out, expected) < 1e-10
+    assert torch.equal(relu, out.relu()) and not relu.requires_grad
+    (expected_dx,) = torch.autograd.grad(expected, x, g)
+    (dx,) = torch.autograd.grad(out, x, g)
+    assert relative_error(dx, expected_dx) < 1e-10
+
+
+def test_second_derivative_of_the_training_cell_is_refused() -> None:
+    cell = MixedCell(2).train()
+    x = torch.randn(2, 2, 4, 4, requires_grad=True)
+    out = cell(x, torch.rand(6, 5), "native")
+    (dx,) = torch.autograd.grad(out.square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="training_cell is once differentiable"):
+        torch.autograd.grad(dx.sum(), x)
+
+
+def test_opcheck() -> None:
+    ops = torch.ops.robust_supernet
+    cell = MixedCell(3)
+    x = tensor((2, 3, 4, 5)).requires_grad_()
+    w = torch.rand(6, 5, requires_grad=True)
+    kernels3, kernels1 = ([k.detach() for k in stacks(cell, op)] for op in (3, 2))
+    torch.library.opcheck(ops.training_cell, (x, w, kernels3, kernels1, 1e-5))
+    plain = x.detach()
+    args = (plain, plain.relu(), torch.rand(6, 2), kernels3, torch.rand(3, 3))
+    torch.library.opcheck(ops.attack_cell, (x, *args[1:]))
+    _, *relus = ops.attack_cell(*args)[1:]
+    torch.library.opcheck(
+        ops.attack_cell_backward, (plain, [plain.relu(), *relus], args[2], kernels3)
+    )
+
+
+def test_bad_input_is_named() -> None:
+    cell = MixedCell(3)
+    kernels3, kernels1 = stacks(cell, 3), stacks(cell, 2)
+    x, w = torch.rand(1, 3, 4, 4), torch.rand(6, 5)
+    with pytest.raises(ValueError, match=r"kernels3\[1\] has shape \(9, 3, 3, 3\), expected \(6,"):
+        training_cell(x, w, [kernels3[0], kernels3[0], kernels3[2]], kernels1, 1e-5)
+    with pytest.raises(ValueError, match="kernels1 has 2 stacks, expected 3"):
+        training_cell(x, w, kernels3, kernels1[:2], 1e-5)
+    with pytest.raises(ValueError, match=r"x has shape \(3, 4, 4\), expected \(B, C, H, W\)"):
+        training_cell(x[0], w, kernels3, kernels1, 1e-5)
+    with pytest.raises(ValueError, match="r requires a gradient, expected a constant"):
+        r = x.clone().requires_grad_()
+        attack_cell(x, r, w[:, :2], [k.detach() for k in kernels3], torch.rand(3, 3))
+
+
+def test_autocast_does_not_reach_inside() -> None:
+    cell = MixedCell(4).train()
+    x, w = torch.randn(2, 4, 5, 5), torch.rand(6, 5)
+    expected = cell(x, w, "native")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(cell(x, w, "native"), expected)
+
+
+@pytest.mark.slow
+def test_compile_has_no_graph_break_inside_a_cell() -> None:
+    cell = MixedCell(4).train()
+    x, w = torch.randn(2, 4, 5, 5, requires_grad=True), torch.rand(6, 5, requires_grad=True)
+    explained = torch._dynamo.explain(cell)(x, w, "native")
+    assert explained.graph_break_count == 0 and explained.graph_count == 1
+    compiled = torch.compile(cell, fullgraph=True, backend="aot_eager")
+    expected, actual = cell(x, w, "native"), compiled(x, w, "native")
+    assert torch.allclose(actual, expected, atol=1e-6)
+    for a, e in zip(
+        torch.autograd.grad(actual.square().sum(), (x, w)),
+        torch.autograd.grad(expected.square().sum(), (x, w)),
+        strict=True,
+    ):
+        assert relative_error(a, e) < 1e-5

@@ -1,0 +1,69 @@
+"""The loader: what it says, and that everything works without the extension."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cuda_ext import _native
+
+ROOT = Path(__file__).parents[2]
+
+WITHOUT_EXTENSION = """
+import importlib, pkgutil, sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("cuda_ext._C", "cuda_ext._emulated"):
+            raise ImportError("hidden for this test")
+
+sys.meta_path.insert(0, Hidden())
+import cuda_ext, ops, supernet, torch
+for package in (cuda_ext, ops, supernet):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if module.name not in ("cuda_ext._C", "cuda_ext._emulated"):
+            importlib.import_module(module.name)
+
+from cuda_ext import _native
+from cuda_ext.mixed_op import attack_node
+from ops.mixed import MixedCell
+assert not _native.available() and "hidden for this test" in _native.why_unavailable()
+x = torch.rand(2, 3, 4, 4)
+out = MixedCell(3).train()(x, torch.rand(6, 5))
+assert out.shape == x.shape and out.abs().max() > 0
+try:
+    attack_node([x], [x], torch.rand(1, 2), torch.rand(3), impl="native")
+except RuntimeError as error:
+    assert "did not load: hidden for this test" in str(error), error
+else:
+    raise AssertionError("impl='native' ran without the extension")
+print("all imported")
+"""
+
+
+def test_every_package_imports_and_runs_with_the_extension_hidden() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTENSION], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("all imported")
+
+
+def test_unknown_impl_is_refused_with_the_names() -> None:
+    with pytest.raises(ValueError, match="impl 'fast' is unknown; choose auto, reference or nati"):
+        _native.choose("fast", "cpu")
+
+
+def test_reference_never_takes_the_native_path() -> None:
+    assert _native.choose("reference", "cpu") is False
+
+
+def test_why_unavailable_is_empty_exactly_when_available() -> None:
+    assert (_native.why_unavailable() == "") is _native.available()
+
+
+@pytest.mark.skipif(not _native.available(), reason="nothing is built")
+def test_native_refuses_a_device_without_kernels() -> None:
+    with pytest.raises(RuntimeError, match="built without kernels for meta"):
+        _native.choose("native", "meta")
