@@ -176,6 +176,9 @@ def _gram(
 
 @torch.no_grad()
 def _num_classes(network: nn.Module, images: Tensor) -> int:
+    # Before the first forward pass: in training mode that would move the running statistics.
+    if any(module.training for module in network.modules()):
+        raise ValueError("kernels need a network in eval mode: batch statistics couple the images")
     return int(network(images[:1]).shape[1])
 
 
@@ -189,9 +192,7 @@ def _mix(near: Tensor, cross: Tensor, far: Tensor, beta: float) -> Tensor:
 def _functional(
     network: nn.Module,
 ) -> tuple[dict[str, Tensor], Callable[[dict[str, Tensor], Tensor], Tensor]]:
-    """The parameters, and the logits (K,) of one image as a function of them; eval mode alone."""
-    if any(module.training for module in network.modules()):
-        raise ValueError("kernels need a network in eval mode: batch statistics couple the images")
+    """The parameters, and the logits (K,) of one image as a function of them."""
     # vmap has no rule for channels-last weights either.
     parameters = {name: p.detach().contiguous() for name, p in network.named_parameters()}
     buffers = dict(network.named_buffers())

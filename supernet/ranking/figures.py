@@ -111,7 +111,8 @@ def draw_coefficients(rows: Mapping[str, Any], column: str, path: Path | None = 
     axes.set_ylim(-0.7, len(names) - 0.3)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"Kendall's τ with {column_label(column)}, 95 % bootstrap intervals")
-    axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none")
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
     if path is not None:
         save(figure, path)
     return figure

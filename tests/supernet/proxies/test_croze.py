@@ -49,7 +49,9 @@ def _uphill(w: Array, g: Array, beta: float) -> Array:
     return w + beta * np.sqrt((w * w).sum()) * g / np.sqrt((g * g).sum())
 
 
-@pytest.mark.parametrize(("beta", "eps", "lr"), [(2.0, 8 / 255, 0.1), (0.3, 0.05, 1.0), (-4.0, 0.05, 0.1)])
+@pytest.mark.parametrize(
+    ("beta", "eps", "lr"), [(2.0, 8 / 255, 0.1), (0.3, 0.05, 1.0), (-4.0, 0.05, 0.1)]
+)
 def test_paper_mode_by_hand(beta: float, eps: float, lr: float) -> None:
     z, g, _ = _run(X, U, V)
     u, v = _uphill(U, g[0], beta), _uphill(V, g[1], beta)

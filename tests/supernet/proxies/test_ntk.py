@@ -10,7 +10,7 @@ from supernet.attacks import fgsm
 from supernet.genotype import Genotype
 from supernet.networks import DerivedNetwork
 from supernet.proxies.common import calibrate, scratch
-from supernet.proxies.ntk import Kernels, _gram, gram, ntk_kernels, sketched_gram
+from supernet.proxies.ntk import Kernels, _gram, _groups, gram, ntk_kernels, sketched_gram
 from supernet.proxies.ntk_scores import (
     NTK_NAMES,
     condition_number,
@@ -173,10 +173,20 @@ def test_sketch_is_close_and_gets_closer() -> None:
         error(0)
 
 
+def test_groups_of_parameters_stay_below_the_limit() -> None:
+    sizes = {"a": 3, "b": 4, "c": 9, "d": 1, "e": 5, "f": 1}
+    parameters = {name: torch.zeros(size) for name, size in sizes.items()}
+    assert list(_groups(parameters, 7)) == [["a", "b"], ["c"], ["d", "e", "f"]]
+    assert list(_groups(parameters, 0)) == [[name] for name in sizes]
+    assert list(_groups(parameters, 99)) == [list(sizes)]
+
+
 def test_batch_statistics_are_refused() -> None:
     network, x, _ = _derived()
-    with pytest.raises(ValueError, match="batch statistics couple the images"):
-        gram(network, x)
+    for kernel in (gram, sketched_gram):
+        with pytest.raises(ValueError, match="batch statistics couple the images"):
+            kernel(network, x)
+    assert network.last_bn.num_batches_tracked == 0, "refused before anything ran"
     network.eval()
     with pytest.raises(ValueError, match="unknown outputs 'mean'; choose sum or trace"):
         gram(network, x, outputs="mean")

@@ -29,9 +29,10 @@ def test_coefficients_show_both_regions_sorted() -> None:
     truth = RANDOM.random(400)
     scores = {"bad": -truth, "good": truth, "flat": np.ones(400)}
     rows = {name: judge(s, truth, truth, repeats=20) for name, s in scores.items()}
-    (axes,) = draw_coefficients(rows, "clean").axes
+    figure = draw_coefficients(rows, "clean")
+    (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["flat", "bad", "good"]
-    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["all cells (n = 400)", "top 10 % (n = 40)"]
 
 
