@@ -12,6 +12,7 @@ from supernet import correlation
 from supernet.correlation import (
     MIN_CELLS,
     Estimate,
+    difference,
     estimate,
     judge,
     kendall,
@@ -96,6 +97,25 @@ def test_few_cells_give_their_number_alone() -> None:
     assert estimate("kendall", x, x) == Estimate(MIN_CELLS - 1, None)
     assert str(estimate("kendall", x, x)) == "n/a"
     assert estimate("kendall", np.ones(50), np.arange(50.0)).value is None
+
+
+def test_a_paired_difference_is_narrower_than_two_intervals() -> None:
+    random = np.random.default_rng(0)
+    truth, noise = random.standard_normal((2, 200))
+    better, worse = truth + noise, truth + 1.15 * noise
+    found = difference("kendall", better, worse, truth, repeats=300)
+    one, other = (kendall(side, truth) for side in (better, worse))
+    assert one is not None and other is not None
+    assert found.value == pytest.approx(one - other)
+    assert found.low is not None and found.high is not None and found.low > 0
+    first, second = (estimate("kendall", s, truth, repeats=300) for s in (better, worse))
+    assert first.low is not None and second.high is not None
+    assert first.low < second.high, "their own intervals overlap"
+    back = difference("kendall", worse, better, truth, repeats=300)
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
+    assert difference("kendall", truth, truth, truth, repeats=50) == Estimate(200, 0.0, 0.0, 0.0)
+    assert difference("kendall", np.ones(200), truth, truth).value is None
+    assert difference("spearman", truth[:5], truth[:5], truth[:5]).value is None
 
 
 def test_no_repeats_give_no_interval() -> None:

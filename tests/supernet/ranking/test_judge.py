@@ -70,6 +70,23 @@ def test_markdown_says_what_it_is_of(invented: Table) -> None:
     assert "Kendall, all (n=80)" in text
 
 
+def test_kernels_are_compared_with_the_clean_one(invented: Table) -> None:
+    cells = draw_cells(invented, CONFIG)
+    truth = invented.values("cifar10", "pgd_8")
+    noise = np.random.default_rng(0).random(80)
+    records = [
+        {"scores": {"ntk_clean_min": noise[n], "ntk_robust_min": truth[cell.row], "oracle": 0.0}}
+        for n, cell in enumerate(cells)
+    ]
+    ranking = judge_scores(CONFIG, invented, cells, records)
+    claim = ranking["kernel_claims"]["pgd_8"]["robust"]["min"]["all"]
+    chance = kendall(noise, truth[[cell.row for cell in cells]])
+    assert chance is not None
+    assert claim["value"] == pytest.approx(1 - chance) and claim["low"] > 0.5
+    assert set(ranking["kernel_claims"]["pgd_8"]) == {"robust"}
+    assert f"| robust, min | {claim['value']:.2f} [" in markdown(ranking)
+
+
 def test_bad_names(invented: Table) -> None:
     with pytest.raises(UserError, match="unknown column 'pgd_9'; choose from clean, fgsm_3"):
         check_columns(RankConfig(columns=("pgd_9",)), invented)
