@@ -3,9 +3,10 @@
 
     python scripts/bench_fold.py --json docs/bench/fold.json
 
-Unfolded and folded take turns in one run, on the same images and weights. A robust step is PGD-7
-and one gradient step for alpha, then the same for the weights. `folded` uses plain PyTorch;
-`native` the compiled kernels, where they are built.
+Unfolded and folded take turns in one run, on the same images and weights, with the same training
+passes; unfolded attacks run through the mixed cells in eval mode. A robust step is PGD-7 and one
+gradient step for alpha, then the same for the weights. `folded` uses plain PyTorch, `folded,
+native` the compiled kernels for attacks and training passes, where they are built.
 """
 
 import functools
@@ -39,7 +40,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from supernet.environment import describe, resolve_device
+    from supernet.errors import UserError
 
+    if arguments.repeats < 1:
+        raise UserError(f"--repeats is {arguments.repeats}; it must be at least 1")
     device = resolve_device(arguments.device)
     results = {
         name: _rounds(variants, arguments.repeats, device)
@@ -70,7 +74,7 @@ def _measurements(arguments: Any, device: Any) -> dict[str, dict[str, Callable[[
     x = torch.rand(size, 3, side, side, device=device)
     x = x.contiguous(memory_format=torch.channels_last)
     y = torch.arange(size, device=device) % 10
-    impls = {"unfolded": "reference", "folded": "batched"}
+    impls = {"unfolded": "batched", "folded": "batched"}
     if _native.available():
         impls["folded, native"] = "native"
     gradients: dict[str, Callable[[], object]] = {}

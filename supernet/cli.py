@@ -37,10 +37,16 @@ def run(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
+    except BrokenPipeError:  # an OSError, and no fault of anyone
         # Python would complain once more when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        reason = f"{error.filename}: {error.strerror}; check the path, its rights and the disk"
+        print(f"error: {reason}", file=sys.stderr)
+        sys.exit(USER_ERROR)
     sys.exit(0)
 
 

@@ -239,7 +239,8 @@ class IndexOrder:
             codes = json.loads(text[start : end + 1])
         except ValueError:
             codes = None
-        if not isinstance(codes, list) or len(set(codes)) != NUM_CELLS:
+        good = isinstance(codes, list) and all(isinstance(code, str) for code in codes)
+        if not good or {cell.code for cell in all_genotypes()} != set(codes):
             kind = "an HTML page" if text[:200].lstrip().startswith("<") else "cut short or changed"
             raise UserError(
                 f"{path} is not the benchmark's ops.json ({kind}, it starts with "

@@ -42,7 +42,7 @@ def measure(search: Search) -> dict[str, Any]:
 
 def warnings(search: Search, record: dict[str, Any]) -> list[str]:
     """Sentences on what is going wrong, by the record of an epoch; none during the warm-up."""
-    if search.warming_up:
+    if record["epoch"] <= search.config.warmup_epochs:
         return []
     found = []
     collapse = collapse_warning(search.strategy.expected_weights())

@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import torch
 from tqdm import tqdm
 
 from ops.mixed import resolve_impl
@@ -19,7 +20,7 @@ from supernet.checkpoint import load_checkpoint, save_checkpoint
 from supernet.config import SearchConfig, differences, from_dict
 from supernet.data import ImageData, load_dataset
 from supernet.derive import argmax_cell
-from supernet.environment import describe, peak_memory_mb, resolve_device
+from supernet.environment import describe, device_name, peak_memory_mb, resolve_device
 from supernet.errors import UserError
 from supernet.files import data_root, read_json, write_json
 from supernet.genotype import Genotype
@@ -36,10 +37,11 @@ def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
 
     Raises: UserError before anything is written; Interrupted after a checkpoint was.
     """
+    table = Table.find(data_root(config.data_root))
     search = _prepare(config)
     folder = _new_folder(config)
     write_json(folder / "config.json", _description(config, search))
-    return _finish(_Run(search, folder, quiet=quiet))
+    return _finish(_Run(search, folder, table, quiet=quiet))
 
 
 def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
@@ -48,11 +50,16 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     `given` are config fields the user named: they must agree with the run's.
     Raises: UserError when they do not, or when a file of the run cannot be read.
     """
+    if given.get("out"):
+        raise UserError("--resume names the run directory itself; leave --out out")
     config = config_of(folder, given)
+    table = Table.find(data_root(config.data_root))
     state = load_checkpoint(folder / "checkpoint.pt")
     search = _prepare(config)
+    _refuse_other_surroundings(folder, search)
     search.load_state_dict(state["search"])
-    return _finish(_Run(search, folder, quiet=quiet, seconds=state["seconds"], resumed=True))
+    seconds = state["seconds"]
+    return _finish(_Run(search, folder, table, quiet=quiet, seconds=seconds, resumed=True))
 
 
 def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
@@ -73,6 +80,38 @@ def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
     return config
 
 
+def _refuse_other_surroundings(folder: Path, search: Search) -> None:
+    """What a bit-identical continuation depends on beside the config: images, form, device."""
+    saved = read_json(folder / "config.json")
+    here = {
+        "data": _data_facts(search.data, search),
+        "impl": resolve_impl(search.net.impl, search.device.type),
+        "device_type": search.device.type,
+    }
+    for name, remedy in (
+        ("data", "name the same images with --data-root"),
+        ("impl", f"resume with --impl {saved['impl']}, or make it available"),
+        ("device_type", "resume on the same kind of device"),
+    ):
+        if saved[name] != here[name]:
+            raise UserError(
+                f"{folder} was started with another {name} ({_difference(saved[name], here[name])})"
+                f"; {remedy}"
+            )
+    if saved["threads"] != torch.get_num_threads():
+        print(
+            f"warning: {folder} was started with {saved['threads']} threads, these are "
+            f"{torch.get_num_threads()}: sums are rounded in another order",
+            file=sys.stderr,
+        )
+
+
+def _difference(saved: Any, here: Any) -> str:
+    if not isinstance(saved, dict):
+        return f"{saved} -> {here}"
+    return "; ".join(f"{k}: {saved[k]} -> {here.get(k)}" for k in saved if saved[k] != here.get(k))
+
+
 class _Run:
     """One process's part of a run."""
 
@@ -80,19 +119,19 @@ class _Run:
         self,
         search: Search,
         folder: Path,
+        table: Table | None,
         *,
         quiet: bool,
         seconds: float = 0.0,
         resumed: bool = False,
     ) -> None:
-        self.search, self.folder, self.quiet = search, folder, quiet
+        self.search, self.folder, self.table, self.quiet = search, folder, table, quiet
         self.seconds_before, self.started = seconds, time.perf_counter()
         self.tracker = Tracker(
             folder,
             read_json(folder / "config.json"),
             resume_step=search.step if resumed else None,
         )
-        self.table = Table.find(data_root(search.config.data_root))
 
     @property
     def seconds(self) -> float:
@@ -100,6 +139,8 @@ class _Run:
         return self.seconds_before + time.perf_counter() - self.started
 
     def checkpoint(self) -> None:
+        """All that is logged is on the disk first: a resume writes nothing before it again."""
+        self.tracker.flush()
         save_checkpoint(
             self.folder / "checkpoint.pt",
             {"search": self.search.state_dict(), "seconds": self.seconds},
@@ -108,6 +149,9 @@ class _Run:
     def train(self) -> None:
         """All steps that are left; a checkpoint after each epoch and after Ctrl-C."""
         search = self.search
+        self._introduce()
+        if search.step == 0:
+            self.checkpoint()  # from here on, whatever happens, the run can be resumed
         bar = tqdm(
             total=search.total_steps, initial=search.step, unit="step", dynamic_ncols=True,
             desc="search", disable=True if self.quiet else None,
@@ -116,7 +160,28 @@ class _Run:
             while search.step < search.total_steps:
                 began = time.perf_counter()
                 self._epoch(bar, interrupted, began)
-        self.tracker.close()
+            if interrupted():  # in the last step: everything is recorded
+                self.stop()
+
+    def stop(self) -> NoReturn:
+        """End the process's part of the run, and say how to go on."""
+        config = self.search.config
+        raise Interrupted(
+            f"stopped after {self.search.step} of {self.search.total_steps} steps "
+            f"({config.epochs} epochs); go on with:\n"
+            f"  python scripts/search.py --resume {shlex.quote(str(self.folder))}"
+        )
+
+    def _introduce(self) -> None:
+        if not self.quiet:
+            search = self.search
+            print(f"images   {search.data.source}")
+            print(
+                f"network  C={search.config.C}, N={search.config.N}, "
+                f"{resolve_impl(search.net.impl, search.device.type)} on "
+                f"{device_name(search.device)}"
+            )
+            print(f"run      {self.folder}, config {search.config.hash()}", flush=True)
 
     def _epoch(self, bar: Any, interrupted: Callable[[], bool], began: float) -> None:
         search, first = self.search, self.search.step
@@ -125,10 +190,7 @@ class _Run:
             # Before the step: after an epoch's last one its record must be written first.
             if interrupted():
                 self.checkpoint()
-                raise Interrupted(
-                    f"stopped in epoch {epoch} of {search.config.epochs}; go on with:\n"
-                    f"  python scripts/search.py --resume {shlex.quote(str(self.folder))}"
-                )
+                self.stop()
             search.train_step()
             bar.update()
         trained = time.perf_counter()
@@ -216,6 +278,7 @@ def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
         "objective": config.objective_name,
         "eps": search.eps,
         "impl": resolve_impl(search.net.impl, search.device.type),
+        "device_type": search.device.type,
         "steps_per_epoch": search.steps_per_epoch,
         "data": _data_facts(search.data, search),
         **describe(search.device),
@@ -236,7 +299,19 @@ def _data_facts(data: ImageData, search: Search) -> dict[str, Any]:
 
 
 def _finish(run: _Run) -> Path:
-    run.train()
+    try:
+        run.train()
+        return _conclude(run)
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        # While deriving or drawing: the training is complete and its checkpoint is written.
+        run.stop()
+    finally:
+        run.tracker.close()
+
+
+def _conclude(run: _Run) -> Path:
     search = run.search
 
     def progress(cells: Any) -> Any:

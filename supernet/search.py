@@ -5,6 +5,7 @@ weight batch and moves the weights. `Search` holds everything that a checkpoint 
 `supernet.measure` evaluates it, `supernet.run` makes a run directory of it.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -120,12 +121,16 @@ class Search:
         """One step: alpha first (after the warm-up), then the weights."""
         self.net.train()
         if self.step % self.steps_per_epoch == 0:
-            self.strategy.set_progress(self.epoch / self.config.epochs)
+            self._set_progress()
         weight_batch = self._images(next(self.weight_batches))
         if not self.warming_up:
             self._alpha_step(self._images(next(self.alpha_batches)), weight_batch)
         self._weight_step(*weight_batch)
         self.step += 1
+
+    def _set_progress(self) -> None:
+        # 0 in the first epoch, 1 in the last.
+        self.strategy.set_progress(min(1.0, self.epoch / max(self.config.epochs - 1, 1)))
 
     def _images(self, index: Tensor) -> tuple[Tensor, Tensor]:
         index = index.to(self.device)
@@ -138,7 +143,11 @@ class Search:
         w_EO = self._trained_weights()
         attack = self.config.robust and not self.warming_up
         x_adv = self._attacked(self.weight_attack, x, y, w_EO) if attack else None
-        loss = self._weight_loss(w_EO, x, x_adv, y)
+        # Activations of a single cell have another scale (in a fresh network five times the
+        # variance): its statistics stay out of the running ones, which are the mixture's.
+        single = isinstance(w_EO, tuple)
+        with kept_statistics(self.net) if single else contextlib.nullcontext():
+            loss = self._weight_loss(w_EO, x, x_adv, y)
         self.weight_optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.grad_clip)
@@ -170,8 +179,11 @@ class Search:
         return torch.stack(terms).sum()
 
     def _attacked(self, attack: Attack, x: Tensor, y: Tensor, w_EO: EdgeWeights) -> Tensor:
-        """Attack the folded network: frozen batch norm, one fold for all steps of the attack."""
-        statistics = self.config.bn_statistics
+        """Attack the folded network: frozen batch norm, one fold for all steps of the attack.
+
+        A single cell has no running statistics of its own and is frozen with the batch's.
+        """
+        statistics = "batch" if isinstance(w_EO, tuple) else self.config.bn_statistics
         model = self.net.fold(w_EO, statistics=statistics, x=x if statistics == "batch" else None)
         return attack(model, x, y)
 
@@ -233,6 +245,7 @@ class Search:
             parameters=parameters,
             lr=float(self.schedule.get_last_lr()[0]),
             momentum=self.config.momentum,
+            nesterov=self.config.momentum > 0,
             weight_decay=self.config.weight_decay,
             buffers=[state[p].get("momentum_buffer") for p in parameters],
         )
@@ -298,4 +311,4 @@ class Search:
         for name in ("net", "strategy", "weight_optimiser", "alpha_optimiser", "schedule",
                      "weight_batches", "alpha_batches", "random"):  # fmt: skip
             getattr(self, name).load_state_dict(state[name])
-        self.strategy.set_progress(self.epoch / self.config.epochs)
+        self._set_progress()

@@ -142,7 +142,9 @@ def _table(rows: list[dict[str, Any]], base: Path) -> str:
             f"{robust:>6}  {row['seconds']:6.0f}"
         )
         if judge:
-            line += f"  {row['benchmark']:14.2%}  {row['rank']:>5,}"
+            value = "-" if row["benchmark"] is None else f"{row['benchmark']:.2%}"
+            rank = "-" if row["rank"] is None else f"{row['rank']:,}"
+            line += f"  {value:>14}  {rank:>5}"
         lines.append(line)
     for name, values in _spread(rows).items():
         lines.append(f"{name}: mean {values['mean']:.4g}, standard deviation {values['stdev']:.3g}")

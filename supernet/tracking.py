@@ -104,6 +104,10 @@ class Tracker:
         """Log Markdown text."""
         self.writer.add_text(tag, text, step)
 
+    def flush(self) -> None:
+        """Put all that was logged on the disk."""
+        self.writer.flush()
+
     def close(self) -> None:
         """Write what is still buffered."""
         self.writer.close()

@@ -23,11 +23,12 @@ class Losses:
 
 @dataclass(frozen=True)
 class WeightStep:
-    """The step that the weights' optimiser is about to take, for second-order strategies."""
+    """The step that SGD is about to take, for second-order strategies. Clipping is left out."""
 
     parameters: Sequence[nn.Parameter]
     lr: float
     momentum: float = 0.0
+    nesterov: bool = False
     weight_decay: float = 0.0
     buffers: Sequence[Tensor | None] = ()
     """SGD momentum buffers, one per parameter, None before the first step."""
@@ -61,7 +62,7 @@ class Strategy(nn.Module):
         return 0.0 * self.alpha.sum()
 
     def set_progress(self, fraction: float) -> None:
-        """Called before each epoch with the share of the search that is done, in [0, 1)."""
+        """Called before each epoch: 0 in the first, 1 in the last, linear between."""
 
     def alpha_gradients(self, losses: Losses, step: WeightStep) -> tuple[Tensor, Tensor]:
         """(gradients (T, 30), losses (T,)) of the validation terms with respect to alpha.

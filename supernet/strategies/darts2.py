@@ -1,10 +1,12 @@
 """DARTS, second order: alpha looks one weight step ahead.
 
-    w' = w - xi * (momentum * buffer + grad_w L_train(w, alpha) + weight_decay * w)
+    w' = w - lr * (d + momentum * buffer),  d = grad_w L_train(w, alpha) + weight_decay * w;
+    with Nesterov  w' = w - lr * ((1 + momentum) * d + momentum^2 * buffer)
     d L_val(w', alpha) / d alpha = grad_alpha L_val(w', alpha)
                                    - xi * d^2 L_train(w, alpha) / (d alpha d w) . v,
-    v = grad_w' L_val(w', alpha), and with eps = 0.01 / |v| and w+- = w +- eps * v
-    the product is (grad_alpha L_train(w+) - grad_alpha L_train(w-)) / (2 eps).
+    xi = lr, with Nesterov lr * (1 + momentum);  v = grad_w' L_val(w', alpha),
+    and with eps = 0.01 / |v| and w+- = w +- eps * v the product is
+    (grad_alpha L_train(w+) - grad_alpha L_train(w-)) / (2 eps).
 
 Source: Liu et al. 2019, arXiv:1806.09055, eqs. 6 to 8.
 """
@@ -62,20 +64,23 @@ def unrolled_gradients(
             torch.autograd.grad(term, [alpha, *weights], retain_graph=True, allow_unused=True)
             for term in terms
         ]
+    xi = step.lr * (1 + step.momentum if step.nesterov else 1)
     gradients = []
     for part in parts:
         direct = torch.zeros_like(alpha) if part[0] is None else part[0]
         product = _mixed_product(alpha, weights, part[1:], training_loss)
-        gradients.append((direct - step.lr * product).flatten())
+        gradients.append((direct - xi * product).flatten())
     return torch.stack(gradients), torch.stack([term.detach() for term in terms])
 
 
 def _velocity(w: Tensor, gradient: Tensor | None, step: WeightStep, number: int) -> Tensor:
-    velocity = step.weight_decay * w.detach()
+    descent = step.weight_decay * w.detach()
     if gradient is not None:
-        velocity = velocity + gradient
+        descent = descent + gradient
     buffer = step.buffers[number] if step.buffers else None
-    return velocity if buffer is None else velocity + step.momentum * buffer
+    # SGD's first step makes the buffer of the descent itself: as if it had been zero before.
+    velocity = descent if buffer is None else descent + step.momentum * buffer
+    return descent + step.momentum * velocity if step.nesterov else velocity
 
 
 def _mixed_product(

@@ -11,7 +11,7 @@ TAU_START, TAU_END = 10.0, 0.1
 class GDAS(Strategy):
     """w[e] = one-hot of argmax(alpha[e] + Gumbel noise), differentiated as the soft sample at tau.
 
-    tau falls linearly from 10 to 0.1 over the search.
+    tau falls linearly from 10 in the first epoch to 0.1 in the last.
     Source: Dong & Yang 2019, arXiv:1910.04465.
     Differs: all operators are computed and those not drawn weighted by zero, so that alpha gets the
     exact gradient of the straight-through estimator for every operator; the source computes the

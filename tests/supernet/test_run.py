@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -127,6 +128,68 @@ def test_a_resume_with_another_config_is_refused(whole: Path) -> None:
     with pytest.raises(UserError, match=r"another config \(epochs: 3 -> 9; seed: 0 -> 4\)"):
         resume_search(whole, {"epochs": 9, "seed": 4})
     assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("data", {"train_images": 99}, "another data .train_images: 99 -> 100"),
+        ("impl", "reference", "another impl .reference -> .*--impl reference"),
+        ("device_type", "cuda", "another device_type .cuda -> cpu"),
+    ],
+)
+def test_a_resume_in_other_surroundings_is_refused(
+    whole: Path, tmp_path: Path, name: str, value: object, message: str
+) -> None:
+    shutil.copytree(whole, tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    config = json.loads(path.read_text())
+    config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=message):
+        resume_search(tmp_path / "copy", {})
+
+
+def test_a_run_can_be_resumed_from_its_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(search: Search) -> None:
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "train_step", killed)
+        with pytest.raises(SystemExit):
+            search_in(tmp_path / "run")
+    monkeypatch.setattr("supernet.run.write_report", lambda folder: None)
+    resume_search(tmp_path / "run", {}, quiet=True)
+    assert len(comparable(tmp_path / "run")) == 3
+
+
+def test_ctrl_c_in_the_last_step_and_while_deriving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 6)
+        with pytest.raises(Interrupted, match="stopped after 6 of 6 steps"):
+            search_in(tmp_path / "run")
+    assert len(comparable(tmp_path / "run")) == 3
+
+    def pressed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("supernet.run.derive_cells", pressed)
+    with pytest.raises(Interrupted, match="--resume"):
+        resume_search(tmp_path / "run", {}, quiet=True)
+
+
+def test_a_broken_benchmark_table_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "robbench201"
+    folder.mkdir(parents=True)
+    (folder / "NAS-RobBench-201_html.json").write_text("<!DOCTYPE html><html></html>")
+    (folder / "ops.json").write_text("<!DOCTYPE html><html></html>")
+    with pytest.raises(UserError, match="HTML"):
+        search_in(tmp_path / "run", data_root=str(tmp_path / "data"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_no_run_cannot_be_resumed(tmp_path: Path, whole: Path) -> None:

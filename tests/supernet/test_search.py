@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ops.space import SKIP
 from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
 from supernet.data import ImageData
 from supernet.errors import UserError
-from supernet.measure import derive_cells, measure, overfits_catastrophically
+from supernet.measure import derive_cells, measure, overfits_catastrophically, warnings
 from supernet.search import Search
 
 TINY = SearchConfig(
@@ -44,7 +45,7 @@ def snapshot(search: Search) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("stop", [1, 4, 5])
-@pytest.mark.parametrize("strategy", ["darts", "drnas", "gdas"])
+@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
 def test_a_restored_search_goes_on_bit_for_bit(stop: int, strategy: str) -> None:
     # Four steps are an epoch: the stops lie inside the first, at its end, and inside the second.
     # One after the other: strategies with noise draw from the process's default generator.
@@ -122,6 +123,25 @@ def test_alpha_moves_no_running_statistics() -> None:
     search._alpha_step(batch, batch)
     assert all(torch.equal(b, before[n]) for n, b in search.net.named_buffers())
     assert all(p.grad is None for p in search.net.parameters())
+
+
+def test_a_single_cell_moves_no_running_statistics() -> None:
+    search = make_search(path_share=1.0)
+    search.net.train()
+    before = snapshot(search)
+    search._weight_step(*search._images(next(search.weight_batches)))
+    for name, buffer in search.net.named_buffers():
+        assert torch.equal(buffer, before[name]), name
+    assert not torch.equal(search.net.classifier.weight, before["classifier.weight"])
+
+
+@pytest.mark.parametrize(("epoch", "expected"), [(1, 0), (2, 1)])
+def test_no_warning_speaks_of_the_warm_up(epoch: int, expected: int) -> None:
+    search = make_search(warmup_epochs=1)
+    with torch.no_grad():
+        search.strategy.alpha[:, SKIP] += 5
+    record = {"epoch": epoch, "val_train_attack_acc": 0.9, "val_robust_acc": 0.9}
+    assert len(warnings(search, record)) == expected
 
 
 def test_the_two_attacks_are_the_configured_ones() -> None:

@@ -61,13 +61,13 @@ def test_first_order_darts_is_the_softmax_gradient() -> None:
     ("momentum", "weight_decay"), [(0.0, 0.0), (0.9, 0.0), (0.0, 0.3), (0.9, 0.3)]
 )
 def test_second_order_darts_on_a_quadratic(momentum: float, weight_decay: float) -> None:
-    # L_train = |w - alpha|^2 / 2 and L_val = |w - c|^2 / 2. One step gives
+    # Without Nesterov. L_train = |w - alpha|^2 / 2 and L_val = |w - c|^2 / 2. One step gives
     # w' = w - xi (w - alpha + weight_decay w + momentum buffer), so dw'/dalpha = xi and the
     # gradient of L_val(w') is exactly xi (w' - c).
     xi = 0.2
     w, alpha, c, buffer = (torch.randn(7, dtype=torch.float64) for _ in range(4))
     weights, logits = nn.Parameter(w.clone()), nn.Parameter(alpha.clone())
-    step = WeightStep([weights], xi, momentum, weight_decay, [buffer])
+    step = WeightStep([weights], xi, momentum, False, weight_decay, [buffer])
     gradients, values = unrolled_gradients(
         logits,
         step,
@@ -78,6 +78,31 @@ def test_second_order_darts_on_a_quadratic(momentum: float, weight_decay: float)
     torch.testing.assert_close(gradients[0], xi * (moved - c), rtol=1e-8, atol=1e-10)
     torch.testing.assert_close(values[0], (moved - c).square().sum() / 2)
     assert torch.equal(weights, w), "the weights must be as before"
+
+
+def test_second_order_darts_follows_sgd_with_nesterov_momentum() -> None:
+    # The step that torch's own optimiser takes, from the second one on, where there is a buffer.
+    lr, momentum, decay = 0.1, 0.9, 0.02
+    weights, alpha = (nn.Parameter(torch.randn(5, dtype=torch.float64)) for _ in range(2))
+    c = torch.randn(5, dtype=torch.float64)
+    sgd = torch.optim.SGD([weights], lr=lr, momentum=momentum, weight_decay=decay, nesterov=True)
+
+    def training_loss() -> Tensor:
+        return (weights - alpha).square().sum() / 2
+
+    for _ in range(2):
+        step = WeightStep(
+            [weights], lr, momentum, True, decay, [sgd.state[weights].get("momentum_buffer")]
+        )
+        gradients, _ = unrolled_gradients(
+            alpha, step, training_loss, lambda: [(weights - c).square().sum() / 2]
+        )
+        sgd.zero_grad()
+        training_loss().backward()
+        sgd.step()
+        # dw'/dalpha = lr (1 + momentum), so the gradient is that times (w' - c).
+        expected = lr * (1 + momentum) * (weights.detach() - c)
+        torch.testing.assert_close(gradients[0], expected, rtol=1e-8, atol=1e-10)
 
 
 def test_second_order_restores_the_weights_when_a_loss_raises() -> None:
