@@ -205,7 +205,7 @@ def _digits() -> dict[str, Any]:
     """The embedded images: a few minutes on two CPU cores."""
     return dict(
         C=8, N=1, epochs=20, warmup_epochs=2, batch_size=32, lr=0.05, alpha_lr=3e-3,
-        weight_attack="n_fgsm", beta_decay=1.0, path_share=0.5, derive_score=True,
+        weight_attack="n_fgsm", beta_decay=10.0, path_share=0.5, derive_score=True,
         derive_candidates=8,
     )  # fmt: skip
 
@@ -214,7 +214,7 @@ def _cpu() -> dict[str, Any]:
     """CIFAR-sized images on two CPU cores: the benchmark's width, one cell per stage."""
     return dict(
         C=16, N=1, epochs=10, warmup_epochs=1, batch_size=64, lr=0.05, alpha_lr=3e-3, limit=10_000,
-        weight_attack="n_fgsm", beta_decay=1.0, path_share=0.5, derive_score=True,
+        weight_attack="n_fgsm", beta_decay=10.0, path_share=0.5, derive_score=True,
         derive_candidates=8,
     )  # fmt: skip
 
@@ -223,7 +223,7 @@ def _gpu() -> dict[str, Any]:
     """The benchmark's own skeleton and attack, for one GPU."""
     return dict(
         C=16, N=5, epochs=50, warmup_epochs=2, batch_size=256, lr=0.1, alpha_lr=3e-3,
-        weight_attack="pgd", beta_decay=1.0, path_share=0.5, derive_score=True,
+        weight_attack="pgd", beta_decay=10.0, path_share=0.5, derive_score=True,
         derive_candidates=32, derive_images=2048, probe_images=2048,
     )  # fmt: skip
 

@@ -58,6 +58,10 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     search = _prepare(config)
     _refuse_other_surroundings(folder, search)
     search.load_state_dict(state["search"])
+    # Where things are may have changed; the report and the next command look there.
+    write_json(
+        folder / "config.json", {**read_json(folder / "config.json"), "config": config.to_dict()}
+    )
     seconds = state["seconds"]
     return _finish(_Run(search, folder, table, quiet=quiet, seconds=seconds, resumed=True))
 

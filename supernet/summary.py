@@ -19,6 +19,7 @@ def describe_run(folder: Path) -> str:
     """The cell, its size, its place in the benchmark, the report and the next command."""
     record = read_json(folder / "genotype.json")
     quoted = shlex.quote(str(folder))
+    following = f"python scripts/train.py --genotype {quoted}/genotype.json{_next_flags(folder)}"
     lines = [
         "",
         f"cell       {record['arch']}",
@@ -29,9 +30,17 @@ def describe_run(folder: Path) -> str:
         *_benchmark(record),
         f"report     {folder / 'report.md'}",
         f"events     tensorboard --logdir {quoted}",
-        f"next       python scripts/train.py --genotype {quoted}/genotype.json",
+        f"next       {following}",
     ]
     return "\n".join(lines)
+
+
+def _next_flags(folder: Path) -> str:
+    """What the next command needs to find the same images, and to end today on a CPU."""
+    description = read_json(folder / "config.json")
+    root = description["config"]["data_root"]
+    flags = "" if root is None else f" --data-root {shlex.quote(root)}"
+    return flags if description["device_type"] == "cuda" else f"{flags} --preset quick"
 
 
 def _index(record: dict[str, Any]) -> str:

@@ -54,7 +54,7 @@ class RunFiles:
             record=read_json(folder / "genotype.json"),
             epochs=read_metrics(folder / METRICS_FILE),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
-            table=Table.find(data_root(description["config"].get("data_root"))),
+            table=_find_table(description["config"].get("data_root")),
         )
 
     @property
@@ -87,3 +87,12 @@ class RunFiles:
             return self.table.query(cell)
         kept = [self.record, self.record["derivation"]["argmax"]]
         return next((r["benchmark"] for r in kept if r["code"] == cell.code), None)
+
+
+def _find_table(named: str | None) -> Table | None:
+    """The table under the run's own data root, or, where that has none or is gone, the default."""
+    if named is not None and Path(named).is_dir():
+        found = Table.find(named)
+        if found is not None:
+            return found
+    return Table.find(data_root(None))
