@@ -18,12 +18,9 @@ from numpy.typing import NDArray
 
 from ops.space import CONV1, CONV3, SKIP
 from supernet.errors import UserError
-from supernet.files import DATA_ROOT_VARIABLE, data_root
+from supernet.files import data_root
 from supernet.genotype import Cost, Genotype, IndexOrder
 from supernet.tabular.files import (
-    FOLDER,
-    LARGE_META,
-    LARGE_TABLE,
     ORDER,
     TABLE,
     Loaded,
@@ -31,6 +28,7 @@ from supernet.tabular.files import (
     uncollected,
 )
 from supernet.tabular.formats import Raw, read_large, read_meta, read_small
+from supernet.tabular.locate import locate, must_exist, pair_in
 from supernet.tabular.order_statistics import Population, best_of_probabilities
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
@@ -39,8 +37,6 @@ COSTS = ("params", "flops")
 """Smaller is better. Of the network for 10 classes at 32x32, whatever the data set."""
 
 CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
-
-_FORMS = ((TABLE.name, ORDER.name), (LARGE_TABLE, LARGE_META))
 
 
 @dataclass(frozen=True)
@@ -71,18 +67,18 @@ class Table:
         Raises: UserError when no table is there, or a file is not what it should be: one sentence
             that names the file, what was received instead, and where to get it.
         """
-        return cls._read(*_locate(where), verify=verify)
+        return cls._read(*locate(where), verify=verify)
 
     @classmethod
     def find(cls, where: str | Path | None = None) -> "Table | None":
         """The table under a data root, or None where there is none. A broken file still raises."""
         root = data_root(where)
-        pair = None if root is None else _pair_in(root)
+        pair = None if root is None else pair_in(root)
         return None if pair is None else cls._read(*pair)
 
     @classmethod
     def _read(cls, table: Path, order: Path, *, verify: bool = True) -> "Table":
-        _must_exist(order, table)
+        must_exist(order, table)
         with uncollected():
             if order.name == ORDER.name:
                 files = (load_json(table, verify=verify), load_json(order, verify=verify))
@@ -317,37 +313,3 @@ def check_name(kind: str, name: str, good: Sequence[str]) -> None:
     """Raise a UserError that lists the good names unless `name` is one of them."""
     if name not in good:
         raise UserError(f"unknown {kind} '{name}'; choose from {', '.join(good)}")
-
-
-def _locate(where: str | Path | None) -> tuple[Path, Path]:
-    """(table, order) for an argument of `Table.load`."""
-    path = None if where is None else Path(where).expanduser()
-    if path is not None and path.is_file():
-        order = dict(_FORMS).get(path.name, ORDER.name)
-        return path, path.with_name(order)
-    root = data_root(where)
-    if root is None:
-        raise UserError(
-            f"no data root: name the folder that holds {FOLDER}/{TABLE.name} with --data-root or "
-            f"{DATA_ROOT_VARIABLE} (the file is at {TABLE.url})"
-        )
-    pair = _pair_in(root)
-    if pair is None:
-        raise UserError(
-            f"no benchmark table under {root}: put {TABLE.name} and {ORDER.name} from "
-            f"{TABLE.url.removesuffix(TABLE.name)} into {root / FOLDER}"
-        )
-    return pair
-
-
-def _pair_in(root: Path) -> tuple[Path, Path] | None:
-    for folder in (root / FOLDER, root):
-        for table, order in _FORMS:
-            if (folder / table).is_file():
-                return folder / table, folder / order
-    return None
-
-
-def _must_exist(order: Path, table: Path) -> None:
-    if not order.is_file():
-        raise UserError(f"{order} is missing; {table.name} cannot be read without it")
