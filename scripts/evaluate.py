@@ -11,6 +11,7 @@ images on a CPU: --limit takes the first images of each class.
 
 import argparse
 import shlex
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,8 @@ def _table(content: dict[str, Any]) -> str:
 
 def _refresh_report(folder: Path) -> None:
     """Where the network stands in the run directory of a search, its report takes the table in."""
-    search = folder.resolve().parent
+    # Relative: the report's commands are for where they are typed.
+    search = Path(os.path.relpath(folder.resolve().parent))
     if (search / "genotype.json").is_file() and (search / "config.json").is_file():
         from supernet.report import write_report
 
