@@ -10,8 +10,8 @@ images on a CPU: --limit takes the first images of each class.
 """
 
 import argparse
-import shlex
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
