@@ -38,7 +38,7 @@ class TrainConfig:
     epochs: int = 50
     """Passes over the training images."""
     batch_size: int = 256
-    """Images per step; the last images of an epoch that fill no batch wait for the next."""
+    """Images per step; the last images of an epoch that fill no batch are left out of it."""
     lr: float = 0.1
     """Largest learning rate of the one-cycle schedule, which moves every step. Momentum cycles
     between 0.95 and 0.85 against it, as in the benchmark's code."""

@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009): the publisher's files, packs, or a download."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from supernet.data.splits import PixelArray, Source, Split, in_memory
 from supernet.errors import UserError
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
+WHOLE = 50_000
+"""Training images of either set; fewer are called a subset."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +92,20 @@ def read_cifar(published: _Publication, root: Path | None, download: bool) -> So
     whole = images / f"{published.stem}.npz"
     parts = [whole] if whole.is_file() else sorted(images.glob(f"{published.stem}-[a-z].npz"))
     if parts:
-        return read_packs(parts)
+        source = read_packs(parts)
+        if len(source.train.y) < WHOLE:
+            return dataclasses.replace(source, remark=_subset(published))
+        return source
     archive = place / published.archive
     if archive.is_file():
         return _publisher_files(published, unpack(archive, published.folder, published.md5s))
     if (images / published.subset).is_file():
-        remark = f"a SUBSET of {published.title}: results are not of the whole data set"
-        return read_packs([images / published.subset], remark)
+        return read_packs([images / published.subset], _subset(published))
     return _download(published, archive, download)
+
+
+def _subset(published: _Publication) -> str:
+    return f"a SUBSET of {published.title}: results are not of the whole data set"
 
 
 def _download(published: _Publication, archive: Path, allowed: bool) -> Source:

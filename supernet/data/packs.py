@@ -165,7 +165,8 @@ class _Header:
         if not len(index):
             return pixels
         prefix = f"{name}_webp_"
-        keys = sorted(key for key in self._keys if key.startswith(prefix))
+        keys = [key for key in self._keys if key.startswith(prefix)]
+        keys.sort(key=lambda key: int(key.removeprefix(prefix)))  # 1000 comes after 999
         try:
             with np.load(self.path, allow_pickle=False) as archive:
                 with Image.open(io.BytesIO(archive[keys[0]].tobytes())) as sheet:

@@ -12,20 +12,21 @@ BENCHMARK_EPOCHS, BENCHMARK_IMAGES, BENCHMARK_PASSES = 50, 50_000, 8
 def search_passes(config: dict[str, Any], objective: str) -> tuple[float, float]:
     """(forward-and-backward passes per weight image, per alpha image) after the warm-up.
 
-    A step of an attack is one pass, and so is each loss. Second-order DARTS adds three passes over
-    the weight images (the virtual step and two finite differences).
+    A step of an attack is one pass, and so is each loss. Second-order DARTS adds, over the weight
+    images, an attack, the virtual step, and two finite differences for each term of the objective.
     """
 
     def steps(attack: str) -> int:
         return int(config["attack_steps"]) if attack == "pgd" else 1
 
-    weights = 1.0
-    if config["robust"]:
-        weights = steps(config["weight_attack"]) + (2 if 0 < config["clean_share"] < 1 else 1)
+    losses = 2.0 if config["robust"] and 0 < config["clean_share"] < 1 else 1.0
+    attack = steps(config["weight_attack"]) if config["robust"] else 0
+    weights = attack + losses
     alpha_attack = steps(config["alpha_attack"] or config["weight_attack"])
     alpha = {"clean": 1.0, "robust": alpha_attack + 1.0}.get(objective, alpha_attack + 2.0)
     if config["strategy"] == "darts2":
-        weights += 3
+        terms = 1 if objective in ("clean", "robust") else 2
+        weights += attack + losses * (1 + 2 * terms)
     return weights, alpha
 
 

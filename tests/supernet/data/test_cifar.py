@@ -58,7 +58,7 @@ def test_publishers_files_are_read_and_a_changed_one_is_told(tmp_path: Path) -> 
     assert source.remark.startswith("NOT as published (MD5 differs): data_batch_1")
 
 
-def test_order_of_preference(tmp_path: Path) -> None:
+def test_order_of_preference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _pack(tmp_path, "cifar10-small.npz", 3)
     source = read_cifar(CIFAR10, tmp_path, download=False)
     assert source.origin == "the pack cifar10-small.npz"
@@ -68,7 +68,9 @@ def test_order_of_preference(tmp_path: Path) -> None:
     source = read_cifar(CIFAR10, tmp_path, download=False)
     assert source.origin == "the packs cifar10-a.npz and cifar10-b.npz"
     assert source.train.pixels()[:, 0, 0, 0].tolist() == [4] * 4 + [5] * 5
-    assert not source.remark
+    assert "a SUBSET of CIFAR-10" in source.remark, "9 images are not the 50,000"
+    monkeypatch.setattr(cifar, "WHOLE", 9)
+    assert not read_cifar(CIFAR10, tmp_path, download=False).remark
     _publish(tmp_path / CIFAR10.folder)
     assert "publisher" in read_cifar(CIFAR10, tmp_path, download=False).origin
 

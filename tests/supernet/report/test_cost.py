@@ -25,7 +25,7 @@ def _description(**changes: Any) -> dict[str, Any]:
         ({}, "robust", (2, 8)),
         ({"clean_share": 0.5}, "mgda", (3, 9)),
         ({"robust": False, "alpha_attack": None}, "clean", (1, 1)),
-        ({"strategy": "darts2", "alpha_attack": None}, "weighted", (5, 3)),
+        ({"strategy": "darts2", "alpha_attack": None}, "weighted", (8, 3)),
     ],
 )
 def test_passes(changes: dict[str, Any], objective: str, passes: tuple[int, int]) -> None:
