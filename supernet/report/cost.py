@@ -33,18 +33,23 @@ def search_passes(config: dict[str, Any], objective: str) -> tuple[float, float]
 def search_cost(description: dict[str, Any]) -> float:
     """Multiply-adds of the forward passes of a search; each pass's backward counts with it.
 
-    The mixed cell runs every operator on every edge: base + 6 * (1x1 + 3x3) of `Cost`.
+    The mixed cell runs every operator on every edge: base + 6 * (1x1 + 3x3) of `Cost`. A path step
+    (`path_share`) runs one operator per edge, counted as drawn evenly from those it may draw.
     Left out, as small beside the steps: measuring after each epoch and scoring derived cells.
     """
     config, data = description["config"], description["data"]
     base, conv1, conv3 = Cost.flops(
         data["num_classes"], data["image_size"], config["C"], config["N"]
     )
+    mixture = base + NUM_EDGES * (conv1 + conv3)
+    drawn = NUM_OPS if config["derive_none"] else NUM_OPS - 1
+    path = base + NUM_EDGES / drawn * (conv1 + conv3)
+    share = config["path_share"]
     weights, alpha = search_passes(config, description["objective"])
     warm, searching = config["warmup_epochs"], config["epochs"] - config["warmup_epochs"]
+    step = weights * ((1 - share) * mixture + share * path) + alpha * mixture
     images = description["steps_per_epoch"] * config["batch_size"]
-    passes = images * (warm * 1.0 + searching * (weights + alpha))
-    return float(passes * (base + NUM_EDGES * (conv1 + conv3)))
+    return float(images * (warm * mixture + searching * step))
 
 
 def cells_at_equal_cost(description: dict[str, Any]) -> float:

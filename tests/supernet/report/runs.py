@@ -11,7 +11,8 @@ FOUND, ARGMAX, OTHER = (Genotype.parse(code) for code in ("333133", "333333", "3
 
 CONFIG: dict[str, Any] = {
     "dataset": "cifar10", "data_root": None, "robust": True, "C": 16, "N": 1,
-    "strategy": "darts", "epochs": 3, "warmup_epochs": 1, "batch_size": 10, "clean_share": 0.0,
+    "strategy": "darts", "epochs": 3, "warmup_epochs": 1, "batch_size": 10,
+    "clean_share": 0.0, "path_share": 0.0, "derive_none": False,
     "weight_attack": "n_fgsm", "alpha_attack": "pgd", "attack_steps": 7,
     "probe_steps": 10, "probe_images": 512, "seed": 4,
 }  # fmt: skip

@@ -40,6 +40,16 @@ def test_cost_is_passes_times_all_operators_on_all_edges() -> None:
     assert search_cost(_description()) == 500 * 23 * mixture
 
 
+def test_a_path_step_costs_one_operator_per_edge() -> None:
+    conv3, conv1 = Genotype((3,) * 6).flops(N=1), Genotype((2,) * 6).flops(N=1)
+    none = Genotype((0,) * 6).flops(N=1)
+    mixture = conv3 + conv1 - none
+    # Of the four operators that may be drawn, two are free.
+    path = (conv3 + conv1 + 2 * none) / 4
+    halves = 500 * (mixture + 2 * (2 * (mixture + path) / 2 + 9 * mixture))
+    assert search_cost(_description(path_share=0.5)) == pytest.approx(halves)
+
+
 def test_cost_in_units_of_one_random_cell() -> None:
     mean = statistics.fmean(cell.flops() for cell in all_genotypes())
     expected = search_cost(_description()) / (50 * 50_000 * 8 * mean)
