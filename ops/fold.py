@@ -12,6 +12,7 @@ approximation. Folded forms give gradients with respect to their input only.
 B images, C channels, H x W pixels.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,9 @@ class FoldedConv:
     weight: Tensor
     bias: Tensor
     stride: int = 1
+
+    def to(self, dtype: torch.dtype) -> "FoldedConv":
+        return FoldedConv(self.weight.to(dtype), self.bias.to(dtype), self.stride)
 
     def __call__(self, x: Tensor) -> Tensor:
         padding = self.weight.shape[-1] // 2
@@ -99,6 +103,12 @@ class FoldedCell:
         self.bias = _node_biases(edges)
         self.weights = torch.stack([torch.stack((edge.skip, edge.pool)) for edge in edges])
 
+    def to(self, dtype: torch.dtype) -> "FoldedCell":
+        """The cell for activations of this dtype; the few edge weights and biases stay exact."""
+        cell = copy.copy(self)
+        cell.kernels = [kernel.to(dtype) for kernel in self.kernels]
+        return cell
+
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         if self.native:
             return attack_cell(v, r.detach(), self.weights, self.kernels, self.bias)
@@ -135,6 +145,13 @@ class SparseFoldedCell:
             for live in self.conv_edges
         ]
         self.bias = _node_biases(edges)
+
+    def to(self, dtype: torch.dtype) -> "SparseFoldedCell":
+        """The cell for activations of this dtype."""
+        cell = copy.copy(self)
+        cell.kernels = [None if k is None else k.to(dtype) for k in self.kernels]
+        cell.bias = self.bias.to(dtype)
+        return cell
 
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         nodes: list[Tensor] = [v]

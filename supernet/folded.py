@@ -3,6 +3,8 @@
 It lives for one attack: fold once, take k steps, drop it. Gradients flow to the images only.
 """
 
+import copy
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +24,12 @@ class FoldedReduction:
         self.conv1 = fold_conv_bn(block.conv1, block.bn1, statistics)
         self.conv2 = fold_conv_bn(block.conv2, block.bn2, statistics)
         self.shortcut = block.shortcut.weight.detach()
+
+    def to(self, dtype: torch.dtype) -> "FoldedReduction":
+        block = copy.copy(self)
+        block.conv1, block.conv2 = self.conv1.to(dtype), self.conv2.to(dtype)
+        block.shortcut = self.shortcut.to(dtype)
+        return block
 
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         # Not r, which is a constant to autograd behind a native cell.
@@ -43,11 +51,20 @@ class FoldedNetwork:
     head_weight: Tensor
     head_bias: Tensor
 
+    def to(self, dtype: torch.dtype) -> "FoldedNetwork":
+        """The same network with its convolutions and activations in `dtype`.
+
+        Normalisation, the last BN and the classifier stay as they are, so that images and logits
+        keep their precision: an attack in bfloat16 needs no more than the sign of a gradient.
+        """
+        body = [block.to(dtype) for block in self.body]
+        return dataclasses.replace(self, stem=self.stem.to(dtype), body=body)
+
     def __call__(self, x: Tensor) -> Tensor:
         check_images(x)
         x = x.contiguous(memory_format=torch.channels_last)
         # Padding is zero after normalisation, so mean and std cannot move into the stem's kernel.
-        v = self.stem((x - self.mean) / self.std)
+        v = self.stem(((x - self.mean) / self.std).to(self.stem.weight.dtype))
         r = F.relu(v)
         for block in self.body:
             v, r = block(v, r)
