@@ -40,7 +40,7 @@ struct NodeWrite {
   bool adjoint, has_mask, has_relu;
   Rows v[kMaxSources], term[kMaxTerms], mask, dst[kMaxSources], relu_dst;
   EdgeWeights w;
-  const void* factor[kMaxTerms];  // (C,) of the arithmetic type, or null
+  const void* factor[kMaxTerms];  // (C,) of the arithmetic type; all of them or none
   const void* offset;             // likewise
 };
 

@@ -137,6 +137,48 @@ struct Band {
         last(first + kBand < s.H ? first + kBand : s.H) {}
 };
 
+// d = sum_i a_i v_i and u = sum_i p_i v_i (times scale, where given) over S rows in one pass: with
+// the running sums in registers, a source costs one load.
+template <int S, class T, class A>
+RS_HD void weigh(A* d, A* u, const T* const (&v)[kMaxSources], const A (&a)[kMaxSources],
+                 const A (&p)[kMaxSources], const A* scale, int64_t n) {
+  const T *v0 = v[0], *v1 = v[S > 1], *v2 = v[S > 2 ? 2 : 0];
+  const A a0 = a[0], a1 = a[1], a2 = a[2], p0 = p[0], p1 = p[1], p2 = p[2];
+  RS_INDEPENDENT
+  for (int64_t e = 0; e < n; ++e) {
+    A x = a0 * widen(v0[e]), y = p0 * widen(v0[e]);
+    if (S > 1) x += a1 * widen(v1[e]), y += p1 * widen(v1[e]);
+    if (S > 2) x += a2 * widen(v2[e]), y += p2 * widen(v2[e]);
+    d[e] = x;
+    u[e] = y;
+  }
+  if (!scale) return;
+  RS_INDEPENDENT
+  for (int64_t e = 0; e < n; ++e) u[e] *= scale[e];
+}
+
+// sum += f_0 y_0 + f_1 y_1 + f_2 y_2 over the first K of them; without FACTORS f is 1.
+template <int K, bool FACTORS, class T, class A>
+RS_HD void add_terms(A* sum, const T* const (&y)[3], const A* const (&f)[3], int64_t n) {
+  const T *y0 = y[0], *y1 = y[K > 1], *y2 = y[K > 2 ? 2 : 0];
+  const A *f0 = f[0], *f1 = f[K > 1], *f2 = f[K > 2 ? 2 : 0];
+  RS_INDEPENDENT
+  for (int64_t e = 0; e < n; ++e) {
+    A x = FACTORS ? f0[e] * widen(y0[e]) : widen(y0[e]);
+    if (K > 1) x += FACTORS ? f1[e] * widen(y1[e]) : widen(y1[e]);
+    if (K > 2) x += FACTORS ? f2[e] * widen(y2[e]) : widen(y2[e]);
+    sum[e] += x;
+  }
+}
+
+template <bool FACTORS, class T, class A>
+RS_HD void add_up_to_three(int count, A* sum, const T* const (&y)[3], const A* const (&f)[3],
+                           int64_t n) {
+  if (count == 1) add_terms<1, FACTORS>(sum, y, f, n);
+  if (count == 2) add_terms<2, FACTORS>(sum, y, f, n);
+  if (count == 3) add_terms<3, FACTORS>(sum, y, f, n);
+}
+
 template <class T, class A>
 void node_write(const NodeWrite& k, int64_t unit, void* memory) {
   const Space& s = k.space;
@@ -145,30 +187,26 @@ void node_write(const NodeWrite& k, int64_t unit, void* memory) {
   Scratch<A> scratch{static_cast<A*>(memory), n};
   PoolRing<A> pool(scratch, s, k.adjoint);
   A *skips = scratch.rows(2), *offset = scratch.rows(1), *acc = scratch.rows(1);
-  A *masked = scratch.rows(1), *factors = scratch.rows(k.terms), *spare = scratch.rows(1);
+  A *masked = scratch.rows(1), *factors = scratch.rows(k.terms), *spare = scratch.rows(3);
   spread(offset, k.offset, s, band.image, A(0));
   for (int t = 0; t < k.terms; ++t) spread(factors + t * n, k.factor[t], s, band.image, A(1));
+  const bool has_factors = k.terms > 0 && k.factor[0];
+  A a[kMaxSources] = {}, p[kMaxSources] = {};
+  for (int i = 0; i < k.sources; ++i) {
+    const A* weight = static_cast<const A*>(k.w.data) + i * k.w.row;
+    a[i] = weight[k.w.skip], p[i] = weight[k.w.pool];
+  }
 
   const auto load = [&](int64_t h) RS_INLINE_LAMBDA {
     if (h < 0 || h >= s.H) return pool.push_nothing(h);
+    const T* v[kMaxSources] = {};
+    for (int i = 0; i < k.sources; ++i)
+      v[i] = read_row<T>(k.v[i], s, band.image, h, spare + i * n);
     A *u = pool.u, *d = skips + (h % 2) * n;
-    const A* scale = pool.scale;
-    for (int i = 0; i < k.sources; ++i) {
-      const T* v = read_row<T>(k.v[i], s, band.image, h, spare);
-      const A* weight = static_cast<const A*>(k.w.data) + i * k.w.row;
-      const A a = weight[k.w.skip], p = weight[k.w.pool];
-      if (i == 0) {
-        RS_INDEPENDENT
-        for (int64_t e = 0; e < n; ++e) d[e] = a * widen(v[e]), u[e] = p * widen(v[e]);
-      } else {
-        RS_INDEPENDENT
-        for (int64_t e = 0; e < n; ++e) d[e] += a * widen(v[e]), u[e] += p * widen(v[e]);
-      }
-    }
-    if (k.adjoint) {
-      RS_INDEPENDENT
-      for (int64_t e = 0; e < n; ++e) u[e] *= scale[e];
-    }
+    const A* scale = k.adjoint ? pool.scale : nullptr;
+    if (k.sources == 1) weigh<1>(d, u, v, a, p, scale, n);
+    if (k.sources == 2) weigh<2>(d, u, v, a, p, scale, n);
+    if (k.sources == 3) weigh<3>(d, u, v, a, p, scale, n);
     pool.push(h);
   };
 
@@ -180,16 +218,18 @@ void node_write(const NodeWrite& k, int64_t unit, void* memory) {
     pool.each_pooled(h, [=](int64_t e, A pooled) { acc[e] = d[e] + offset[e] + pooled; });
     A* sum = k.has_mask ? masked : acc;
     if (k.has_mask) fill(masked, n, A(0));
-    for (int t = 0; t < k.terms; ++t) {
-      const T* y = read_row<T>(k.term[t], s, band.image, h, spare);
-      const A* factor = factors + t * n;
-      if (k.factor[t]) {
-        RS_INDEPENDENT
-        for (int64_t e = 0; e < n; ++e) sum[e] += factor[e] * widen(y[e]);
-      } else {
-        RS_INDEPENDENT
-        for (int64_t e = 0; e < n; ++e) sum[e] += widen(y[e]);
+    for (int first = 0; first < k.terms; first += 3) {
+      const int count = k.terms - first < 3 ? k.terms - first : 3;
+      const T* y[3] = {};
+      const A* f[3] = {};
+      for (int i = 0; i < count; ++i) {
+        y[i] = read_row<T>(k.term[first + i], s, band.image, h, spare + i * n);
+        f[i] = factors + (first + i) * n;
       }
+      if (has_factors)
+        add_up_to_three<true>(count, sum, y, f, n);
+      else
+        add_up_to_three<false>(count, sum, y, f, n);
     }
     if (k.has_mask) {
       const T* m = read_row<T>(k.mask, s, band.image, h, spare);
