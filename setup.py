@@ -1,4 +1,4 @@
-"""Builds the optional extension cuda_ext._C; everything else about the project is in pyproject.toml.
+"""Builds the optional extension cuda_ext._C; the rest of the project is in pyproject.toml.
 
 C++ always, CUDA where nvcc and a CUDA build of torch are there. NO_NATIVE=1 builds nothing. Without
 torch, or when the compiler fails, the install is pure PyTorch and one line says why.
@@ -6,6 +6,8 @@ TORCH_CUDA_ARCH_LIST chooses the GPU architectures; NO_CUDA=1 leaves CUDA out.
 """
 
 import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +27,16 @@ def nvcc_path() -> str | None:
 
     path = Path(CUDA_HOME or "/nonexistent") / "bin" / "nvcc"
     return str(path) if path.exists() else None
+
+
+def cuda_libraries() -> list[str]:
+    """Where libcudart lies, also where CUDA_HOME/bin/nvcc is a wrapper for one elsewhere."""
+    said = subprocess.run(
+        [str(nvcc_path()), "--dryrun", "-x", "cu", os.devnull], capture_output=True, text=True
+    ).stderr
+    tops = [Path(top.strip()) for top in re.findall(r"^#\$ TOP=(.*)$", said, re.MULTILINE)]
+    folders = [(top / lib).resolve() for top in tops for lib in ("lib64", "lib")]
+    return [str(folder) for folder in folders if list(folder.glob("libcudart.so*"))]
 
 
 def wants_cuda() -> bool:
@@ -82,6 +94,8 @@ def extension() -> tuple[list, dict]:
         flags["nvcc"] = ["-O3", "--threads=2", "-lineinfo", "-Werror=cross-execution-space-call"]
     kind = CUDAExtension if cuda else CppExtension
     module = kind("cuda_ext._C", sources, extra_compile_args=flags)
+    if cuda:
+        module.library_dirs += cuda_libraries()
     emulated = CppExtension(
         "cuda_ext._emulated",
         [str(CSRC / "emulated" / "emulated.cpp")],

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from cuda_ext.mixed_op import POOL, SKIP, _any, _refuse
 
-INCOMING = ((), (0,), (1, 2), (3, 4, 5))
+INCOMING: tuple[tuple[int, ...], ...] = ((), (0,), (1, 2), (3, 4, 5))
 """Edges into each node."""
 OUTGOING = ((0, 1, 3), (2, 4), (5,))
 """Edges out of each node, in the order of its stack."""
-SOURCE = (0, 0, 1, 0, 1, 2)
+SOURCE: tuple[int, ...] = (0, 0, 1, 0, 1, 2)
 TARGET = (1, 2, 2, 3, 3, 3)
 PLACE = (0, 1, 0, 2, 1, 0)
 """Where in its source's stack an edge lies."""
@@ -264,9 +264,7 @@ def _attack_forward(
     return [nodes[3], relus[3], *relus[1:3]]
 
 
-def _attack_backward(
-    g: Tensor, relus: list[Tensor], w: Tensor, kernels: list[Tensor]
-) -> Tensor:
+def _attack_backward(g: Tensor, relus: list[Tensor], w: Tensor, kernels: list[Tensor]) -> Tensor:
     """dx. The gradient of every convolution output is that of its target node, so the stack that
     source j's convolution reads backwards is the gradients of nodes j+1..3 side by side."""
     C = g.shape[1]

@@ -3,9 +3,9 @@
 B images, C channels, H x W pixels; S = 1 to 3 incoming edges of a node. Tensors are channels-last
 (the fast path) or NCHW, one layout per call; channel slices of a wider tensor are read in place,
 other strided views are copied first. Storage float32, float64, bfloat16 or float16; arithmetic
-float64 for float64, else float32. pool is the 3x3 average pool, stride 1, padding 1, that divides by
-the pixels inside the image; norm(y) = (y - mean) / sqrt(var + eps) with the biased statistics over
-B, H, W.
+float64 for float64, else float32. pool is the 3x3 average pool, stride 1, padding 1, that divides
+by the pixels inside the image; norm(y) = (y - mean) / sqrt(var + eps) with the biased statistics
+over B, H, W.
 
 Schemas and kernels are in csrc/; fake kernels and autograd are at the end of this file.
 """
@@ -283,7 +283,7 @@ def _refuse(name: str) -> Any:
 
 
 def _register() -> None:
-    fakes = {
+    fakes: dict[str, Any] = {
         "training_node": _fake_training_node,
         "training_node_backward": _fake_training_node_backward,
         "training_node_write": _fake_training_node_write,

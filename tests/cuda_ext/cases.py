@@ -1,4 +1,4 @@
-"""Inputs for the kernel tests: awkward shapes, layouts and slices, and the two ways to run a kernel."""
+"""Inputs for the kernel tests: awkward shapes, layouts and slices, the two ways to run a kernel."""
 
 import importlib
 from types import SimpleNamespace

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from tests.cuda_ext.cases import (
-    LAYOUTS, SHAPES, emulated_ops, needs_native, node_inputs, relative_error, tensor,
+    LAYOUTS,
+    SHAPES,
+    emulated_ops,
+    needs_native,
+    node_inputs,
+    relative_error,
+    tensor,
 )  # fmt: skip
 
 pytestmark = needs_native

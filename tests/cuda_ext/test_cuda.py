@@ -1,0 +1,106 @@
+"""The kernels on a GPU: values, capture, streams, determinism. Skipped where there is none."""
+
+import pytest
+import torch
+
+from cuda_ext import _native
+from cuda_ext.mixed_op import attack_step
+from ops.graphs import AttackLoops
+from ops.mixed import MixedCell
+from supernet.attacks.common import input_gradient
+from supernet.networks import Supernet
+from tests.cuda_ext.cases import LAYOUTS, SHAPES, node_inputs, relative_error
+from tests.cuda_ext.test_emulated import TOLERANCE, run_all
+
+pytestmark = pytest.mark.skipif(
+    not (torch.cuda.is_available() and _native.runs_on("cuda")),
+    reason="no GPU, or the extension was built without CUDA",
+)
+
+
+def to_gpu(inputs: object) -> object:
+    """The same inputs, strides and all, on the GPU: `.cuda()` would make slices dense."""
+
+    def move(t: torch.Tensor) -> torch.Tensor:
+        moved = torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="cuda")
+        return moved.copy_(t)
+
+    fields = vars(inputs)
+    return type(inputs)(
+        **{k: [move(t) for t in v] if isinstance(v, list) else move(v) for k, v in fields.items()}
+    )
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s[0] * s[2] * s[3] > 2])
+def test_every_kernel_equals_the_cpu_kernel(shape: tuple[int, ...], layout: str) -> None:
+    for num_sources in (1, 2, 3):
+        inputs = node_inputs(shape, num_sources, layout, dtype=torch.float64)
+        expected = run_all(torch.ops.robust_supernet, inputs)
+        actual = run_all(torch.ops.robust_supernet, to_gpu(inputs))
+        for name in expected:
+            assert relative_error(actual[name].cpu(), expected[name]) < 1e-10, name
+
+
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
+def test_every_dtype(dtype: torch.dtype) -> None:
+    inputs = node_inputs((5, 32, 17, 9), 3, dtype=dtype)
+    expected = run_all(torch.ops.robust_supernet, inputs)
+    actual = run_all(torch.ops.robust_supernet, to_gpu(inputs))
+    for name in expected:
+        assert relative_error(actual[name].cpu(), expected[name]) < TOLERANCE[dtype], name
+
+
+def test_results_repeat_bit_for_bit() -> None:
+    inputs = to_gpu(node_inputs((32, 16, 32, 32), 3))
+    first = run_all(torch.ops.robust_supernet, inputs)
+    for _ in range(3):
+        again = run_all(torch.ops.robust_supernet, inputs)
+        for name in first:
+            assert torch.equal(first[name], again[name]), name
+
+
+def test_kernels_run_on_the_current_stream() -> None:
+    inputs = to_gpu(node_inputs((64, 16, 32, 32), 3))
+    expected = run_all(torch.ops.robust_supernet, inputs)["out"]
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for t in inputs.v:  # queued behind a long wait: another stream would read the old values
+            torch.cuda._sleep(10_000_000)
+            t.mul_(1)
+        actual = run_all(torch.ops.robust_supernet, inputs)["out"]
+    torch.cuda.current_stream().wait_stream(stream)
+    assert torch.equal(actual, expected)
+
+
+def test_training_cell_equals_the_modules() -> None:
+    cell = MixedCell(16).cuda().double().train()
+    x = torch.randn(4, 16, 9, 9, device="cuda", dtype=torch.float64, requires_grad=True)
+    w = torch.rand(6, 5, device="cuda", dtype=torch.float64, requires_grad=True)
+    leaves = [x, w, *cell.parameters()]
+    expected = torch.autograd.grad(cell(x, w, "reference").square().sum(), leaves)
+    actual = torch.autograd.grad(cell(x, w, "native").square().sum(), leaves)
+    for a, e in zip(actual, expected, strict=True):
+        assert relative_error(a, e) < 1e-8
+
+
+def test_a_captured_attack_equals_the_eager_one() -> None:
+    net = Supernet(C=16, N=1, impl="native").cuda()
+    x, y = torch.rand(8, 3, 32, 32, device="cuda"), torch.arange(8, device="cuda")
+
+    def step(model, x_adv, x, y):  # type: ignore[no-untyped-def]
+        grad = input_gradient(model, x_adv, y, "ce")
+        attack_step(x_adv, grad, x, eps=8 / 255, step_size=2 / 255)
+
+    loops, results = AttackLoops(), []
+    for scale in (1.0, 1.0, 0.5):  # eager, captured, replayed with other weights
+        model = net.fold(torch.full((6, 5), 0.2 * scale, device="cuda"))
+        graphed = loops.run(step, 3, model, x.clone(), x, y, key="test")
+        eager = x.clone()
+        for _ in range(3):
+            step(model, eager, x, y)
+        results.append((graphed, eager))
+    assert len(loops._graphs) == 1 and not loops._logged
+    for graphed, eager in results:
+        assert torch.equal(graphed, eager)
