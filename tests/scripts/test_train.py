@@ -42,9 +42,9 @@ def test_bad_input_of_train(tmp_path: Path, arguments: list[str], message: str) 
 
 @pytest.mark.slow
 def test_train_and_evaluate_with_all_attacks(tmp_path: Path) -> None:
-    trained = run_script("train.py", *SMALL, "--epochs", "6", "--out", "net", cwd=tmp_path)
+    trained = run_script("train.py", *SMALL, "--epochs", "10", "--out", "net", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
-    assert "epoch   6/6  loss" in trained.stdout
+    assert "epoch  10/10  loss" in trained.stdout
     assert "next       python scripts/evaluate.py --model net/model.pt" in trained.stdout
     done = run_script("evaluate.py", "--model", "net/model.pt", "--limit", "10", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -54,7 +54,7 @@ def test_train_and_evaluate_with_all_attacks(tmp_path: Path) -> None:
     assert list(accuracy) == [
         "clean", "fgsm_12", "fgsm_32", "pgd_12", "pgd_32", "autoattack", "worst_case_32",
     ]  # fmt: skip
-    assert accuracy["clean"] > 0.3
+    assert accuracy["clean"] >= 0.4
     assert accuracy["autoattack"] <= accuracy["pgd_32"] <= accuracy["clean"]
     assert accuracy["worst_case_32"] <= accuracy["autoattack"]
     for row in content["results"]:
