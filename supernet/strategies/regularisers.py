@@ -26,6 +26,10 @@ def decay_step(alpha_EO: Tensor, strength: float, lr: float) -> None:
     That is the gradient of `beta_decay` less its mean over the operators of an edge; adding the
     same number to all logits of an edge changes no weight.
 
+    For DrNAS, whose weights are a Dirichlet's with concentration elu(alpha) + 1, this softmax is
+    not their mean: the step still pulls the logits of an edge together, but not in proportion to
+    the weights.
+
     Differs: the source adds the term to the loss. Adam then divides by the size of the common part,
     strength / 30, which near uniform weights is far larger than the loss's own gradient, and the
     signal drowns (the weights stay at 0.20 +- 0.005). Decoupled, as weight decay is in AdamW, the
