@@ -83,9 +83,10 @@ class Table:
             if order.name == ORDER.name:
                 files = (load_json(table, verify=verify), load_json(order, verify=verify))
                 # A file that passes its hash check is still read by the order's one parser.
-                return cls._from_raw(read_small(files[0]), IndexOrder.load(order), files)
+                cells = IndexOrder.load(order, verify=verify)
+                return cls._from_raw(read_small(files[0]), cells, files)
             meta = load_json(order, verify=verify)
-            codes, roots = read_meta(meta)
+            codes, roots = read_meta(meta, verify=verify)
             meta = meta.emptied()
             files = (load_json(table, verify=verify), meta)
             return cls._from_raw(read_large(files[0], roots), IndexOrder(codes), files)

@@ -22,7 +22,7 @@ def run_spectra(config: RankConfig, cells: Sequence[str]) -> str:
     Images, initialisation and attack are those that the ranking with this config scores on.
     Raises: UserError for a cell that does not exist.
     """
-    order = find_index_order(data_root(config.data_root))
+    order = find_index_order(data_root(config.data_root), verify=config.verify)
     genotypes = [resolve(cell, order) for cell in cells]
     device = resolve_device(config.device)
     data = load_dataset(

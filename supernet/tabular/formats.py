@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ops.space import OP_NAMES
 from supernet.errors import UserError
-from supernet.genotype import NUM_CELLS
+from supernet.genotype import NUM_CELLS, is_complete, refuse_other_order
 from supernet.tabular.files import Loaded
 
 NUM_UNIQUE = 6466
@@ -70,20 +70,25 @@ def read_small(file: Loaded) -> Raw:
     return _checked(file, unique, row_of, columns, rows)
 
 
-def read_meta(meta: Loaded) -> tuple[list[str], NDArray[np.int64]]:
+def read_meta(meta: Loaded, *, verify: bool = True) -> tuple[list[str], NDArray[np.int64]]:
     """`meta["ids"][id]` with "nb201-string" and "isomorph": the six-digit code of every index, and
     the index of its evaluated isomorph.
 
-    Raises: UserError when the file is not that.
+    Raises: UserError when the file is not that, or (with `verify`) when it has the cells in another
+        order than the published one.
     """
     try:
         ids = list(map(meta.value["ids"].__getitem__, map(str, range(NUM_CELLS))))
         codes = _codes([entry["nb201-string"] for entry in ids])
         twins = np.array([int(entry["isomorph"]) for entry in ids])
+        if not is_complete(codes):
+            raise ValueError("a cell is there twice and another is missing")
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{meta.path} is not the benchmark's meta.json ({error!r}); download it again"
         ) from error
+    if verify:
+        refuse_other_order(meta.path, codes)
     return codes, _roots(twins, meta)
 
 

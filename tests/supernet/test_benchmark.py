@@ -15,7 +15,9 @@ import pytest
 
 from supernet.benchmark import COLUMNS, DATASETS, Table
 from supernet.errors import UserError
-from supernet.genotype import Genotype, all_genotypes
+from supernet.genotype import Genotype, all_genotypes, find_index_order
+from supernet.tabular.files import Loaded
+from supernet.tabular.formats import read_meta
 from supernet.tabular.order_statistics import best_of_probabilities
 from tests.tables import class_values, write_large
 
@@ -92,7 +94,7 @@ def test_every_string_answers_with_the_values_of_its_class(invented: Table) -> N
 
 
 def test_both_published_forms_give_the_same_table(invented: Table, large_root: Path) -> None:
-    large = Table.load(large_root)
+    large = Table.load(large_root, verify=False)
     assert large.unique == invented.unique
     assert (large.row_of == invented.row_of).all()
     assert large.order.codes == invented.order.codes
@@ -109,7 +111,7 @@ def test_larger_form_without_a_stored_mean_averages_its_seeds(
     entry["val_pgd_8.0_acc"] = {"0": 0.1, "1": 0.2, "2": 0.6}
     entry["val_acc"] = {"0": 0.1, "1": 0.2, "threeseed": 0.5}  # a stored mean wins
     path.write_text(json.dumps(data))
-    table = Table.load(tmp_path)
+    table = Table.load(tmp_path, verify=False)
     index = int(next(iter(data["cifar100"])))
     values = table.query(table.order.genotype(index))["results"]["cifar100"]
     assert values["pgd_8"] == pytest.approx(0.3)
@@ -246,10 +248,10 @@ def test_larger_form_with_a_hole_is_named(large_root: Path, tmp_path: Path) -> N
     del data["imagenet"][key]["val_acc"]
     path.write_text(json.dumps(data))
     with pytest.raises(UserError, match=f"no number for imagenet, cell {key}, val_acc"):
-        Table.load(tmp_path)
+        Table.load(tmp_path, verify=False)
     (tmp_path / "robbench201/meta.json").write_text('{"ids": {}}')
     with pytest.raises(UserError, match=r"is not the benchmark's meta\.json"):
-        Table.load(tmp_path)
+        Table.load(tmp_path, verify=False)
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.999])
@@ -258,11 +260,11 @@ def test_larger_form_cut_short_is_named(large_root: Path, tmp_path: Path, keep: 
     data = path.read_bytes()
     path.write_bytes(data[: int(keep * len(data))])
     with pytest.raises(UserError, match="is cut short"):
-        Table.load(tmp_path)
+        Table.load(tmp_path, verify=False)
     # Cut just behind a brace, it looks whole until its last data set is read.
     path.write_bytes(data[: data.rindex(b"}", 0, int(keep * len(data))) + 1])
     with pytest.raises(UserError, match=r"is cut short|is not JSON"):
-        Table.load(tmp_path)
+        Table.load(tmp_path, verify=False)
 
 
 def test_larger_form_in_another_layout_is_read(large_root: Path, tmp_path: Path) -> None:
@@ -270,11 +272,51 @@ def test_larger_form_in_another_layout_is_read(large_root: Path, tmp_path: Path)
     data = json.loads(path.read_text())
     other = {"imagenet": data["imagenet"], "note": "about cifar10", **data, "about": {"by": "us"}}
     path.write_text(json.dumps(other, indent=1) + "\n")
-    assert (Table.load(tmp_path).matrix == Table.load(large_root).matrix).all()
+    whole = Table.load(large_root, verify=False)
+    assert (Table.load(tmp_path, verify=False).matrix == whole.matrix).all()
     del data["cifar100"]
     path.write_text(json.dumps(data))
     with pytest.raises(UserError, match="damaged at data set cifar100"):
+        Table.load(tmp_path, verify=False)
+
+
+def test_reordered_larger_form_is_named(large_root: Path, tmp_path: Path) -> None:
+    message = r"meta\.json has the cells in another order than the published one.*--no-verify"
+    with pytest.raises(UserError, match=message):
+        Table.load(large_root)
+    copy_of(large_root, tmp_path)
+    path = tmp_path / "robbench201/meta.json"
+    meta = json.loads(path.read_text())
+    meta["ids"]["17"]["nb201-string"] = meta["ids"]["18"]["nb201-string"]
+    path.write_text(json.dumps(meta))
+    with pytest.raises(UserError, match=r"is not the benchmark's meta\.json .*is there twice"):
+        Table.load(tmp_path, verify=False)
+
+
+def test_reordered_small_form_is_named(data_root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "robbench201"
+    folder.mkdir()
+    for name in ("NAS-RobBench-201_html.json", "ops.json"):
+        shutil.copyfile(data_root / "robbench201" / name, folder / name)
+    text = (folder / "ops.json").read_text()
+    first, last = "421211", "334034"  # indices 0 and 11
+    text = text.replace(first, "swap").replace(last, first).replace("swap", last)
+    (folder / "ops.json").write_text(text)
+    with pytest.raises(UserError, match=r"ops\.json is not the published file"):
         Table.load(tmp_path)
+    with pytest.raises(UserError, match=r"ops\.json has the cells in another order"):
+        find_index_order(tmp_path)
+    assert Table.load(tmp_path, verify=False).order.genotype(0).code == last
+
+
+def test_the_published_order_of_the_larger_form_is_accepted(real: Table) -> None:
+    ids = {
+        str(index): {"nb201-string": cell.arch, "isomorph": str(real.unique[real.row(cell)])}
+        for index, cell in enumerate(map(real.order.genotype, range(15_625)))
+    }
+    codes, roots = read_meta(Loaded({"ids": ids}, Path("meta.json"), "", verified=False))
+    assert tuple(codes) == real.order.codes
+    assert (roots == np.array(real.unique)[real.row_of]).all()
 
 
 def test_missing_table_says_where_to_get_it(

@@ -8,7 +8,14 @@ import pytest
 
 from ops.space import CONV1, CONV3, EDGES, INCOMING, OP_NAMES, OUTGOING
 from supernet.errors import UserError
-from supernet.genotype import Genotype, IndexOrder, all_genotypes, find_index_order, resolve
+from supernet.genotype import (
+    ORDER_MD5,
+    Genotype,
+    IndexOrder,
+    all_genotypes,
+    find_index_order,
+    resolve,
+)
 
 ALL_3X3 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+" + (
     "|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
@@ -112,6 +119,7 @@ def test_the_published_order(data_root: Path) -> None:
     strings = [order.genotype(index).arch for index in range(15_625)]
     digest = hashlib.md5("\n".join(strings).encode()).hexdigest()
     assert digest == "1985aacc268bf045d31ddeecaaac0dc0"
+    assert hashlib.md5("\n".join(order.codes).encode()).hexdigest() == ORDER_MD5
     landmarks = {0: "421211", 11: "334034", 284: "111020", 1462: "333333", 4317: "222222",
                  1835: "111111", 7581: "444444", 1651: "000000", 9930: "333133"}  # fmt: skip
     for index, code in landmarks.items():
@@ -124,7 +132,7 @@ def test_an_order_file_may_be_bare_json_or_an_assignment(tmp_path: Path) -> None
     codes = [cell.code for cell in all_genotypes()]
     for text in (json.dumps(codes), f"arch={json.dumps(codes)};"):
         (tmp_path / "ops.json").write_text(text)
-        order = IndexOrder.load(tmp_path / "ops.json")
+        order = IndexOrder.load(tmp_path / "ops.json", verify=False)
         assert order.genotype(15_624).code == "444444"
     with pytest.raises(UserError, match=r"index 15625 is outside 0\.\.15624"):
         order.genotype(15_625)
@@ -138,6 +146,25 @@ def test_a_bad_order_file_is_named(tmp_path: Path, text: str, message: str) -> N
     (tmp_path / "ops.json").write_text(text)
     with pytest.raises(UserError, match=rf"ops\.json is not.*{message}"):
         IndexOrder.load(tmp_path / "ops.json")
+
+
+def test_an_order_that_is_not_the_published_one_is_refused(data_root: Path, tmp_path: Path) -> None:
+    text = (data_root / "robbench201" / "ops.json").read_text()
+    codes = json.loads(text.partition("=")[2].strip().removesuffix(";"))
+    path = tmp_path / "robbench201" / "ops.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(codes))
+    order = find_index_order(tmp_path)
+    assert order is not None and order.codes == tuple(codes)  # another file, the same order
+    codes[17], codes[18] = codes[18], codes[17]
+    path.write_text(json.dumps(codes))
+    with pytest.raises(UserError, match=r"ops\.json has the cells in another order.*download it"):
+        find_index_order(tmp_path)
+    changed = find_index_order(tmp_path, verify=False)
+    assert changed is not None and changed.codes == tuple(codes)
+    path.write_text(json.dumps([*codes, codes[0]]))
+    with pytest.raises(UserError, match=r"ops\.json is not.*cut short or changed"):
+        find_index_order(tmp_path, verify=False)
 
 
 def test_without_the_order_an_index_says_what_it_needs() -> None:
