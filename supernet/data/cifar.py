@@ -164,6 +164,7 @@ def _read_batches(
             or x.ndim != 2
             or y is None
             or x.shape != (len(y), 3 * 32 * 32)
+            or not len(y)
             or not 0 <= min(y) <= max(y) < classes
         ):
             raise UserError(

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from supernet.data.splits import IndexArray, PixelArray, Source, Split, stratified_test
+from supernet.data.splits import (
+    IndexArray,
+    PixelArray,
+    Source,
+    Split,
+    check_side,
+    stratified_test,
+)
 from supernet.errors import UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
@@ -22,16 +29,13 @@ def read_folder(folder: str | Path, side: int, seed: int) -> Source:
     With subfolders train/ and test/ (or val/) these are the splits; else a fifth of each class,
     chosen by the seed from the sorted file names, is the test split.
 
-    Raises: UserError naming the folder (missing, one class, an empty class) or the picture
-            (unreadable, when its pixels are wanted).
+    Raises: UserError naming the folder (missing, one class, an empty class), the side that the
+            networks cannot halve twice, or the picture (unreadable, when its pixels are wanted).
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; give folder:PATH with a subfolder per class")
-    if side < 4 or side % 4:
-        raise UserError(
-            f"the image side {side} is not a multiple of 4; the network halves it twice"
-        )
+    check_side(f"the pictures in {folder} would become", side, "give --side")
     names = _subfolders(folder)
     held_out = [name for name in names if name in TEST_FOLDERS]
     if "train" in names and len(held_out) == 1 and len(names) == 2:

@@ -64,7 +64,14 @@ def build(
     """Read the wanted pixels and put them on the device.
 
     Without `mean` and `std` they are those of the training images that were read.
+
+    Raises: UserError when training images are wanted (any limit but 0) and there are none.
     """
+    if limit != 0 and not len(source.train.y):
+        raise UserError(
+            f"{source.origin} has no training images; give a data set that has some, or only"
+            " evaluate on this one"
+        )
     train = _limited(source.train, limit, "limit")
     test = _limited(source.test, test_limit, "test_limit")
     side_pixels = train.pixels()

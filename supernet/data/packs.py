@@ -17,23 +17,40 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from supernet.data.splits import IndexArray, LabelArray, PixelArray, Source, Split, join
+from supernet.data.splits import (
+    IndexArray,
+    LabelArray,
+    PixelArray,
+    Source,
+    Split,
+    check_side,
+    join,
+)
 from supernet.errors import UserError
 
 COLUMNS = 40
 ROWS = 25
 """1,000 images a sheet: 40 * 32 by 25 * 32 pixels, about 2 MB and 60 ms to decode."""
 
+_REMEDY = "make the pack from the pictures with scripts/make_pack.py --side"
 _DAMAGE = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile)
 
 
 def read_packs(paths: Sequence[Path], remark: str = "", stand_in: bool = False) -> Source:
     """The splits of one pack, or of several parts of one data set in order.
 
-    Raises: UserError naming the file when a pack is damaged or its parts do not fit together.
+    Raises: UserError naming the file when a pack is damaged, holds nothing a network can learn
+            from (no images, one class, a side that is no multiple of 4), or its parts do not fit
+            together.
     """
     headers = [_Header(path) for path in paths]
     first = headers[0]
+    check_side(f"{first.path} holds", first.side, _REMEDY)
+    if len(first.class_names) < 2:
+        raise UserError(
+            f"{first.path} has one class ({', '.join(first.class_names)}); a network needs at least"
+            " two classes, one per subfolder that scripts/make_pack.py reads"
+        )
     for header in headers[1:]:
         if header.class_names != first.class_names or header.side != first.side:
             raise UserError(
@@ -42,9 +59,12 @@ def read_packs(paths: Sequence[Path], remark: str = "", stand_in: bool = False) 
             )
     names = [path.name for path in paths]
     origin = f"the pack {names[0]}" if len(names) == 1 else f"the packs {' and '.join(names)}"
+    train, test = (join([header.split(name) for header in headers]) for name in ("train", "test"))
+    if not len(train.y) + len(test.y):
+        raise UserError(f"{first.path} holds no images; make it again with scripts/make_pack.py")
     return Source(
-        train=join([header.split("train") for header in headers]),
-        test=join([header.split("test") for header in headers]),
+        train=train,
+        test=test,
         class_names=first.class_names,
         origin=origin,
         remark=remark,
@@ -62,11 +82,15 @@ def write_pack(
     """Write a pack, read it back and compare every pixel before it takes its name.
 
     progress: called with the number of images after each sheet.
-    Raises: UserError when the images are not square; RuntimeError when the read-back differs.
+    Raises: UserError when there are no images, or they are not square or of a side that is no
+            multiple of 4; RuntimeError when the read-back differs.
     """
     x = next(iter(splits.values()))[0]
     if x.ndim != 4 or x.shape[1] != x.shape[2] or x.shape[3] != 3:
         raise UserError(f"a pack holds square RGB images, not an array of shape {x.shape}")
+    check_side(f"{path} would hold", x.shape[1], _REMEDY)
+    if not any(len(y) for _, y in splits.values()):
+        raise UserError(f"{path} would hold no images; give it at least one")
     entries: dict[str, Any] = {
         "side": np.int64(x.shape[1]),
         "class_names": np.array(class_names),

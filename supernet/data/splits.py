@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from supernet.errors import UserError
+
 IndexArray = npt.NDArray[np.int64]
 LabelArray = npt.NDArray[np.int64]
 PixelArray = npt.NDArray[np.uint8]
@@ -102,3 +104,21 @@ def stratified_test(y: LabelArray, fraction: float, seed: int) -> npt.NDArray[np
     rank[shuffled] = rank_in_class(y[shuffled])
     share = np.maximum(1, np.round(fraction * np.bincount(y)))
     return np.asarray(rank < share[y])
+
+
+def check_side(what: str, side: int, remedy: str) -> None:
+    """Raise a UserError unless the networks can halve this image side twice.
+
+    Where they reduce, a stride-2 convolution rounds up and the 2x2 pool beside it rounds down: 5
+    pixels become 3 and 2, which cannot be added, and 6 become 3, then 2 and 1, which would be
+    added, each value of the small map to all four of the other.
+
+    what: the beginning of the sentence, up to "squares of".
+    remedy: its end, before the nearest side that fits.
+    """
+    if side < 4 or side % 4:
+        fits = max(4, 4 * -(-side // 4))
+        raise UserError(
+            f"{what} squares of {side} pixels, no multiple of 4, and the networks halve them twice;"
+            f" {remedy} {fits}"
+        )

@@ -33,12 +33,15 @@ def test_a_folder_becomes_a_pack_with_the_same_pixels(tmp_path: Path) -> None:
 def test_bad_input_is_one_sentence_and_nothing_is_left(tmp_path: Path) -> None:
     _pictures(tmp_path / "pictures")
     (tmp_path / "there.npz").touch()
+    for name in ("ant", "bee"):
+        (tmp_path / "empty" / name).mkdir(parents=True)
     bad = tmp_path / "pictures" / "bee" / "3.png"
     for arguments, message in (
         (["pictures/ant", "a.npz"], "ant has no class folders; give at least two"),
         (["pictures", "there.npz"], "there.npz exists already; give another name or --force"),
         (["pictures", "a.zip"], "must end in .npz"),
-        (["pictures", "a.npz", "--side", "7"], "side 7 is not a multiple of 4"),
+        (["pictures", "a.npz", "--side", "6"], "6 pixels, no multiple of 4"),
+        (["empty", "a.npz"], "ant has 0 pictures and needs at least 2"),
         (["pictures", "b.npz"], "3.png is not a readable picture"),
     ):
         if "b.npz" in arguments:
@@ -47,4 +50,6 @@ def test_bad_input_is_one_sentence_and_nothing_is_left(tmp_path: Path) -> None:
         assert done.returncode == 2
         error = done.stderr.splitlines()[-1]
         assert error.startswith("error: ") and message in error
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "there.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "empty", "pictures", "there.npz",
+    ]  # fmt: skip

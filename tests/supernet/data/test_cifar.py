@@ -83,6 +83,10 @@ def test_a_missing_or_odd_file_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="data_batch_3 does not hold 32x32 images with labels"):
         read_cifar(CIFAR10, tmp_path, download=False)
+    empty = {"data": np.zeros((0, 3072), np.uint8), "labels": []}
+    (folder / "data_batch_3").write_bytes(pickle.dumps(empty))
+    with pytest.raises(UserError, match="data_batch_3 does not hold 32x32 images with labels"):
+        read_cifar(CIFAR10, tmp_path, download=False)
     (folder / "data_batch_3").unlink()
     with pytest.raises(UserError, match="lacks data_batch_3; unpack https"):
         read_cifar(CIFAR10, tmp_path, download=False)

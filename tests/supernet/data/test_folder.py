@@ -67,8 +67,21 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     with pytest.raises(UserError, match="cat has 0 pictures and needs at least 2"):
         read_folder(tmp_path, 8, seed=0)
-    with pytest.raises(UserError, match="side 10 is not a multiple of 4"):
-        read_folder(tmp_path, 10, seed=0)
+    for side, fits in ((0, 4), (10, 12), (-4, 4)):
+        with pytest.raises(UserError, match=f"{side} pixels, no multiple of 4.*--side {fits}$"):
+            read_folder(tmp_path, side, seed=0)
+
+
+def test_folders_without_pictures_are_named(tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="ant has 0 pictures and needs at least 2"):
+        read_folder(tmp_path, 8, seed=0)
+    _classes(tmp_path / "split" / "train")
+    for name in ("ant", "bee"):
+        (tmp_path / "split" / "test" / name).mkdir(parents=True)
+    with pytest.raises(UserError, match="test/ant has 0 pictures and needs at least 1"):
+        read_folder(tmp_path / "split", 8, seed=0)
 
 
 @pytest.mark.parametrize("keep", [0, 30, 50])

@@ -67,6 +67,17 @@ def test_bad_names_list_the_good_ones(tmp_path: Path) -> None:
         load_dataset("digits", side=32)
 
 
+def test_no_training_images_are_named_where_some_are_wanted(tmp_path: Path) -> None:
+    x = np.zeros((3, 8, 8, 3), np.uint8)
+    y = np.arange(3)
+    splits = {"train": (x[:0], y[:0]), "test": (x, y)}
+    write_pack(tmp_path / "a.npz", splits, ("a", "b", "c"), "")
+    for limit in (None, 5):
+        with pytest.raises(UserError, match=r"the pack a\.npz has no training images; give"):
+            load_dataset(f"pack:{tmp_path / 'a.npz'}", limit=limit)
+    assert len(load_dataset(f"pack:{tmp_path / 'a.npz'}", limit=0).test_y) == 3
+
+
 def test_normalisation_is_the_benchmarks() -> None:
     assert DATASETS["cifar10"][1]["mean"] == (125.3 / 255, 123.0 / 255, 113.9 / 255)
     assert DATASETS["cifar100"][1]["std"] == (68.2 / 255, 65.4 / 255, 70.4 / 255)

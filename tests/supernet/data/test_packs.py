@@ -134,6 +134,38 @@ def test_a_pack_that_reads_back_differently_is_not_left(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("side", [0, 2, 6, 7])
+def test_a_side_that_cannot_be_halved_twice_is_named(tmp_path: Path, side: int) -> None:
+    message = rf"{side} pixels.* no multiple of 4.*halve them twice; .*make_pack.py --side"
+    path = tmp_path / "a.npz"
+    splits = {"train": _images(3, side), "test": _images(2, side)}
+    with pytest.raises(UserError, match=message):
+        write_pack(path, splits, NAMES, "")
+    assert not list(tmp_path.iterdir())
+    y = np.array([0, 1, 2])
+    entries = {"train_n": 3, "train_y": y, "test_n": 0, "test_y": y[:0]}
+    np.savez(path, side=side, class_names=np.array(NAMES), **entries)
+    with pytest.raises(UserError, match=rf"a.npz .*{message}"):
+        read_packs([path])
+
+
+def test_a_pack_without_images_or_classes_is_named(tmp_path: Path) -> None:
+    x, y = _images(0)
+    path = tmp_path / "a.npz"
+    with pytest.raises(UserError, match=r"a\.npz would hold no images; .*give"):
+        write_pack(path, {"train": (x, y), "test": (x, y)}, NAMES, "")
+    assert not list(tmp_path.iterdir())
+    np.savez(path, side=8, class_names=np.array(NAMES), train_n=0, train_y=y, test_n=0, test_y=y)
+    with pytest.raises(UserError, match=r"a\.npz holds no images; .*make_pack.py"):
+        read_packs([path])
+    write_pack(path, {"train": _images(3), "test": _images(2)}, NAMES, "")
+    with np.load(path) as archive:
+        entries = {**archive, "class_names": np.array(["ant"]), "train_y": np.zeros(3, np.uint8)}
+    np.savez(path, **{**entries, "test_y": np.zeros(2, np.uint8)})
+    with pytest.raises(UserError, match=r"a\.npz has one class \(ant\); .*two classes"):
+        read_packs([path])
+
+
 def test_a_pack_wants_square_images(tmp_path: Path) -> None:
     x = np.zeros((2, 8, 9, 3), np.uint8)
     with pytest.raises(UserError, match="square RGB images"):
