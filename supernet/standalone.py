@@ -144,8 +144,8 @@ def _line(record: dict[str, Any], training: Training) -> str:
     )
     if count:
         line += (
-            f"  test[{count}] clean {record['val_clean_acc']:6.1%}"
-            f" PGD-10 {record['val_robust_acc']:6.1%}"
+            f"  test[{count}] clean {record['test_clean_acc']:6.1%}"
+            f" PGD-10 {record['test_robust_acc']:6.1%}"
         )
     return line
 

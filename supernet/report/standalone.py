@@ -20,8 +20,8 @@ PANELS: tuple[Panel, ...] = (
         (
             ("train_robust_acc", "training, attacked", BLACK, DOTTED),
             ("train_clean_acc", "training, clean", BLACK, DOTTED),
-            ("val_clean_acc", "test, clean", BLUE, "-"),
-            ("val_robust_acc", "test, PGD-10", VERMILLION, DASHED),
+            ("test_clean_acc", "test, clean", BLUE, "-"),
+            ("test_robust_acc", "test, PGD-10", VERMILLION, DASHED),
         ),
     ),
 )

@@ -45,7 +45,7 @@ def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
     assert any(name.startswith("events") for name in names)
     records = read_metrics(folder / "metrics.jsonl")
     assert [(record["epoch"], record["step"]) for record in records] == [(1, 3), (2, 6)]
-    assert {"train_loss", "train_robust_acc", "val_clean_acc", "val_robust_acc", "lr"} <= set(
+    assert {"train_loss", "train_robust_acc", "test_clean_acc", "test_robust_acc", "lr"} <= set(
         records[0]
     )
     network, metadata = load_model(folder)
@@ -68,7 +68,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     resume_training(part, {}, quiet=True)
     one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in (whole, part))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
-    kept = ("epoch", "step", "train_loss", "val_robust_acc")
+    kept = ("epoch", "step", "train_loss", "test_robust_acc")
     first, second = (read_metrics(folder / "metrics.jsonl") for folder in (whole, part))
     assert [[r[k] for k in kept] for r in first] == [[r[k] for k in kept] for r in second]
 

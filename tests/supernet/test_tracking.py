@@ -95,6 +95,7 @@ def test_cell_is_drawn_when_it_changes(tmp_path: Path) -> None:
     [
         ("train_loss", "loss/train"),
         ("val_robust_acc", "accuracy/val_robust"),
+        ("test_robust_acc", "accuracy/test_robust"),
         ("step_seconds", "speed/step_seconds"),
         ("conflict_angle_deg", "alpha/conflict_angle_deg"),
         ("lr", "optimiser/lr"),

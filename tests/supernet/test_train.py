@@ -141,7 +141,7 @@ def test_means_are_of_the_epoch_and_start_anew(data: ImageData) -> None:
     assert set(means) == {"train_loss", "train_robust_acc"}
     assert 0.5 < means["train_loss"] < 10 and 0 <= means["train_robust_acc"] <= 1
     assert training.totals.tolist() == [0.0, 0.0]
-    assert set(training.measure()) == {"val_clean_acc", "val_robust_acc"}
+    assert set(training.measure()) == {"test_clean_acc", "test_robust_acc"}
     assert _training(data, probe_images=0).measure() == {}
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from supernet.benchmark import Table
 from supernet.report.run_files import RunFiles
-from supernet.report.standalone import section
+from supernet.report.standalone import PANELS, section
 from tests.supernet.report.runs import FOUND, write_run
 
 
@@ -80,6 +80,13 @@ def test_curves_are_shown_where_the_training_left_them(folder: Path) -> None:
     record = {"epoch": 1, "step": 1, "train_loss": 2.0}
     (folder / "standalone" / "metrics.jsonl").write_text(json.dumps(record) + "\n")
     assert "figures/standalone.svg" in "\n".join(section(RunFiles.read(folder)))
+
+
+def test_curves_are_those_that_a_training_records() -> None:
+    drawn = {curve[0] for panel in PANELS for curve in panel[3]}
+    assert drawn == {
+        "train_loss", "train_clean_acc", "train_robust_acc", "test_clean_acc", "test_robust_acc",
+    }  # fmt: skip
 
 
 def test_without_an_evaluation_there_is_no_section(folder: Path) -> None:
