@@ -49,7 +49,7 @@ def evaluate(
     that is wrong already needs no attack, and gets none. So no attack's accuracy exceeds the
     clean one. AutoAttack runs at the largest radius. `worst_case` counts the images that every
     attack at that radius, AutoAttack included, left right: it alone is below all of them by
-    construction.
+    construction. The network is measured in evaluation mode and has its own modes back afterwards.
 
     Units:   radii in the pixel range [0, 1].
     Raises:  UserError for an unknown attack, no test images, or too few classes for AutoAttack.
@@ -59,8 +59,9 @@ def evaluate(
     """
     radii = sorted(default_radii(data) if radii is None else radii)
     _check(attacks, radii, data)
-    bench = _Bench(model, data, seed, batch_size, progress)
+    # Evaluation mode is entered before anything looks at the network, and left as it was found.
     with frozen(model), _full_float32():
+        bench = _Bench(model, data, seed, batch_size, progress)
         rows = [bench.clean()]
         for name in ("fgsm", "pgd"):
             if name in attacks:
@@ -83,7 +84,6 @@ class _Bench:
         self.x, self.y = to_float(data.test_x), data.test_y
         # The same function, folded: attacks see it, the network itself judges what they return.
         fold = getattr(model, "fold", None)
-        model.eval()
         self.surrogate: Callable[[Tensor], Tensor] = model if fold is None else fold()
         self.right = torch.ones(len(self.y), dtype=torch.bool)
         self.survivors: dict[float, Tensor] = {}

@@ -100,9 +100,18 @@ def test_leaving_a_row_out_changes_no_other(line: tuple[_Line, ImageData, Tensor
 def test_the_network_is_as_before_and_attacked_through_its_fold() -> None:
     data = load_dataset("digits", limit=0, test_limit=20)
     net = DerivedNetwork(Genotype.parse("313021"), C=4, N=1, mean=(0.3,) * 3, std=(0.4,) * 3)
+    net.eval()
     net.stem.train()
+    modes = [module.training for module in net.modules()]
     before = {name: value.clone() for name, value in net.state_dict().items()}
+    seen: list[bool] = []
+    watch = net.register_forward_hook(
+        lambda *_: seen.extend(module.training for module in net.modules())
+    )
     rows = evaluate(net, data, attacks=("clean", "pgd"))
+    watch.remove()
+    assert seen and not any(seen), "measured in evaluation mode"
+    assert [module.training for module in net.modules()] == modes
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name])
     assert [row["name"] for row in rows] == ["clean", "pgd_12", "pgd_32", "worst_case_32"]
