@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from supernet.errors import UserError
+from supernet.tabular.text import amount
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -71,12 +72,21 @@ def argument_parser(description: str, **kwargs: Any) -> argparse.ArgumentParser:
 
 
 def fraction(text: str) -> float:
-    """Read `8/255`, `0.03` or `1e-3`."""
+    """Read `8/255`, `0.03`, `1e-3` or an amount with a unit, `0.8M`."""
+    if text[-1:] in tuple("kKmMgG"):
+        return _amount(text)
     numerator, slash, denominator = text.partition("/")
     try:
         return float(numerator) / float(denominator) if slash else float(text)
     except (ValueError, ZeroDivisionError) as error:
         raise argparse.ArgumentTypeError(f"'{text}' is no number; write 0.03 or 8/255") from error
+
+
+def _amount(text: str) -> float:
+    try:
+        return amount(text)
+    except UserError as error:  # a ValueError, in place of which argparse writes its own words
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def field_docs(config: type) -> dict[str, str]:

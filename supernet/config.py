@@ -10,7 +10,7 @@ from typing import Any
 from supernet.errors import UserError
 
 ATTACK_NAMES = ("fgsm", "fgsm_rs", "n_fgsm", "pgd")
-OBJECTIVE_NAMES = ("clean", "robust", "weighted", "mgda")
+OBJECTIVE_NAMES = ("clean", "robust", "weighted", "mgda", "chebyshev", "epsilon", "pareto")
 STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
@@ -46,15 +46,26 @@ class SearchConfig:
     strategy: str = "darts"
     """How alpha becomes edge weights: darts, darts2 (second order), drnas, gdas."""
     objective: str | None = None
-    """What alpha improves: clean, robust, weighted or mgda (min-norm). Automatic is weighted with
-    --robust and clean without."""
+    """What alpha improves: clean, robust, weighted, mgda (min-norm), chebyshev (the worst weighted
+    term), epsilon (robust within a budget) or pareto (a front of cells over clean and robust
+    accuracy and size). Automatic is weighted with --robust and clean without."""
     robust_weight: float = 0.5
-    """Share of the robust loss in the weighted objective and in the score of derived cells."""
+    """Share of the robust loss in the weighted and chebyshev objectives and in the score of derived
+    cells."""
     size_weight: float = 0.0
     """Weight of the expected cost of the mixture, as a share of the all-3x3 cell's; 0 leaves it
-    out."""
+    out. With epsilon, the weight of what exceeds the budget; 0 is automatic."""
     size_metric: str = "params"
-    """Cost that size_weight weighs: params or flops."""
+    """Cost that size_weight weighs and that a front is over: params or flops."""
+    max_params: float | None = None
+    """Budget of epsilon: parameters of the stand-alone network (C=16, N=5), for instance 0.8M."""
+    max_flops: float | None = None
+    """Budget of epsilon: multiply-adds of the stand-alone network, for instance 120M."""
+    front_queries: int = 150
+    """Cells that pareto scores with inherited weights to find the front."""
+    front_baseline: bool = False
+    """Whether pareto also scores as many random cells, and as many of NSGA-II without the cells
+    that alpha proposes: three times the scoring."""
 
     epochs: int = 50
     """Passes over the weight half of the training images."""
@@ -130,8 +141,10 @@ class SearchConfig:
             _choose("objective", self.objective, OBJECTIVE_NAMES)
             if self.objective != "clean" and not self.robust:
                 raise UserError(f"objective '{self.objective}' needs --robust")
+        self._check_budget()
         for name in ("C", "N", "epochs", "batch_size", "attack_steps", "probe_steps",
-                     "probe_images", "derive_candidates", "derive_images"):  # fmt: skip
+                     "probe_images", "derive_candidates", "derive_images",
+                     "front_queries"):  # fmt: skip
             _check(name, getattr(self, name) >= 1, getattr(self, name), "at least 1")
         for name in ("robust_weight", "clean_share", "path_share"):
             _check(name, 0 <= getattr(self, name) <= 1, getattr(self, name), "between 0 and 1")
@@ -150,6 +163,22 @@ class SearchConfig:
             _check("eps", 0 < self.eps <= 1, self.eps, "above 0 and at most 1 (write 8/255)")
         if self.limit is not None:
             _check("limit", self.limit >= 1, self.limit, "at least 1")
+
+    def _check_budget(self) -> None:
+        given = [name for name in ("params", "flops") if getattr(self, f"max_{name}") is not None]
+        if self.objective == "epsilon" and len(given) != 1:
+            raise UserError(
+                f"objective 'epsilon' needs one budget, not {len(given)}; give either --max-params "
+                "or --max-flops, for instance --max-params 0.8M"
+            )
+        if given and self.objective != "epsilon":
+            raise UserError(f"--max-{given[0]} is a budget; it goes with --objective epsilon alone")
+
+    @property
+    def budget(self) -> tuple[str, float] | None:
+        """(params or flops, most of it that a cell may have); None where nothing limits it."""
+        given = {"params": self.max_params, "flops": self.max_flops}
+        return next(((name, most) for name, most in given.items() if most is not None), None)
 
     @property
     def objective_name(self) -> str:

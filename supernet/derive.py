@@ -1,5 +1,6 @@
 """From edge weights to cells: the strongest operators, and the best of the most probable cells."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from torch import Tensor
 from ops.space import NONE
 from supernet.genotype import Genotype, all_genotypes
 from supernet.predictor import CellScore
+
+Fits = Callable[[Genotype], bool]
 
 
 @dataclass(frozen=True)
@@ -25,31 +28,46 @@ class Derivation:
         return self.scores[0].genotype if self.scores else self.argmax
 
 
-def argmax_cell(w_EO: Tensor, allow_none: bool) -> Genotype:
-    """The strongest operator of each edge, `none` left out unless allowed."""
+def argmax_cell(w_EO: Tensor, allow_none: bool, fits: Fits | None = None) -> Genotype:
+    """The strongest operator of each edge, `none` left out unless allowed.
+
+    With `fits`, the most probable connected cell of those that do, found among all 15,625.
+    """
+    if fits is not None:
+        return probable_cells(w_EO, 1, allow_none, fits)[0]
     w_EO = w_EO.detach().clone()
     if not allow_none:
         w_EO[:, NONE] = -1
     return Genotype(tuple(w_EO.argmax(dim=1).tolist()))
 
 
-def probable_cells(w_EO: Tensor, count: int, allow_none: bool) -> list[Genotype]:
-    """The `count` most probable cells when each edge draws its operator from w_EO independently.
-
-    p(cell) = prod_e w[e, op_e], over all 15,625 cells exactly. Of isomorphic cells only the most
-    probable is kept, and disconnected cells are left out. The argmax cell comes first if connected.
-    """
+@functools.cache
+def connected_cells(allow_none: bool) -> tuple[list[Genotype], Tensor]:
+    """The cells with a path from input to output, and their operators (cells, 6)."""
     cells = [
         cell
         for cell in all_genotypes()
         if cell.is_connected and (allow_none or cell.count(NONE) == 0)
     ]
-    ops_NE = torch.tensor([cell.ops for cell in cells])
+    return cells, torch.tensor([cell.ops for cell in cells])
+
+
+def probable_cells(
+    w_EO: Tensor, count: int, allow_none: bool, fits: Fits | None = None
+) -> list[Genotype]:
+    """The `count` most probable cells when each edge draws its operator from w_EO independently.
+
+    p(cell) = prod_e w[e, op_e], over all 15,625 cells exactly. Of isomorphic cells only the most
+    probable is kept, and disconnected cells are left out, as are those that do not fit. The argmax
+    cell comes first if it is neither.
+    """
+    cells, ops_NE = connected_cells(allow_none)
     log_w = w_EO.detach().cpu().double().clamp_min(1e-30).log()
     log_p = log_w[torch.arange(log_w.shape[0]), ops_NE].sum(dim=1)
     found: dict[str, Genotype] = {}
     for number in log_p.argsort(descending=True, stable=True).tolist():
-        found.setdefault(cells[number].canonical, cells[number])
+        if fits is None or fits(cells[number]):
+            found.setdefault(cells[number].canonical, cells[number])
         if len(found) == count:
             break
     return list(found.values())
@@ -63,16 +81,18 @@ def derive(
     score: Callable[[Genotype], CellScore] | None = None,
     robust_weight: float = 0.5,
     progress: Callable[[Iterable[Genotype]], Iterable[Genotype]] = iter,
+    fits: Fits | None = None,
 ) -> Derivation:
     """The argmax cell of edge weights (6, 5); with `score`, also the best of the probable cells.
 
+    With `fits`, both among the cells that do (those within a budget).
     The scores select among the candidates on the images they are measured on: they rank cells and
     are no estimate of what a cell reaches when it is trained alone.
     """
-    argmax = argmax_cell(w_EO, allow_none)
+    argmax = argmax_cell(w_EO, allow_none, fits)
     if score is None:
         return Derivation(argmax, ())
-    cells = probable_cells(w_EO, candidates, allow_none)
+    cells = probable_cells(w_EO, candidates, allow_none, fits)
     scores = [score(cell) for cell in progress(cells)]
     # Stable: among equal scores the more probable cell wins.
     scores.sort(key=lambda s: -s.value(robust_weight))

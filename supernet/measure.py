@@ -71,18 +71,22 @@ def overfits_catastrophically(train_attack_acc: float, pgd_acc: float, chance: f
 def derive_cells(search: Search, progress: Callable[..., Any] = iter) -> Derivation:
     """Read cells from alpha; where the config asks for it, score the most probable ones."""
     config = search.config
-    weight = {"clean": 0.0, "robust": 1.0}.get(config.objective_name, config.robust_weight)
+    weight = {"clean": 0.0, "robust": 1.0, "epsilon": 1.0}.get(
+        config.objective_name, config.robust_weight
+    )
     return derive(
         search.strategy.expected_weights(),
         allow_none=config.derive_none,
         candidates=config.derive_candidates,
-        score=_predictor(search).score if config.derive_score else None,
+        score=cell_predictor(search).score if config.derive_score else None,
         robust_weight=weight if config.robust else 0.0,
         progress=progress,
+        fits=search.fits if config.budget else None,
     )
 
 
-def _predictor(search: Search) -> Predictor:
+def cell_predictor(search: Search) -> Predictor:
+    """Scores cells on held-out images, under the probe attack where the search is robust."""
     x, y = search.held_out(search.config.derive_images)
     attack = search.probe_attack if search.config.robust else None
     return Predictor(search.net, x, y, search.calibration(), attack, search.config.seed)

@@ -1,8 +1,8 @@
 """What alpha is asked to improve: clean loss, robust loss, size, and ways to weigh them.
 
 An objective names its terms and turns their gradients with respect to alpha into one direction of
-ascent of the loss (alpha steps against it). Gradients arrive per term, flattened together as rows.
-T terms, P parameters (30 logits).
+ascent of the loss (alpha steps against it). Gradients arrive per term, flattened together as rows,
+with the terms' losses. T terms, P parameters (30 logits).
 """
 
 import itertools
@@ -13,23 +13,47 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ops.space import CONV1, CONV3
+from ops.space import CONV1, CONV3, NUM_EDGES
 from supernet.errors import UserError
 from supernet.genotype import Cost
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Terms ("clean", "robust", "size") and the rule that combines their gradients."""
+    """Terms ("clean", "robust", "size", "excess") and the rule that combines their gradients."""
 
     terms: tuple[str, ...]
-    combine: Callable[[Tensor], Tensor]
-    """gradients (T, P) -> coefficients (T,), non-negative."""
+    combine: Callable[[Tensor, Tensor], Tensor]
+    """gradients (T, P), losses (T,) -> coefficients (T,), non-negative."""
+    per_preference: bool = False
+    """Whether the coefficients are multiplied by a preference that every step draws anew."""
 
-    def direction(self, gradients_TP: Tensor) -> tuple[Tensor, Tensor]:
+    def direction(
+        self, gradients_TP: Tensor, losses_T: Tensor, preference_T: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(combined gradient (P,), coefficients (T,))."""
-        coefficients = self.combine(gradients_TP)
+        coefficients = self.combine(gradients_TP, losses_T)
+        if preference_T is not None:
+            coefficients = coefficients * preference_T
         return coefficients @ gradients_TP, coefficients
+
+
+CHEBYSHEV_MU = 0.1
+"""Smoothing of the Chebyshev objective, in the units of a weighed loss (nats). A term that is worse
+than another by 3 mu = 0.3 has 95 % of the weight of the two."""
+
+
+def smooth_chebyshev(losses_T: Tensor, lambda_T: Tensor, mu: float) -> Tensor:
+    """mu * logsumexp_t(lambda_t (L_t - z_t) / mu), which falls to max_t lambda_t (L_t - z_t).
+
+    It exceeds the maximum by at most mu log T. The ideal point z is 0: cross-entropies and costs
+    are non-negative, and 0 is what a perfect network without parameters would have. Its gradient,
+    lambda_t * softmax_t(lambda L / mu), are the coefficients of the objective.
+
+    Shapes: (T,), (T,) -> ().
+    Source: Lin et al. 2024, arXiv:2402.19078.
+    """
+    return mu * (lambda_T * losses_T / mu).logsumexp(dim=0)
 
 
 def min_norm_coefficients(gradients_TP: Tensor) -> Tensor:
@@ -90,14 +114,26 @@ def expected_cost(
     Shapes: (6, 5) -> ().
     Units:  metric "params" or "flops"; the result has none.
     """
-    if metric == "params":
-        _, conv1, conv3 = Cost.params(num_classes, C, N)
-    elif metric == "flops":
-        _, conv1, conv3 = Cost.flops(num_classes, image_size, C, N)
-    else:
-        raise ValueError(f"size metric '{metric}' is unknown; choose params or flops")
+    _, conv1, conv3 = _linear_cost(metric, num_classes, image_size, C, N)
     total = conv1 * w_EO[:, CONV1].sum() + conv3 * w_EO[:, CONV3].sum()
     return total / (conv3 * len(w_EO))
+
+
+def cost_share(cost: float, metric: str, *, num_classes: int, image_size: int) -> float:
+    """A cost of the stand-alone network (C=16, N=5) in the units of `expected_cost`: 0 is a cell
+    without convolutions, 1 the all-3x3 cell. Negative for what no cell has."""
+    base, _, conv3 = _linear_cost(metric, num_classes, image_size, 16, 5)
+    return (cost - base) / (conv3 * NUM_EDGES)
+
+
+def _linear_cost(
+    metric: str, num_classes: int, image_size: int, C: int, N: int
+) -> tuple[int, int, int]:
+    if metric == "params":
+        return Cost.params(num_classes, C, N)
+    if metric == "flops":
+        return Cost.flops(num_classes, image_size, C, N)
+    raise ValueError(f"size metric '{metric}' is unknown; choose params or flops")
 
 
 def conflict_angle(g1: Tensor, g2: Tensor) -> Tensor:
@@ -106,8 +142,8 @@ def conflict_angle(g1: Tensor, g2: Tensor) -> Tensor:
     return torch.rad2deg(torch.acos(cosine.clamp(-1, 1)))
 
 
-def _fixed(*coefficients: float) -> Callable[[Tensor], Tensor]:
-    return lambda gradients_TP: gradients_TP.new_tensor(coefficients)
+def _fixed(*coefficients: float) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda gradients_TP, losses_T: gradients_TP.new_tensor(coefficients)
 
 
 def _clean(robust_weight: float, size_weight: float) -> Objective:
@@ -127,11 +163,44 @@ def _mgda(robust_weight: float, size_weight: float) -> Objective:
     # A term's weight scales its gradient: the trade-off that min-norm starts from.
     scale = (1.0, 1.0, size_weight)[: len(terms)]
 
-    def combine(gradients_TP: Tensor) -> Tensor:
+    def combine(gradients_TP: Tensor, losses_T: Tensor) -> Tensor:
         factors = gradients_TP.new_tensor(scale)
         return factors * min_norm_coefficients(factors[:, None] * gradients_TP)
 
     return Objective(terms, combine)
+
+
+def _chebyshev(robust_weight: float, size_weight: float) -> Objective:
+    weighted = _weighted(robust_weight, size_weight)
+
+    def combine(gradients_TP: Tensor, losses_T: Tensor) -> Tensor:
+        lambda_T = weighted.combine(gradients_TP, losses_T)
+        return torch.func.grad(smooth_chebyshev)(losses_T, lambda_T, CHEBYSHEV_MU)
+
+    return Objective(weighted.terms, combine)
+
+
+EXCESS_WEIGHT = 10.0
+"""Of the expected cost above the budget. A hinge is an exact penalty: from some weight on its
+minimum meets the budget."""
+
+
+def _epsilon(robust_weight: float, size_weight: float) -> Objective:
+    """robust + weight * max(0, E[cost] - budget); the caller's "excess" term is the maximum."""
+    return Objective(("robust", "excess"), _fixed(1.0, size_weight or EXCESS_WEIGHT))
+
+
+def _pareto(robust_weight: float, size_weight: float) -> Objective:
+    """sum_t lambda_t g_t / |g_t|: of unit length, or lambda would mean what the terms' scales say.
+
+    They drift apart: on the embedded digits the clean loss's gradient becomes a third as long in
+    six epochs, the size's stays as it is.
+    """
+
+    def combine(gradients_TP: Tensor, losses_T: Tensor) -> Tensor:
+        return gradients_TP.norm(dim=1).clamp_min(1e-12).reciprocal()
+
+    return Objective(("clean", "robust", "size"), combine, per_preference=True)
 
 
 def _with_size(terms: tuple[str, ...], weights: Sequence[float], size_weight: float) -> Objective:
@@ -145,6 +214,9 @@ OBJECTIVES: dict[str, Callable[[float, float], Objective]] = {
     "robust": _robust,
     "weighted": _weighted,
     "mgda": _mgda,
+    "chebyshev": _chebyshev,
+    "epsilon": _epsilon,
+    "pareto": _pareto,
 }
 """name -> factory(robust_weight, size_weight)."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-STREAMS = ("weight_order", "alpha_order", "augment", "paths", "attack")
+STREAMS = ("weight_order", "alpha_order", "augment", "paths", "attack", "preference")
 
 
 class Randomness:

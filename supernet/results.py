@@ -6,9 +6,11 @@ from supernet.benchmark import DATASETS, Table
 from supernet.data import ImageData
 from supernet.derive import Derivation
 from supernet.environment import versions
+from supernet.front import Front
 from supernet.genotype import Genotype
 from supernet.predictor import CellScore
 from supernet.search import Search
+from supernet.tabular.front import found_against_true
 
 
 def judged_by(dataset: str, robust: bool) -> tuple[str, str]:
@@ -47,6 +49,48 @@ def genotype_record(
         "seconds": seconds,
         "config_hash": config.hash(),
         "versions": versions(),
+    }
+
+
+def front_record(search: Search, front: Front, table: Table | None) -> dict[str, Any]:
+    """The content of front.json; what needs the table is null without it.
+
+    `found_vs_true` judges cells by the table's values: `found`, and beside it the fronts of other
+    searches that scored as many cells, where those were asked for.
+    """
+    config = search.config
+    dataset, _ = judged_by(config.dataset, True)
+    fronts = {"found": front.cells, **front.baselines}
+    return {
+        "objectives": ["clean", "robust", config.size_metric],
+        "dataset": config.dataset,
+        "size_metric": config.size_metric,
+        "queries": config.front_queries,
+        "images": min(config.derive_images, len(search.alpha_half)),
+        "attack": f"pgd-{config.probe_steps}",
+        "seed": config.seed,
+        "cells": [
+            {
+                **cell_record(score.genotype, table, search.data),
+                "clean": score.clean,
+                "robust": score.robust,
+                "preference": front.preferences.get(score.genotype.canonical),
+            }
+            for score in front.cells
+        ],
+        "archive": [
+            {**_score(score), config.size_metric: search.cost(score.genotype, config.size_metric)}
+            for score in front.archive
+        ],
+        "baselines": {n: [_score(s) for s in scores] for n, scores in front.baselines.items()},
+        "judged_by": dataset,
+        "found_vs_true": table
+        and {
+            name: found_against_true(
+                table, [score.genotype for score in scores], dataset, config.size_metric
+            )
+            for name, scores in fronts.items()
+        },
     }
 
 

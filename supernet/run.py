@@ -1,6 +1,7 @@
 """A run directory: start or resume a search, follow it, and leave its results.
 
 config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  report.md  figures/
+and of a pareto search front.json  front_scores.jsonl
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from ops.mixed import resolve_impl
+from supernet import figures
 from supernet.benchmark import Table
 from supernet.checkpoint import load_checkpoint, save_checkpoint
 from supernet.config import SearchConfig, differences, from_dict
@@ -23,11 +25,12 @@ from supernet.derive import argmax_cell
 from supernet.environment import describe, device_name, peak_memory_mb, resolve_device
 from supernet.errors import UserError
 from supernet.files import data_root, read_json, write_json
+from supernet.front import SCORES_FILE, Front, find_front
 from supernet.genotype import Genotype
 from supernet.interrupts import Interrupted, deferred_interrupts
 from supernet.measure import derive_cells, measure, warnings
 from supernet.report import write_report
-from supernet.results import genotype_record, judged_by
+from supernet.results import front_record, genotype_record, judged_by
 from supernet.search import Search
 from supernet.tracking import Tracker
 
@@ -214,7 +217,9 @@ class _Run:
     def _follow(self, record: dict[str, Any], bar: Any) -> None:
         search = self.search
         w_EO = search.strategy.expected_weights()
-        cell = argmax_cell(w_EO, search.config.derive_none)
+        cell = argmax_cell(
+            w_EO, search.config.derive_none, search.fits if search.config.budget else None
+        )
         record["cell"] = cell.code
         record["warnings"] = warnings(search, record)
         self.tracker.epoch(record)
@@ -315,13 +320,28 @@ def _finish(run: _Run) -> Path:
         run.tracker.close()
 
 
+def _front(run: _Run) -> Front:
+    search, config = run.search, run.search.config
+    cells = config.front_queries * (3 if config.front_baseline else 1)
+    hidden = True if run.quiet else None
+    with tqdm(total=cells, desc="score cells", unit="cell", disable=hidden) as bar:
+        front = find_front(search, run.folder / SCORES_FILE, bar.update)
+    record = front_record(search, front, run.table)
+    write_json(run.folder / "front.json", record)
+    run.tracker.figure("front", figures.found_front(record, run.table), search.step)
+    return front
+
+
 def _conclude(run: _Run) -> Path:
     search = run.search
 
     def progress(cells: Any) -> Any:
         return tqdm(cells, "score cells", unit="cell", disable=True if run.quiet else None)
 
-    derivation = derive_cells(search, progress)
+    if search.preferences is None:
+        derivation = derive_cells(search, progress)
+    else:
+        derivation = _front(run).derivation
     record = genotype_record(search, derivation, run.table, run.seconds)
     write_json(run.folder / "genotype.json", record)
     write_report(run.folder)

@@ -16,14 +16,16 @@ from torch import Tensor
 
 from ops.candidates import kept_statistics
 from ops.mixed import EdgeWeights
-from ops.space import NONE
+from ops.space import NONE, NUM_EDGES, SKIP
 from supernet.attacks import ATTACKS
 from supernet.config import SearchConfig
 from supernet.data import Batches, ImageData, augment, split_halves, to_float
 from supernet.errors import UserError
+from supernet.genotype import Genotype
 from supernet.networks import Supernet
-from supernet.objectives import conflict_angle, expected_cost, make_objective
+from supernet.objectives import conflict_angle, cost_share, expected_cost, make_objective
 from supernet.predictor import Attack
+from supernet.preference import AlphaOfPreference, accuracy_preference, draw
 from supernet.randomness import Randomness
 from supernet.strategies import Losses, WeightStep, make_strategy
 from supernet.strategies.regularisers import decay_step
@@ -53,6 +55,11 @@ class Search:
             robust_weight=config.robust_weight,
             size_weight=config.size_weight,
         )
+        self.preferences = AlphaOfPreference().to(device) if self.objective.per_preference else None
+        """Of a pareto search: what alpha is a function of. Between the steps `strategy.alpha` is
+        that of `accuracy_preference`."""
+        self.prefer(accuracy_preference(config.robust_weight))
+        self._check_budget()
         self.eps = data.eps if config.eps is None else config.eps
         self.weight_attack = self._attack(config.weight_attack)
         self.alpha_attack = self._attack(config.alpha_attack or config.weight_attack)
@@ -64,6 +71,26 @@ class Search:
         self.step = 0
         self.totals: dict[str, Tensor] = {}
         """Sums over the steps of the current epoch, on the device: read once, at its end."""
+
+    def _check_budget(self) -> None:
+        if self.config.budget is not None and not self.fits(Genotype((SKIP,) * NUM_EDGES)):
+            metric, most = self.config.budget
+            least = self.cost(Genotype((SKIP,) * NUM_EDGES), metric)
+            raise UserError(
+                f"no cell has {metric} of {most:,.0f} or less; the smallest has {least:,} on these "
+                f"images: raise --max-{metric}"
+            )
+
+    def cost(self, cell: Genotype, metric: str) -> int:
+        """Of the stand-alone network (C=16, N=5) for these classes and images."""
+        if metric == "params":
+            return cell.params(self.data.num_classes)
+        return cell.flops(self.data.num_classes, self.data.image_size)
+
+    def fits(self, cell: Genotype) -> bool:
+        """Whether a cell is within the budget; where there is none, all are."""
+        budget = self.config.budget
+        return budget is None or self.cost(cell, budget[0]) <= budget[1]
 
     def _attack(self, name: str) -> Attack:
         steps = self.config.attack_steps if name == "pgd" else 1
@@ -95,7 +122,7 @@ class Search:
             self.weight_optimiser, self.total_steps, eta_min=config.lr_min
         )
         self.alpha_optimiser = torch.optim.Adam(
-            self.strategy.parameters(), lr=config.alpha_lr, betas=ALPHA_BETAS,
+            (self.preferences or self.strategy).parameters(), lr=config.alpha_lr, betas=ALPHA_BETAS,
             weight_decay=config.alpha_weight_decay,
         )  # fmt: skip
 
@@ -122,11 +149,21 @@ class Search:
         self.net.train()
         if self.step % self.steps_per_epoch == 0:
             self._set_progress()
+        if self.preferences is not None:
+            self.prefer(draw(self.random["preference"]))
         weight_batch = self._images(next(self.weight_batches))
         if not self.warming_up:
             self._alpha_step(self._images(next(self.alpha_batches)), weight_batch)
         self._weight_step(*weight_batch)
         self.step += 1
+        self.prefer(accuracy_preference(self.config.robust_weight))
+
+    @torch.no_grad()
+    def prefer(self, preference_M: Tensor) -> None:
+        """Make alpha that of a preference; without `preferences` there is nothing to do."""
+        if self.preferences is not None:
+            self.preference = preference_M.to(self.device)
+            self.strategy.alpha.copy_(self.preferences(self.preference))
 
     def _set_progress(self) -> None:
         # 0 in the first epoch, 1 in the last.
@@ -197,13 +234,32 @@ class Search:
             gradients_TP, losses_T = self.strategy.alpha_gradients(
                 self._losses(alpha_batch, weight_batch), self._upcoming_weight_step()
             )
-        direction, coefficients = self.objective.direction(gradients_TP)
+        preference = None if self.preferences is None else self.preference
+        direction, coefficients = self.objective.direction(gradients_TP, losses_T, preference)
         alpha = self.strategy.alpha
         (regulariser,) = torch.autograd.grad(self.strategy.regulariser(), alpha)
-        alpha.grad = direction.view_as(alpha) + regulariser
-        self.alpha_optimiser.step()
-        decay_step(alpha, self._decay_strength(), self.config.alpha_lr)
+        self._move_alpha(direction.view_as(alpha) + regulariser)
         self._count_alpha(gradients_TP, losses_T, coefficients)
+
+    def _move_alpha(self, gradient_EO: Tensor) -> None:
+        """Adam's step, then beta-decay's; of a pareto search, the steps of what alpha is made by.
+
+        The strategy sees 30 logits in either case: alpha is linear in the parameters behind it, so
+        that its gradient is all they need, also that of second order.
+        """
+        alpha, preferences = self.strategy.alpha, self.preferences
+        strength = self._decay_strength()
+        if preferences is None:
+            alpha.grad = gradient_EO
+            self.alpha_optimiser.step()
+            decay_step(alpha, strength, self.config.alpha_lr)
+            return
+        preferences.set_gradient(self.preference, gradient_EO)
+        self.alpha_optimiser.step()
+        self.prefer(self.preference)
+        before = alpha.detach().clone()
+        decay_step(alpha, strength, self.config.alpha_lr)
+        preferences.move(self.preference, alpha.detach() - before)
 
     def _decay_strength(self) -> float:
         return self.config.beta_decay * self.step / self.total_steps
@@ -225,6 +281,7 @@ class Search:
             "clean": lambda w_EO: F.cross_entropy(self.net(xa, w_EO), ya),
             "robust": lambda w_EO: F.cross_entropy(self.net(attacked["alpha"], w_EO), ya),
             "size": self._expected_cost,
+            "excess": self._excess,
         }
         return Losses(
             validation=lambda w_EO: [terms[name](w_EO) for name in self.objective.terms],
@@ -237,6 +294,14 @@ class Search:
             w_EO, self.config.size_metric, num_classes=self.data.num_classes,
             image_size=self.data.image_size, C=self.config.C, N=self.config.N,
         )  # fmt: skip
+
+    def _excess(self, w_EO: Tensor) -> Tensor:
+        """max(0, E[cost] - budget), both of the stand-alone network as shares of all-3x3's."""
+        assert self.config.budget is not None
+        metric, most = self.config.budget
+        images = {"num_classes": self.data.num_classes, "image_size": self.data.image_size}
+        cost = expected_cost(w_EO, metric, **images, C=16, N=5)
+        return (cost - cost_share(most, metric, **images)).clamp_min(0)
 
     def _upcoming_weight_step(self) -> WeightStep:
         parameters = list(self.net.parameters())
@@ -292,6 +357,7 @@ class Search:
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the search depends on, for `weights_only=True` loading."""
         return {
+            "preferences": self.preferences.state_dict() if self.preferences else None,
             "step": self.step,
             "totals": self.totals,
             "net": self.net.state_dict(),
@@ -311,4 +377,6 @@ class Search:
         for name in ("net", "strategy", "weight_optimiser", "alpha_optimiser", "schedule",
                      "weight_batches", "alpha_batches", "random"):  # fmt: skip
             getattr(self, name).load_state_dict(state[name])
+        if self.preferences is not None:
+            self.preferences.load_state_dict(state["preferences"])
         self._set_progress()

@@ -11,6 +11,7 @@ from supernet.config import SearchConfig
 from supernet.files import read_json, write_json
 from supernet.results import judged_by
 from supernet.run import config_of, resume_search, run_search
+from supernet.tabular.text import short
 
 COLUMN_WORDS = {"clean": "clean", "pgd_8": "PGD 8/255"}
 
@@ -28,6 +29,7 @@ def describe_run(folder: Path) -> str:
         " (stand-alone, C=16, N=5)",
         *_derivation(record),
         *_benchmark(record),
+        *_front(folder),
         f"report     {folder / 'report.md'}",
         f"events     tensorboard --logdir {quoted}",
         f"next       {following}",
@@ -76,6 +78,22 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
         f" (best {rank / 6466:.1%})",
         f"           beside it: {baselines}",
     ]
+
+
+def _front(folder: Path) -> list[str]:
+    path = folder / "front.json"
+    if not path.is_file():
+        return []
+    record = read_json(path)
+    sizes = [cell[record["size_metric"]] for cell in record["cells"]]
+    text = (
+        f"front      {len(sizes)} cells of {short(sizes[0])} to {short(sizes[-1])} "
+        f"{record['size_metric']}, of {len(record['archive'])} scored: {path}"
+    )
+    if record["found_vs_true"]:
+        found = record["found_vs_true"]["found"]
+        text += f" ({found['hypervolume_ratio']:.1%} of the true front's hypervolume)"
+    return [text]
 
 
 def _judge(record: dict[str, Any]) -> tuple[str, str]:

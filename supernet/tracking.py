@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from ops.space import EDGES, OP_NAMES
@@ -99,6 +100,10 @@ class Tracker:
             "C=16, N=5 and 10 classes",
             step,
         )
+
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
+        """Log a picture."""
+        self.writer.add_figure(tag, figure, step, close=False)
 
     def text(self, tag: str, text: str, step: int = 0) -> None:
         """Log Markdown text."""

@@ -5,6 +5,7 @@ SVG and PNG. Colours come from `style` (Okabe and Ito); no figure relies on colo
 """
 
 from supernet.figures.cell import draw_cell
+from supernet.figures.front import found_front
 from supernet.figures.landscape import front_scatter, scatter_in_benchmark
 from supernet.figures.style import save
 from supernet.figures.training import training_curves
@@ -13,6 +14,7 @@ from supernet.figures.weights import alpha_curves, heatmap
 __all__ = [
     "alpha_curves",
     "draw_cell",
+    "found_front",
     "front_scatter",
     "heatmap",
     "save",

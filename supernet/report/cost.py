@@ -23,9 +23,11 @@ def search_passes(config: dict[str, Any], objective: str) -> tuple[float, float]
     attack = steps(config["weight_attack"]) if config["robust"] else 0
     weights = attack + losses
     alpha_attack = steps(config["alpha_attack"] or config["weight_attack"])
-    alpha = {"clean": 1.0, "robust": alpha_attack + 1.0}.get(objective, alpha_attack + 2.0)
+    alpha = alpha_attack + {"robust": 1.0, "epsilon": 1.0}.get(objective, 2.0)
+    if objective == "clean":
+        alpha = 1.0
     if config["strategy"] == "darts2":
-        terms = 1 if objective in ("clean", "robust") else 2
+        terms = 1 if objective in ("clean", "robust", "epsilon") else 2
         weights += attack + losses * (1 + 2 * terms)
     return weights, alpha
 

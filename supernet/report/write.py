@@ -6,7 +6,7 @@ from pathlib import Path
 
 from supernet import figures
 from supernet.files import atomic_write
-from supernet.report import place, search_sections, standalone
+from supernet.report import front, place, search_sections, standalone
 from supernet.report.markdown import duration, pixels, table
 from supernet.report.run_files import RunFiles
 
@@ -16,9 +16,9 @@ REPORT_FILE = "report.md"
 def write_report(run_dir: str | Path) -> Path:
     """Write report.md and figures/ of a finished search; returns the report's path.
 
-    Reads config.json, genotype.json, metrics.jsonl, the evaluation.json of stand-alone networks
-    (in the folder or one below it) and the benchmark table where it is at hand. Writing it again
-    after an evaluation, or once the table is there, adds what was missing.
+    Reads config.json, genotype.json, metrics.jsonl, front.json, the evaluation.json of stand-alone
+    networks (in the folder or one below it) and the benchmark table where it is at hand. Writing it
+    again after an evaluation, or once the table is there, adds what was missing.
 
     Raises: UserError when the folder holds no finished search.
     """
@@ -26,6 +26,7 @@ def write_report(run_dir: str | Path) -> Path:
     blocks = [
         *_answer(run),
         *place.section(run),
+        *front.section(run),
         *search_sections.edge_weights(run),
         *search_sections.learning_curves(run),
         *search_sections.derivation(run),

@@ -13,7 +13,7 @@ from ops.space import CONV3
 from supernet.benchmark import CLASSES, COLUMNS, COSTS, Table, check_name
 from supernet.errors import UserError
 from supernet.genotype import Genotype
-from supernet.pareto import hypervolume, non_dominated
+from supernet.pareto import generational_distance, hypervolume, non_dominated
 
 REFERENCE_MARGIN = 1.1
 """The reference point's cost, in units of the largest cell's: at 1 the largest cell itself would
@@ -106,6 +106,49 @@ def true_front(
         "hypervolume": scaled_hypervolume(points[rows], dataset, objectives),
         "reference_point": reference_point(dataset, objectives),
         "scale": {name: _scale(name) for name in objectives},
+    }
+
+
+BUDGETS = {"params": (0.2e6, 0.4e6, 0.6e6, 0.8e6, 1.2e6), "flops": (30e6, 60e6, 90e6, 120e6, 180e6)}
+"""Sizes at which a found front is compared with the best cell of the table."""
+
+
+def found_against_true(
+    table: Table, found: Sequence[Genotype], dataset: str, size_metric: str = "params"
+) -> dict[str, Any]:
+    """How much of the table's front over (size, clean, PGD-20 8/255) found cells reach.
+
+    By the TABLE's values of the found cells, whatever they were found by, and the front of cheapest
+    members, since a found cell has its own cost:
+    `hypervolume_ratio`, theirs over the true one's; `generational_distance` from the found cells to
+    the true front, `inverted_generational_distance` from there to them, both in units of the true
+    front's range; `regret` by budget, the table's best PGD accuracy within it less theirs, null
+    where no found cell is within it. `cells`, how many there are; `truly_non_dominated`, how many
+    lie on the true front.
+    """
+    objectives = (size_metric, "clean", "pgd_8")
+    true = true_front(table, dataset, objectives, cheapest=True)
+    true_points = np.array([[c["objectives"][name] for name in objectives] for c in true["cells"]])
+    entries = [table.query(cell) for cell in found]
+    points = np.array(
+        [[e[size_metric], *(e["results"][dataset][c] for c in objectives[1:])] for e in entries]
+    )
+    spread = np.ptp(true_points, axis=0)
+    ours = scaled_hypervolume(points, dataset, objectives)
+    robust, costs = table.values(dataset, "pgd_8"), table.costs(size_metric, cheapest=True)
+    regret = {}
+    for budget in BUDGETS[size_metric]:
+        within = points[points[:, 0] <= budget, 2]
+        best = float(robust[costs <= budget].max())
+        regret[f"{budget:.0f}"] = best - float(within.max()) if len(within) else None
+    return {
+        "cells": len(points),
+        "truly_non_dominated": int((points[:, None] == true_points).all(axis=2).any(axis=1).sum()),
+        "hypervolume": ours,
+        "hypervolume_ratio": ours / true["hypervolume"],
+        "generational_distance": generational_distance(points, true_points, spread),
+        "inverted_generational_distance": generational_distance(true_points, points, spread),
+        "regret": regret,
     }
 
 

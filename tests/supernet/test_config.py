@@ -48,6 +48,14 @@ def test_the_automatic_preset() -> None:
         ({"alpha_attack": "cw"}, "alpha-attack 'cw' is unknown"),
         ({"objective": "both", "robust": True}, "objective 'both' is unknown"),
         ({"objective": "mgda"}, "objective 'mgda' needs --robust"),
+        ({"objective": "pareto"}, "objective 'pareto' needs --robust"),
+        ({"objective": "epsilon", "robust": True}, "needs one budget, not 0; give either"),
+        (
+            {"objective": "epsilon", "robust": True, "max_params": 8e5, "max_flops": 9e7},
+            "needs one budget, not 2",
+        ),
+        ({"robust": True, "max_flops": 9e7}, "max-flops is a budget; it goes with --objective eps"),
+        ({"front_queries": 0}, "front-queries is 0; it must be at least 1"),
         (
             {"bn_statistics": "none"},
             "bn-statistics 'none' is unknown; choose one of running, batch",
@@ -62,6 +70,12 @@ def test_the_automatic_preset() -> None:
 def test_bad_values_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         SearchConfig(**fields)  # type: ignore[arg-type]
+
+
+def test_the_budget_is_the_one_that_is_given() -> None:
+    assert SearchConfig().budget is None
+    config = SearchConfig(robust=True, objective="epsilon", max_flops=9e7)
+    assert config.budget == ("flops", 9e7)
 
 
 def test_the_hash_covers_what_matters_and_not_where() -> None:

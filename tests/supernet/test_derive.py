@@ -42,6 +42,21 @@ def test_probable_cells_are_the_best_of_all_by_brute_force() -> None:
     assert {c.canonical for c in without[:10]} <= {c.canonical for c in found}
 
 
+def test_the_argmax_within_a_budget_is_exact() -> None:
+    w_EO = random_weights()
+
+    def probability(cell: Genotype) -> float:
+        return math.prod(w_EO[e, o].item() for e, o in enumerate(cell.ops))
+
+    for most in (73_306, 101_306, 400_000, 900_000):
+        within = [c for c in all_genotypes() if c.params() <= most and c.is_connected]
+        for allow_none in (True, False):
+            best = max((c for c in within if allow_none or NONE not in c.ops), key=probability)
+            assert argmax_cell(w_EO, allow_none, set(within).__contains__) == best
+    everything = derive(w_EO, allow_none=False, fits=lambda cell: True)
+    assert everything.argmax == argmax_cell(w_EO, allow_none=False)
+
+
 def test_more_cells_than_there_are_gives_them_all() -> None:
     found = probable_cells(random_weights(), 10**6, allow_none=True)
     assert len(found) == 6466 - len({c.canonical for c in all_genotypes() if not c.is_connected})

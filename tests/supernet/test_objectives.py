@@ -10,11 +10,14 @@ from supernet.errors import UserError
 from supernet.genotype import Genotype, all_genotypes
 from supernet.networks import one_hot
 from supernet.objectives import (
+    CHEBYSHEV_MU,
     OBJECTIVES,
     conflict_angle,
+    cost_share,
     expected_cost,
     make_objective,
     min_norm_coefficients,
+    smooth_chebyshev,
 )
 
 
@@ -95,7 +98,7 @@ def test_weighted_sums_and_terms() -> None:
     gradients = torch.tensor([[1.0, 0.0], [0.0, 1.0], [4.0, 4.0]])
     weighted = make_objective("weighted", robust_weight=0.75, size_weight=0.5)
     assert weighted.terms == ("clean", "robust", "size")
-    direction, coefficients = weighted.direction(gradients)
+    direction, coefficients = weighted.direction(gradients, torch.ones(3))
     assert coefficients.tolist() == [0.25, 0.75, 0.5]
     assert direction.tolist() == [2.25, 2.75]
     assert make_objective("clean").terms == ("clean",)
@@ -103,9 +106,58 @@ def test_weighted_sums_and_terms() -> None:
     assert make_objective("mgda").terms == ("clean", "robust")
 
 
+def test_smooth_chebyshev_closes_in_on_the_worst_weighed_term() -> None:
+    losses, weights = torch.tensor([1.0, 2.0, 0.5]).double(), torch.tensor([0.8, 0.3, 1.0]).double()
+    for mu in (1.0, 0.1, 0.01):
+        gap = smooth_chebyshev(losses, weights, mu) - 0.8
+        assert 0 <= gap <= mu * math.log(3)
+    equal = smooth_chebyshev(torch.full((3,), 0.7).double(), torch.ones(3).double(), 0.1)
+    assert equal.item() == pytest.approx(0.7 + 0.1 * math.log(3))
+
+
+def test_chebyshev_coefficients_are_its_gradient() -> None:
+    losses, weights = torch.tensor([1.1, 1.3, 0.4]).double(), torch.tensor([0.6, 0.4, 2.0]).double()
+    objective = make_objective("chebyshev", robust_weight=0.4, size_weight=2.0)
+    assert objective.terms == ("clean", "robust", "size")
+    gradients = torch.eye(3, dtype=torch.float64)
+    _, coefficients = objective.direction(gradients, losses)
+    torch.testing.assert_close(
+        coefficients, weights * (weights * losses / CHEBYSHEV_MU).softmax(dim=0)
+    )
+    for term, step in enumerate(1e-6 * gradients):
+        ahead, behind = (
+            smooth_chebyshev(losses + sign * step, weights, CHEBYSHEV_MU) for sign in (1, -1)
+        )
+        assert ((ahead - behind) / 2e-6).item() == pytest.approx(coefficients[term].item())
+    # As the smoothing vanishes, and with it here where the gap is large, the worst term is all.
+    _, far = make_objective("chebyshev").direction(gradients[:2], torch.tensor([9.0, 1.0]).double())
+    assert far.tolist() == pytest.approx([0.5, 0.0])
+
+
+def test_pareto_weighs_unit_gradients_by_the_preference() -> None:
+    gradients = torch.tensor([[3.0, 4.0], [0.0, 0.1], [0.0, 0.0]])
+    objective = make_objective("pareto")
+    assert objective.per_preference and objective.terms == ("clean", "robust", "size")
+    preference = torch.tensor([0.5, 0.2, 0.3])
+    direction, _ = objective.direction(gradients, torch.ones(3), preference)
+    torch.testing.assert_close(direction, torch.tensor([0.3, 0.4 + 0.2]))
+
+
+def test_the_share_of_a_cost_is_that_of_the_expected_cost() -> None:
+    images = {"num_classes": 100, "image_size": 32}
+    for metric, code in (("params", "330121"), ("flops", "222114")):
+        cell = Genotype.parse(code)
+        cost = cell.params(100) if metric == "params" else cell.flops(100, 32)
+        share = expected_cost(one_hot(cell, torch.zeros(())), metric, **images, C=16, N=5)
+        assert cost_share(cost, metric, **images) == pytest.approx(share.item())
+    assert cost_share(70_000, "params", **images) < 0
+
+
 def test_mgda_with_size_descends_every_term() -> None:
     gradients = torch.tensor([[1.0, 0.2, 0.0], [0.1, 1.0, 0.0], [-0.3, -0.3, 1.0]])
-    direction, coefficients = make_objective("mgda", size_weight=2.0).direction(gradients)
+    direction, coefficients = make_objective("mgda", size_weight=2.0).direction(
+        gradients, torch.ones(3)
+    )
     assert (gradients @ direction > 0).all()
     torch.testing.assert_close(direction, coefficients @ gradients)
 

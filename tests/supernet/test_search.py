@@ -12,7 +12,10 @@ from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
 from supernet.data import ImageData
 from supernet.errors import UserError
 from supernet.measure import derive_cells, measure, overfits_catastrophically, warnings
+from supernet.objectives import cost_share, expected_cost
+from supernet.preference import features
 from supernet.search import Search
+from supernet.strategies.regularisers import decay_step
 
 TINY = SearchConfig(
     robust=True, C=2, N=1, epochs=2, batch_size=8, weight_attack="n_fgsm", alpha_lr=0.01,
@@ -41,26 +44,32 @@ def make_search(images: int = 64, **fields: object) -> Search:
 
 def snapshot(search: Search) -> dict[str, Tensor]:
     state = {**search.net.state_dict(), **search.strategy.state_dict()}
+    if search.preferences is not None:
+        state |= search.preferences.state_dict()
     return {name: value.clone() for name, value in state.items()}
 
 
 @pytest.mark.parametrize("stop", [1, 4, 5])
-@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
-def test_a_restored_search_goes_on_bit_for_bit(stop: int, strategy: str) -> None:
+@pytest.mark.parametrize(
+    ("strategy", "objective"),
+    [*((name, "weighted") for name in STRATEGY_NAMES), ("darts", "pareto"), ("gdas", "pareto")],
+)
+def test_a_restored_search_goes_on_bit_for_bit(stop: int, strategy: str, objective: str) -> None:
     # Four steps are an epoch: the stops lie inside the first, at its end, and inside the second.
     # One after the other: strategies with noise draw from the process's default generator.
-    whole = make_search(strategy=strategy, path_share=0.3)
+    fields = {"strategy": strategy, "objective": objective, "path_share": 0.3}
+    whole = make_search(**fields)
     for _ in range(8):
         whole.train_step()
     whole_means = whole.epoch_means()
-    part = make_search(strategy=strategy, path_share=0.3)
+    part = make_search(**fields)
     for _ in range(stop):
         part.train_step()
     stream = io.BytesIO()
     torch.save(part.state_dict(), stream)
     stream.seek(0)
     torch.rand(100)  # another process has other random numbers behind it
-    restored = make_search(strategy=strategy, path_share=0.3)
+    restored = make_search(**fields)
     restored.load_state_dict(torch.load(stream, weights_only=True))
     for _ in range(8 - stop):
         restored.train_step()
@@ -170,7 +179,10 @@ def test_the_attack_raises_the_loss_that_is_trained(statistics: str) -> None:
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)
 @pytest.mark.parametrize("objective", OBJECTIVE_NAMES)
 def test_every_strategy_runs_with_every_objective(strategy: str, objective: str) -> None:
-    search = make_search(strategy=strategy, objective=objective, size_weight=0.1, epochs=1)
+    most = 500_000.0 if objective == "epsilon" else None
+    search = make_search(
+        strategy=strategy, objective=objective, size_weight=0.1, epochs=1, max_params=most
+    )
     before = search.strategy.alpha.detach().clone()
     for _ in range(2):
         search.train_step()
@@ -181,6 +193,63 @@ def test_every_strategy_runs_with_every_objective(strategy: str, objective: str)
     record = measure(search)
     assert 0 <= record["val_robust_acc"] <= 1
     assert len(derive_cells(search).scores) == 3
+
+
+def test_pareto_moves_what_alpha_is_made_by_as_alpha_itself_would_move() -> None:
+    # Adam's first step is lr * sign(gradient) in each parameter; at a fixed preference the logits
+    # then move by lr (1 + |phi|_1) against the direction that the objective gave.
+    search = make_search(objective="pareto", beta_decay=0.0, alpha_weight_decay=0.0)
+    preference = torch.tensor([0.2, 0.3, 0.5])
+    search.prefer(preference)
+    gradient = torch.randn(6, 5)
+    search._move_alpha(gradient)
+    reach = 1 + features(preference).abs().sum()
+    torch.testing.assert_close(search.strategy.alpha, -0.01 * reach * gradient.sign())
+    # Beta-decay alone moves the logits of this preference as it moves those of any alpha.
+    search = make_search(objective="pareto", beta_decay=5.0, alpha_weight_decay=0.0)
+    assert search.preferences is not None
+    torch.nn.init.normal_(search.preferences.base)
+    search.prefer(preference)
+    expected = search.strategy.alpha.detach().clone()
+    search.step = search.total_steps
+    decay_step(expected, 5.0, 0.01)
+    search._move_alpha(torch.zeros(6, 5))
+    torch.testing.assert_close(search.preferences(preference), expected)
+
+
+def test_between_steps_alpha_is_that_of_the_accuracies() -> None:
+    search = make_search(objective="pareto", robust_weight=0.75)
+    for _ in range(3):
+        search.train_step()
+    assert search.preferences is not None
+    reference = search.preferences(torch.tensor([0.25, 0.75, 0.0]))
+    assert torch.equal(search.strategy.alpha, reference)
+    assert not torch.equal(search.preferences(torch.tensor([0.0, 0.0, 1.0])), reference)
+
+
+@pytest.mark.parametrize("metric", ["params", "flops"])
+def test_epsilon_holds_the_expected_cost_at_the_budget(metric: str) -> None:
+    most = {"params": 200_000.0, "flops": 10e6}[metric]
+    search = make_search(objective="epsilon", **{f"max_{metric}": most})
+    w_EO = torch.randn(6, 5).softmax(dim=1).requires_grad_()
+    images = {"num_classes": 2, "image_size": 8}
+    excess = expected_cost(w_EO, metric, **images, C=16, N=5) - cost_share(most, metric, **images)
+    assert search._excess(w_EO).item() == pytest.approx(max(0.0, excess.item()))
+    cells = derive_cells(search)
+    assert all(search.cost(s.genotype, metric) <= most for s in cells.scores)
+    assert search.cost(cells.argmax, metric) <= most
+    # Without a gradient of the robust loss, the penalty alone brings the mixture to the budget.
+    search.alpha_optimiser.param_groups[0]["lr"] = 0.05
+    for _ in range(200):
+        alpha = search.strategy.alpha
+        (gradient,) = torch.autograd.grad(search._excess(search.strategy.edge_weights()), alpha)
+        search._move_alpha(gradient)
+    assert search._excess(search.strategy.expected_weights()).item() < 0.01
+
+
+def test_a_budget_that_nothing_meets_is_refused() -> None:
+    with pytest.raises(UserError, match=r"no cell has params of 70,000 or less; the smallest has"):
+        make_search(objective="epsilon", max_params=70_000.0)
 
 
 def test_a_clean_search_attacks_nothing() -> None:

@@ -1,0 +1,220 @@
+"""The front of cells that one trained supernet gives, over (clean, robust accuracy, size).
+
+Cells that alpha proposes for a grid of preferences start an evolutionary search; every cell is
+scored with the supernet's weights, and what no scored cell dominates is the front.
+"""
+
+import contextlib
+import dataclasses
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ops.space import NONE, NUM_EDGES, NUM_OPS, SKIP
+from supernet.derive import Derivation, argmax_cell, connected_cells, probable_cells
+from supernet.files import atomic_write
+from supernet.genotype import Genotype
+from supernet.measure import cell_predictor
+from supernet.pareto import non_dominated
+from supernet.predictor import CellScore
+from supernet.preference import accuracy_preference, grid
+from supernet.search import Search
+from supernet.tabular.searches import Spent
+from supernet.tracking import read_metrics
+
+SCORES_FILE = "front_scores.jsonl"
+GRID_STEPS = 5
+POPULATION = 30
+"""Cells that alpha proposes, and cells in the population of NSGA-II, where the budget has them."""
+
+Score = Callable[[Genotype], CellScore]
+
+
+class ScoreFile:
+    """Scores by isomorphism class, each a line of a file as it comes: none is computed twice.
+
+    The file belongs to the weights at the end of a run. A line that was cut off is dropped.
+    """
+
+    def __init__(self, path: Path, score: Score) -> None:
+        self.path, self._score = path, score
+        records = read_metrics(path)
+        scores = [CellScore(Genotype.parse(r["code"]), r["clean"], r["robust"]) for r in records]
+        self._known = {score.genotype.canonical: score for score in scores}
+        with atomic_write(path) as stream:
+            stream.writelines(json.dumps(record) + "\n" for record in records)
+
+    def __call__(self, cell: Genotype) -> CellScore:
+        known = self._known.get(cell.canonical)
+        if known is None:
+            known = self._known[cell.canonical] = self._score(cell)
+            line = {"code": cell.code, "clean": known.clean, "robust": known.robust}
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+        return known
+
+
+class Archive:
+    """The cells one search has scored, at most `queries` classes of isomorphic cells.
+
+    A class stands here with its cheapest member that was met.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        queries: int,
+        cost: Callable[[Genotype], int],
+        seen: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._score, self.queries, self.cost, self._seen = score, queries, cost, seen
+        self._scores: dict[str, CellScore] = {}
+
+    def __call__(self, cell: Genotype) -> CellScore:
+        """The score of a cell; those of its class are free from then on.
+
+        Raises: Spent instead of a score beyond the budget.
+        """
+        known = self._scores.get(cell.canonical)
+        if known is None:
+            if self.full:
+                raise Spent
+            known = dataclasses.replace(self._score(cell), genotype=cell)
+            self._seen()
+        elif self.cost(cell) < self.cost(known.genotype):
+            known = dataclasses.replace(known, genotype=cell)
+        self._scores[cell.canonical] = known
+        return known
+
+    @property
+    def full(self) -> bool:
+        return len(self._scores) >= self.queries
+
+    @property
+    def scores(self) -> list[CellScore]:
+        """In the order of their first meeting."""
+        return list(self._scores.values())
+
+    def front(self) -> list[CellScore]:
+        """The scored cells that no other dominates, by rising cost, then falling robustness."""
+        points = [(s.clean, s.robust, self.cost(s.genotype)) for s in self.scores]
+        keep = non_dominated(points, (True, True, False))
+        found = [score for score, kept in zip(self.scores, keep, strict=True) if kept]
+        return sorted(found, key=lambda s: (self.cost(s.genotype), -s.robust, s.genotype.code))
+
+
+@dataclass(frozen=True)
+class Front:
+    """What `find_front` found."""
+
+    cells: list[CellScore]
+    """The front, by rising cost."""
+    archive: list[CellScore]
+    preferences: dict[str, list[float]]
+    """Preference of the cells that alpha proposed, by isomorphism class."""
+    baselines: dict[str, list[CellScore]]
+    """Fronts of other searches with as many scored cells, by name."""
+    derivation: Derivation
+    """The front's cells by falling weighted score, and the argmax without regard to size."""
+
+
+def find_front(
+    search: Search, scores_file: Path, seen: Callable[[], object] = lambda: None
+) -> Front:
+    """Propose, evolve, score: the front of a trained search whose alpha knows preferences.
+
+    `seen` is called for every cell that counts to the budget, config.front_queries for each search.
+    """
+    config = search.config
+    score = ScoreFile(scores_file, cell_predictor(search).score)
+
+    def archive() -> Archive:
+        return Archive(
+            score, config.front_queries, lambda cell: search.cost(cell, config.size_metric), seen
+        )
+
+    count = min(POPULATION, config.front_queries)
+    proposed = preference_cells(search, count)
+    found = archive()
+    evolve(found, config.seed, config.derive_none, [cell for cell, _ in proposed])
+    baselines = {}
+    if config.front_baseline:
+        chance, evolved = archive(), archive()
+        draw_cells(chance, config.seed, config.derive_none)
+        evolve(evolved, config.seed, config.derive_none, None)
+        baselines = {"random": chance.front(), "nsga2 from random cells": evolved.front()}
+    cells = found.front()
+    best = sorted(cells, key=lambda s: (-s.value(config.robust_weight), found.cost(s.genotype)))
+    argmax = argmax_cell(search.strategy.expected_weights(), config.derive_none)
+    return Front(
+        cells,
+        found.scores,
+        {cell.canonical: preference for cell, preference in proposed},
+        baselines,
+        Derivation(argmax, tuple(best)),
+    )
+
+
+def preference_cells(search: Search, count: int) -> list[tuple[Genotype, list[float]]]:
+    """`count` cells with the preference they are for: the most probable cell of every preference
+    on the grid, then the second of each, and so on, without isomorphs."""
+    ranked = []
+    for preference in grid(GRID_STEPS):
+        search.prefer(preference)
+        w_EO = search.strategy.expected_weights()
+        cells = probable_cells(w_EO, count, search.config.derive_none)
+        ranked.append([(cell, preference.tolist()) for cell in cells])
+    search.prefer(accuracy_preference(search.config.robust_weight))
+    found: dict[str, tuple[Genotype, list[float]]] = {}
+    for row in zip(*ranked, strict=True):
+        for cell, weights in row:
+            found.setdefault(cell.canonical, (cell, [round(w, 6) for w in weights]))
+    return list(found.values())[:count]
+
+
+def evolve(archive: Archive, seed: int, allow_none: bool, start: list[Genotype] | None) -> None:
+    """NSGA-II over (-clean, -robust, cost) until the archive is full; from `start`, else random.
+
+    A disconnected cell is not scored: it counts as dominated by every other.
+    """
+    from supernet.tabular.nsga2 import CellProblem, nsga2
+
+    worst = (0.0, 0.0, 2.0 * archive.cost(Genotype((3,) * NUM_EDGES)))
+
+    def value(cell: Genotype) -> tuple[float, float, float]:
+        if not cell.is_connected:
+            return worst
+        score = archive(cell)
+        return -score.clean, -score.robust, float(archive.cost(cell))
+
+    def costs(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.array([value(cell_of(int(number))) for number in numbers])
+
+    sampling = None if start is None else np.array([cell.ops for cell in start])
+    problem = CellProblem(costs, 3, lowest_op=NONE if allow_none else SKIP)
+    algorithm = nsga2(
+        problem, seed=seed, population=min(POPULATION, archive.queries), sampling=sampling
+    )
+    # A generation may meet known cells only; in a space that is scored out, all do.
+    algorithm.setup(problem, termination=("n_gen", 10 * archive.queries), seed=seed, verbose=False)
+    with contextlib.suppress(Spent):
+        while algorithm.has_next() and not archive.full:
+            algorithm.next()
+
+
+def draw_cells(archive: Archive, seed: int, allow_none: bool) -> None:
+    """Random strings without replacement until the archive is full."""
+    cells, _ = connected_cells(allow_none)
+    with contextlib.suppress(Spent):
+        for cell in random.Random(f"front {seed}").sample(cells, len(cells)):
+            archive(cell)
+
+
+def cell_of(number: int) -> Genotype:
+    """The cell whose six-digit code is `number` in base 5."""
+    return Genotype(tuple(number // NUM_OPS**edge % NUM_OPS for edge in reversed(range(NUM_EDGES))))

@@ -1,0 +1,163 @@
+"""The front: budgets, isomorphs, scores that are computed once, and a synthetic predictor."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.space import CONV1, CONV3, NONE, OP_NAMES
+from supernet.benchmark import Table
+from supernet.derive import connected_cells
+from supernet.front import (
+    Archive,
+    ScoreFile,
+    cell_of,
+    draw_cells,
+    evolve,
+    find_front,
+    preference_cells,
+)
+from supernet.genotype import NUM_CELLS, Genotype
+from supernet.pareto import hypervolume
+from supernet.predictor import CellScore
+from supernet.tabular.front import found_against_true, true_front
+from supernet.tabular.searches import Spent
+from tests.supernet.test_search import make_search
+
+B = Genotype.parse("330333")
+
+
+def synthetic(cell: Genotype) -> CellScore:
+    """More convolutions are better, a 1x1 for clean accuracy alone; equal for isomorphic cells."""
+    conv1, conv3 = (cell.canonical.count(f"@{OP_NAMES[op]}") for op in (CONV1, CONV3))
+    return CellScore(cell, clean=(3 * conv3 + 2 * conv1) / 30, robust=(3 * conv3 + conv1) / 30)
+
+
+def archive(queries: int) -> Archive:
+    return Archive(synthetic, queries, Genotype.params)
+
+
+def volume(found: Archive) -> float:
+    points = [(s.clean, s.robust, s.genotype.params() / 1e6) for s in found.scores]
+    return hypervolume(points, (0, 0, 2), (True, True, False))
+
+
+def test_numbers_are_codes_in_base_five() -> None:
+    assert cell_of(0).code == "000000" and cell_of(NUM_CELLS - 1).code == "444444"
+    assert cell_of(int("321034", 5)).code == "321034"
+
+
+def test_isomorphs_are_one_query_and_the_cheapest_stands_for_them() -> None:
+    cells = [Genotype.parse(code) for code in ("333333", "222222")]
+    one = next(
+        (a, b) for a in connected_cells(True)[0] for b in connected_cells(True)[0][:400]
+        if a.canonical == b.canonical and a.params() > b.params()
+    )  # fmt: skip
+    found = archive(3)
+    assert found(one[0]).genotype == one[0]
+    assert found(one[1]).genotype == one[1]
+    assert found(one[0]).genotype == one[1]
+    assert len(found.scores) == 1
+    for cell in cells:
+        found(cell)
+    assert found.full
+    with pytest.raises(Spent):
+        found(B)
+    found(one[0])  # known ones stay free
+
+
+def test_the_front_is_what_no_scored_cell_dominates() -> None:
+    found = archive(400)
+    draw_cells(found, seed=0, allow_none=True)
+    points = [(s.clean, s.robust, -s.genotype.params()) for s in found.scores]
+    kept = {s.genotype for s in found.front()}
+    for score, point in zip(found.scores, points, strict=True):
+        beaten = any(
+            all(o >= p for o, p in zip(other, point, strict=True)) and other != point
+            for other in points
+        )
+        assert (score.genotype in kept) == (not beaten)
+    costs = [s.genotype.params() for s in found.front()]
+    assert costs == sorted(costs) and len(found.scores) == 400
+
+
+@pytest.mark.parametrize("allow_none", [True, False])
+def test_evolution_spends_its_budget_on_connected_cells(allow_none: bool) -> None:
+    chance, evolved = archive(120), archive(120)
+    draw_cells(chance, 1, allow_none)
+    evolve(evolved, 1, allow_none, None)
+    for found in (chance, evolved):
+        assert len(found.scores) == 120
+        assert all(s.genotype.is_connected for s in found.scores)
+        if not allow_none:
+            assert all(s.genotype.count(NONE) == 0 for s in found.scores)
+    # Started from the optimum of every size, evolution keeps it.
+    start = [Genotype.parse(code) for code in ("111111", "111113", "111133", "333333")]
+    kept = archive(40)
+    evolve(kept, 1, allow_none, start)
+    assert [s.genotype for s in kept.scores][:4] == start
+    assert start[0] in {s.genotype for s in kept.front()}
+    assert start[3] in {s.genotype for s in kept.front()}
+    assert volume(kept) > volume(chance)
+
+
+def test_a_space_that_is_scored_out_ends() -> None:
+    found = archive(10**6)
+    draw_cells(found, 0, False)
+    assert len(found.scores) == len({c.canonical for c in connected_cells(False)[0]})
+
+
+def test_scores_are_written_as_they_come_and_never_computed_twice(tmp_path: Path) -> None:
+    path, calls = tmp_path / "scores.jsonl", []
+
+    def score(cell: Genotype) -> CellScore:
+        calls.append(cell)
+        return synthetic(cell)
+
+    scores = ScoreFile(path, score)
+    first = scores(B)
+    assert scores(B) == first and calls == [B]
+    with path.open("a") as stream:
+        stream.write('{"code": "1111')  # killed while writing
+    again = ScoreFile(path, score)
+    assert again(B) == first and calls == [B]
+    again(Genotype.parse("111111"))
+    assert len(path.read_text().splitlines()) == 2
+    assert len(ScoreFile(path, score)._known) == 2
+
+
+def test_a_trained_search_gives_a_front_and_scores_nothing_again(tmp_path: Path) -> None:
+    search = make_search(objective="pareto", front_queries=20, epochs=6, alpha_lr=0.05)
+    for _ in range(search.total_steps):
+        search.train_step()
+    before = search.strategy.alpha.detach().clone()
+    seen: list[None] = []
+    front = find_front(search, tmp_path / "scores.jsonl", lambda: seen.append(None))
+    assert len(seen) == len(front.archive) == 20
+    assert set(front.cells) <= set(front.archive)
+    assert front.derivation.chosen in {s.genotype for s in front.cells}
+    best = max(s.value(0.5) for s in front.archive)
+    assert front.derivation.scores[0].value(0.5) == best
+    assert (search.strategy.alpha == before).all()
+    lines = (tmp_path / "scores.jsonl").read_text()
+    assert find_front(search, tmp_path / "scores.jsonl") == front
+    assert (tmp_path / "scores.jsonl").read_text() == lines
+    # The size term has an exact gradient, so a few steps must part the corners by size.
+    by_preference = {tuple(p): cell for cell, p in reversed(preference_cells(search, 20))}
+    robust, small = by_preference[0.0, 1.0, 0.0], by_preference[0.0, 0.0, 1.0]
+    assert small.params() < robust.params()
+    score = {s.genotype.canonical: s.robust for s in front.archive}
+    assert score[robust.canonical] >= score[small.canonical] - 0.15
+
+
+def test_the_true_front_reaches_itself(invented: Table) -> None:
+    true = true_front(invented, "cifar10", ["params", "clean", "pgd_8"], cheapest=True)
+    cells = [Genotype.parse(c["code"]) for c in true["cells"]]
+    whole = found_against_true(invented, cells, "cifar10")
+    assert whole["hypervolume_ratio"] == pytest.approx(1)
+    assert whole["generational_distance"] == whole["inverted_generational_distance"] == 0
+    assert whole["truly_non_dominated"] == len(cells)
+    assert all(r == 0 for r in whole["regret"].values())
+    one = found_against_true(invented, [Genotype((CONV3,) * 6)], "cifar10")
+    assert one["hypervolume_ratio"] < 0.5 and one["cells"] == 1
+    assert one["regret"]["200000"] is None
+    assert one["inverted_generational_distance"] > 0.1
