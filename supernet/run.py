@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from tqdm import tqdm
 
 from ops.mixed import resolve_impl
@@ -32,6 +31,7 @@ from supernet.measure import derive_cells, measure, warnings
 from supernet.report import write_report
 from supernet.results import front_record, genotype_record, judged_by
 from supernet.search import Search
+from supernet.surroundings import refuse_other_surroundings
 from supernet.tracking import Tracker
 
 
@@ -88,35 +88,12 @@ def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
 
 
 def _refuse_other_surroundings(folder: Path, search: Search) -> None:
-    """What a bit-identical continuation depends on beside the config: images, form, device."""
-    saved = read_json(folder / "config.json")
     here = {
         "data": _data_facts(search.data, search),
         "impl": resolve_impl(search.net.impl, search.device.type),
         "device_type": search.device.type,
     }
-    for name, remedy in (
-        ("data", "name the same images with --data-root"),
-        ("impl", f"resume with --impl {saved['impl']}, or make it available"),
-        ("device_type", "resume on the same kind of device"),
-    ):
-        if saved[name] != here[name]:
-            raise UserError(
-                f"{folder} was started with another {name} ({_difference(saved[name], here[name])})"
-                f"; {remedy}"
-            )
-    if saved["threads"] != torch.get_num_threads():
-        print(
-            f"warning: {folder} was started with {saved['threads']} threads, these are "
-            f"{torch.get_num_threads()}: sums are rounded in another order",
-            file=sys.stderr,
-        )
-
-
-def _difference(saved: Any, here: Any) -> str:
-    if not isinstance(saved, dict):
-        return f"{saved} -> {here}"
-    return "; ".join(f"{k}: {saved[k]} -> {here.get(k)}" for k in saved if saved[k] != here.get(k))
+    refuse_other_surroundings(folder, here)
 
 
 class _Run:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -22,6 +22,7 @@ from supernet.export import save_model
 from supernet.files import data_root, read_json, write_json
 from supernet.genotype import Genotype
 from supernet.interrupts import Interrupted, deferred_interrupts
+from supernet.surroundings import refuse_other_surroundings
 from supernet.tracking import Tracker
 from supernet.train import Training
 from supernet.train_config import TrainConfig, resumed
@@ -45,8 +46,11 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
 def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
     """Continue the run in `folder` from its last checkpoint, or only export its network again.
 
-    Raises: UserError when `given` names another config, or when a file cannot be read.
+    Raises: UserError when `given` names another config, when the images or the kind of device are
+            others than the run's, or when a file cannot be read.
     """
+    if given.get("out"):
+        raise UserError("--resume names the run directory itself; leave --out out")
     path = folder / "config.json"
     description = read_json(path) if path.is_file() else {}
     if description.get("kind") != KIND:
@@ -55,7 +59,12 @@ def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False)
     state = load_checkpoint(folder / "checkpoint.pt")
     genotype = Genotype.parse(description["code"])
     training = _prepare(config, genotype)
+    refuse_other_surroundings(
+        folder, {"data": _data_facts(training.data), "device_type": training.device.type}
+    )
     training.load_state_dict(state["training"])
+    # Where things are may have changed; the next command looks there.
+    write_json(path, {**description, "config": config.to_dict()})
     return _finish(_Run(training, folder, quiet=quiet, seconds=state["seconds"], resumed=True))
 
 
@@ -71,7 +80,7 @@ class _Run:
         seconds: float = 0.0,
         resumed: bool = False,
     ) -> None:
-        self.training, self.folder, self.quiet = training, folder, quiet
+        self.training, self.folder, self.quiet, self.resumed = training, folder, quiet, resumed
         self.seconds_before, self.started = seconds, time.perf_counter()
         self.tracker = Tracker(
             folder,
@@ -85,24 +94,37 @@ class _Run:
         return self.seconds_before + time.perf_counter() - self.started
 
     def checkpoint(self) -> None:
+        """All that is logged is on the disk first: a resume writes nothing before it again."""
+        self.tracker.flush()
         save_checkpoint(
             self.folder / "checkpoint.pt",
             {"training": self.training.state_dict(), "seconds": self.seconds},
         )
 
     def train(self) -> None:
-        """All steps that are left; a checkpoint after each epoch and after Ctrl-C."""
+        """All steps that are left; a checkpoint first, after each epoch and after Ctrl-C."""
         training = self.training
-        if training.step == 0:
-            self.tracker.cell(training.genotype, 0)
         bar = tqdm(
             total=training.total_steps, initial=training.step, unit="step", dynamic_ncols=True,
             desc="train", disable=True if self.quiet else None,
         )  # fmt: skip
         with bar, deferred_interrupts() as interrupted:
+            if not self.resumed:
+                self.tracker.cell(training.genotype, 0)
+                self.checkpoint()  # from here on, whatever happens, the run can be resumed
             while training.step < training.total_steps:
                 self._epoch(bar, interrupted)
-        self.tracker.close()
+            if interrupted():  # in the last step: everything is recorded
+                self.stop()
+
+    def stop(self) -> NoReturn:
+        """End the process's part of the run, and say how to go on."""
+        training = self.training
+        raise Interrupted(
+            f"stopped after {training.step} of {training.total_steps} steps "
+            f"({training.config.epochs} epochs); go on with:\n"
+            f"  python scripts/train.py --resume {shlex.quote(str(self.folder))}"
+        )
 
     def _epoch(self, bar: Any, interrupted: Callable[[], bool]) -> None:
         training, first, began = self.training, self.training.step, time.perf_counter()
@@ -111,10 +133,7 @@ class _Run:
             # Before the step: after an epoch's last one its record must be written first.
             if interrupted():
                 self.checkpoint()
-                raise Interrupted(
-                    f"stopped in epoch {epoch} of {training.config.epochs}; go on with:\n"
-                    f"  python scripts/train.py --resume {shlex.quote(str(self.folder))}"
-                )
+                self.stop()
             training.train_step()
             bar.update()
         trained = time.perf_counter()
@@ -210,6 +229,7 @@ def _description(training: Training) -> dict[str, Any]:
         "config": training.config.to_dict(),
         "command": shlex.join(["python", *sys.argv]),
         "eps": training.eps,
+        "device_type": training.device.type,
         "steps_per_epoch": training.steps_per_epoch,
         "data": _data_facts(training.data),
         **describe(training.device),
@@ -228,7 +248,19 @@ def _data_facts(data: ImageData) -> dict[str, Any]:
 
 
 def _finish(run: _Run) -> Path:
-    run.train()
+    try:
+        run.train()
+        return _export(run)
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
+        # While exporting: the training is complete and its checkpoint is written.
+        run.stop()
+    finally:
+        run.tracker.close()
+
+
+def _export(run: _Run) -> Path:
     training = run.training
     facts = {
         "dataset": training.data.name,
