@@ -48,7 +48,8 @@ def main() -> None:
 def _summary(folder: Path) -> str:
     facts = read_json(folder / "model.json")
     quoted = shlex.quote(str(folder))
-    images = facts["training"]["data"]
+    images, root = facts["training"]["data"], facts["training"]["data_root"]
+    flags = "" if root is None else f" --data-root {shlex.quote(root)}"
     return "\n".join(
         [
             "",
@@ -60,7 +61,7 @@ def _summary(folder: Path) -> str:
             f"images     {images['source']}",
             f"weights    {folder / 'model.pt'} ({facts['weights']}), metadata model.json",
             f"events     tensorboard --logdir {quoted}",
-            f"next       python scripts/evaluate.py --model {quoted}/model.pt",
+            f"next       python scripts/evaluate.py --model {quoted}/model.pt{flags}",
         ]
     )
 

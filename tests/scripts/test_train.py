@@ -40,6 +40,19 @@ def test_bad_input_of_train(tmp_path: Path, arguments: list[str], message: str) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_next_command_looks_where_the_training_did(tmp_path: Path) -> None:
+    for name in ("my data", "moved"):
+        (tmp_path / name).mkdir()
+    arguments = [*SMALL, "--epochs", "1", "--out", "net", "--data-root", "my data"]
+    trained = run_script("train.py", *arguments, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    command = "next       python scripts/evaluate.py --model net/model.pt --data-root"
+    assert trained.stdout.endswith(f"{command} 'my data'\n")
+    resumed = run_script("train.py", "--resume", "net", "--data-root", "moved", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout.endswith(f"{command} moved\n")
+
+
 @pytest.mark.slow
 def test_train_and_evaluate_with_all_attacks(tmp_path: Path) -> None:
     trained = run_script("train.py", *SMALL, "--epochs", "10", "--out", "net", cwd=tmp_path)
@@ -66,18 +79,21 @@ def test_train_and_evaluate_with_all_attacks(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
-    whole = run_script("train.py", *SMALL, "--out", "whole", cwd=tmp_path)
+def test_killed_in_an_epoch_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
+    small = [*SMALL, "--epochs", "10"]
+    whole = run_script("train.py", *small, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *SMALL, "--out", "part"]
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *small, "--out", "part"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "part" / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    metrics = tmp_path / "part" / "metrics.jsonl"
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and not (metrics.exists() and metrics.stat().st_size):
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)  # the first epoch is recorded
     process.wait()
+    assert 1 <= len(metrics.read_text().splitlines()) < 10, "the kill came too late to test much"
     assert not (tmp_path / "part" / "model.pt").exists()
     done = run_script("train.py", "--resume", "part", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -85,3 +101,4 @@ def test_killed_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
         torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("whole", "part")
     )
     assert all(torch.equal(value, two[name]) for name, value in one.items())
+    assert len(metrics.read_text().splitlines()) == 10
