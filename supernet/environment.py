@@ -36,7 +36,17 @@ def device_name(device: torch.device) -> str:
     """The device in words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads ({platform.machine()})"
+    return f"{_cpu_model()}, {torch.get_num_threads()} threads"
+
+
+def _cpu_model() -> str:
+    """As /proc/cpuinfo names it where that is, else the architecture."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:
+            found = (line.partition(":")[2].strip() for line in stream if "model name" in line)
+            return next(found, f"CPU ({platform.machine()})")
+    except OSError:
+        return f"CPU ({platform.machine()})"
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Run the searches behind docs/results/search.md, several seeds of each, and write that page.
+
+    python scripts/evidence.py                            everything that is missing
+    python scripts/evidence.py --minutes 120              start nothing new after two hours
+    python scripts/evidence.py --rows main,mgda --seeds 0
+    python scripts/evidence.py --minutes 0 --rankings docs/results/proxies/ranking.json
+    python scripts/evidence.py --page-only
+
+The plan is supernet/evidence/plan.py. Interrupted, the same command goes on; what evidence.json
+has is not run again.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from supernet import cli
+from supernet.evidence.config import EvidenceConfig
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = cli.argument_parser(__doc__)
+    cli.add_config_flags(parser, EvidenceConfig)
+    config = EvidenceConfig(**cli.given_flags(parser.parse_args(), EvidenceConfig))
+
+    # After the flags are known to be good: reading figures' names imports matplotlib.
+    from supernet.evidence.run import make_evidence
+
+    print(f"written to {make_evidence(config)}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,82 @@
+"""What the benchmark says of each row: of cells that were searched, and of those that were not."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from supernet.benchmark import Table
+from supernet.errors import UserError
+from supernet.evidence.plan import JUDGE, PICKS, RANDOM
+from supernet.files import read_json
+from supernet.genotype import Genotype
+
+COLUMNS = ("clean", "pgd_8", "autoattack")
+
+
+def place(entry: dict[str, Any]) -> dict[str, Any]:
+    """The shown columns of an entry of `Table.query` or of a row of `Table.baseline_rows`.
+
+    Accuracies and regret are fractions; regret is to the benchmark's best cell by the judge.
+    """
+    dataset, column = JUDGE
+    return {
+        **{name: entry["results"][dataset][name] for name in COLUMNS},
+        "rank": entry["ranks"][dataset][column],
+        "regret": entry["regret"][dataset][column],
+        "params": entry["params"],
+    }
+
+
+def judged(table: Table, code: str) -> dict[str, Any]:
+    """A cell and its place."""
+    return {"code": code, **place(table.query(Genotype.parse(code)))}
+
+
+def without_search(table: Table) -> list[dict[str, Any]]:
+    """The rows that cost nothing. The largest cell by parameters is all-3x3: one row for both."""
+    names = {"all 3x3": "all 3x3, the largest cell", "all skip": "all skip"}
+    found = []
+    for row in table.baseline_rows(*JUDGE, best_of=RANDOM):
+        n = row.get("n")
+        words = "one random cell" if n == 1 else f"best of {n} random cells"
+        name = names[row["name"]] if n is None else f"{words} (expected)"
+        found.append({"name": name, "n": n, "code": row.get("code"), **place(row)})
+    return found
+
+
+def picks(table: Table, ranking: Path) -> list[dict[str, Any]]:
+    """For each of PICKS in a ranking, its best-scored random cell, judged.
+
+    `ranking` is a ranking.json, with the scores.jsonl that it was made of beside it. Of cells that
+    share the best score the first drawn counts; `ties` is how many there are.
+    Raises: UserError when one of the files is missing or damaged.
+    """
+    from supernet.proxies import LOWER_IS_BETTER  # imports torch
+
+    images = read_json(ranking).get("images")
+    records = [r for r in _records(ranking.with_name("scores.jsonl")) if r["random"]]
+    found = []
+    for name in PICKS:
+        if not records or name not in records[0]["scores"]:
+            continue
+        sign = -1 if name in LOWER_IS_BETTER else 1
+        scores = [sign * record["scores"][name] for record in records]
+        best = records[scores.index(max(scores))]
+        found.append({
+            "name": f"best of {len(records):,} cells by {name}", "score": name,
+            "ranking": str(ranking), "images": images, "ties": scores.count(max(scores)),
+            **judged(table, best["code"]),
+        })  # fmt: skip
+    return found
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path}: {error.strerror}; it belongs to the ranking"
+        ) from error
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); run the ranking again") from error

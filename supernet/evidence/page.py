@@ -1,0 +1,234 @@
+"""docs/results/search.md: evidence.json as a table and sentences. No torch."""
+
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from supernet.errors import UserError
+from supernet.files import atomic_write, read_json
+from supernet.report.markdown import column_name, dataset_name, duration, table
+
+NOTES = "notes.md"
+ANSWERS = {"chosen": "chosen by score", "argmax": "argmax of alpha"}
+HEADER = ("row", "seeds", "clean", "PGD-20 8/255", "AutoAttack", "rank", "regret", "params",
+          "wall-clock", "machine")  # fmt: skip
+VERDICT_RANDOM = 50
+
+Record = dict[str, Any]
+
+
+def write_page(out: Path, page: Path) -> Path:
+    """Write the page from OUT/evidence.json and, where it is, OUT/notes.md, verbatim.
+
+    Raises: UserError without evidence.json.
+    """
+    if not (out / "evidence.json").is_file():
+        raise UserError(f"there is no {out / 'evidence.json'}; call without --page-only first")
+    notes = out / NOTES
+    text = page_text(
+        read_json(out / "evidence.json"),
+        notes=notes.read_text(encoding="utf-8") if notes.is_file() else None,
+        source=os.path.relpath(out / "evidence.json", page.parent),
+    )
+    with atomic_write(page) as stream:
+        stream.write(text)
+    return page
+
+
+def page_text(evidence: Record, *, notes: str | None, source: str) -> str:
+    """The page. Every sentence is made of the numbers in evidence.json; notes are the author's."""
+    dataset, column = evidence["judge"]
+    plan = {row["name"]: row for row in evidence["plan"]}
+    runs = {name: [r for r in evidence["runs"] if r["row"] == name] for name in plan}
+    machines = list(dict.fromkeys(r["machine"] for r in evidence["runs"]))
+    letters = {machine: _letter(n) for n, machine in enumerate(machines)}
+    blocks = [
+        "# Searches, several seeds",
+        f"Written by `python scripts/evidence.py` from [evidence.json]({source}). Every search is "
+        f"`python scripts/search.py {evidence['base']}` with the row's own flags after it and "
+        "`--seed`, a seed after the other. Cells are looked up in NAS-RobBench-201, which trained "
+        f"them alone, adversarially: test accuracy on {dataset_name(dataset)}, in %. Rank (of "
+        f"6,466) and regret (points below the best cell) are by {column_name(column)}. Rows of "
+        "several seeds show the median and, in brackets, the least and the greatest value.",
+        table(HEADER, [
+            *_searched_lines(runs, letters), *_free_lines(evidence["without_search"]),
+            *_free_lines(evidence["picks"]),
+        ], "llrrrrrrrl"),
+        _legend(letters),
+        _missing(plan, runs),
+        "## What the numbers say",
+        "\n".join(f"- {sentence}" for sentence in _sentences(evidence, plan, runs)),
+        "## The rows",
+        "\n".join(_row_line(row) for row in plan.values()),
+        *_all_runs(evidence["runs"]),
+        *([] if notes is None else [notes.strip("\n")]),
+    ]  # fmt: skip
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _letter(number: int) -> str:
+    return chr(ord("A") + number) if number < 26 else str(number)
+
+
+def _legend(letters: dict[str, str]) -> str:
+    words = "; ".join(f"{letter}: {machine}" for machine, letter in letters.items())
+    return f"Machines: {words}. Wall-clock is of the search alone." if letters else ""
+
+
+def _answers(records: Sequence[Record]) -> list[str]:
+    """The argmax alone where no cell was scored: both are the same then."""
+    scored = any(r["chosen_by"] == "score" for r in records)
+    return list(ANSWERS) if scored else ["argmax"]
+
+
+def _searched_lines(runs: dict[str, list[Record]], letters: dict[str, str]) -> list[list[str]]:
+    lines = []
+    for name, records in runs.items():
+        if not records:
+            continue
+        for answer in _answers(records):
+            cells = [record[answer] for record in records]
+            lines.append([
+                f"`{name}`, {ANSWERS[answer]}", str(len(records)), *_numbers(cells),
+                _spread([record["seconds"] for record in records], duration),
+                ", ".join(sorted({letters[record["machine"]] for record in records})),
+            ])  # fmt: skip
+    return lines
+
+
+def _free_lines(rows: Sequence[Record]) -> list[list[str]]:
+    return [[_named(row), "", *_numbers([row]), "", ""] for row in rows]
+
+
+def _named(row: Record) -> str:
+    code = f" (`{row['code']}`)" if row.get("code") else ""
+    ties = f", first of {row['ties']} alike" if row.get("ties", 1) > 1 else ""
+    return f"{row['name']}{code}{ties}"
+
+
+def _numbers(cells: Sequence[Record]) -> list[str]:
+    """Clean, PGD-20, AutoAttack, rank, regret, params."""
+    shown: list[tuple[str, Callable[[float], str]]] = [
+        ("clean", _points), ("pgd_8", _points), ("autoattack", _points), ("rank", _count),
+        ("regret", _points), ("params", lambda value: f"{value / 1e6:.2f} M"),
+    ]  # fmt: skip
+    return [_spread([cell[name] for cell in cells], words) for name, words in shown]
+
+
+def _spread(values: Sequence[float], words: Callable[[float], str]) -> str:
+    """`median (least..greatest)`, one value alone."""
+    middle = words(statistics.median(values))
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({words(min(values))}..{words(max(values))})"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _count(value: float) -> str:
+    """A rank, or the median of an even number of ranks."""
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def _missing(plan: dict[str, Record], runs: dict[str, list[Record]]) -> str:
+    parts = []
+    for name, row in plan.items():
+        absent = sorted(set(range(row["seeds"])) - {r["seed"] for r in runs[name]})
+        if absent:
+            word = "seed" if len(absent) == 1 else "seeds"
+            parts.append(f"`{name}` {word} {', '.join(map(str, absent))}")
+    return f"**Not run yet:** {'; '.join(parts)}." if parts else ""
+
+
+def _sentences(
+    evidence: Record, plan: dict[str, Record], runs: dict[str, list[Record]]
+) -> list[str]:
+    found = []
+    for name in plan:
+        records = runs[name]
+        if not records:
+            continue
+        found += [_verdict(name, a, records, evidence) for a in _answers(records)]
+        if "chosen" in _answers(records):
+            found.append(_scored_against_argmax(name, records))
+        if name != "main":
+            found += _beside_main(name, records, runs.get("main", []))
+    return found or ["No search has been run yet."]
+
+
+def _verdict(name: str, answer: str, records: Sequence[Record], evidence: Record) -> str:
+    cells = [record[answer] for record in records]
+    ranks, value = [c["rank"] for c in cells], statistics.median(c["pgd_8"] for c in cells)
+    if len(cells) == 1:
+        place = f"rank {_count(ranks[0])} of 6,466 (one seed); its"
+    else:
+        place = (
+            f"median rank {_count(statistics.median(ranks))} of 6,466 over {len(cells)} seeds, "
+            f"best {_count(min(ranks))}, worst {_count(max(ranks))}; its median"
+        )
+    rows = evidence["without_search"]
+    rivals = [row for row in rows if row["code"] == "333333" or row["n"] == VERDICT_RANDOM]
+    against = " and ".join(
+        f"{_compared(value, row['pgd_8'])} {row['name']} ({_points(row['pgd_8'])} %)"
+        for row in rivals
+    )
+    return (
+        f"`{name}`, {ANSWERS[answer]}: {place} {_points(value)} % under PGD-20 8/255 is {against}."
+    )
+
+
+def _compared(value: float, other: float) -> str:
+    return "above" if value > other else "below" if value < other else "equal to"
+
+
+def _scored_against_argmax(name: str, records: Sequence[Record]) -> str:
+    gains = [r["chosen"]["pgd_8"] - r["argmax"]["pgd_8"] for r in records]
+    better, worse = sum(g > 0 for g in gains), sum(g < 0 for g in gains)
+    return (
+        f"`{name}`: against the argmax of the same run, the cell chosen by score is better in "
+        f"{better} of {len(gains)} runs, worse in {worse}, as good in {len(gains) - better - worse}"
+        f"; median difference {100 * statistics.median(gains):+.2f} points."
+    )
+
+
+def _beside_main(name: str, records: Sequence[Record], main: Sequence[Record]) -> list[str]:
+    """The median of the differences on the seeds that both rows have."""
+    other = {record["seed"]: record for record in main}
+    shared = [record for record in records if record["seed"] in other]
+    if not shared:
+        return []
+    parts = []
+    for answer in ANSWERS:
+        gains = [r[answer]["pgd_8"] - other[r["seed"]][answer]["pgd_8"] for r in shared]
+        parts.append(f"{ANSWERS[answer]} {100 * statistics.median(gains):+.2f} points")
+    seeds = ", ".join(str(record["seed"]) for record in shared)
+    return [
+        f"`{name}` beside `main`, median difference on seed{'s' * (len(shared) > 1)} {seeds}: "
+        f"{'; '.join(parts)}."
+    ]
+
+
+def _row_line(row: Record) -> str:
+    flags = f": `{row['flags']}`" if row["flags"] else ""
+    return f"- `{row['name']}`, {row['words']}{flags}"
+
+
+def _all_runs(records: Sequence[Record]) -> list[str]:
+    if not records:
+        return []
+    lines = [
+        [
+            f"`{r['row']}`", str(r["seed"]), f"`{r['chosen']['code']}`",
+            _count(r["chosen"]["rank"]), f"`{r['argmax']['code']}`", _count(r["argmax"]["rank"]),
+            duration(r["seconds"]), f"`{r['config_hash']}`", f"`{r['commit'] or '-'}`",
+        ]
+        for r in records
+    ]  # fmt: skip
+    header = ("row", "seed", "chosen", "rank", "argmax", "rank", "wall-clock", "config", "commit")
+    facts = "; ".join(dict.fromkeys(f"torch {r['torch']}, {r['impl']} cells" for r in records))
+    images = "; ".join(dict.fromkeys(r["images"] for r in records))
+    return ["## All runs", table(header, lines, "lrlrlrrll"), f"Images: {images}. {facts}."]
