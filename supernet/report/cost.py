@@ -37,7 +37,8 @@ def search_cost(description: dict[str, Any]) -> float:
 
     The mixed cell runs every operator on every edge: base + 6 * (1x1 + 3x3) of `Cost`. A path step
     (`path_share`) runs one operator per edge, counted as drawn evenly from those it may draw.
-    Left out, as small beside the steps: measuring after each epoch and scoring derived cells.
+    A pareto search also scores `front_queries` such cells, clean and with each step of the probe
+    attack. Left out, as small beside the steps: measuring after each epoch, scoring derived cells.
     """
     config, data = description["config"], description["data"]
     base, conv1, conv3 = Cost.flops(
@@ -51,7 +52,15 @@ def search_cost(description: dict[str, Any]) -> float:
     warm, searching = config["warmup_epochs"], config["epochs"] - config["warmup_epochs"]
     step = weights * ((1 - share) * mixture + share * path) + alpha * mixture
     images = description["steps_per_epoch"] * config["batch_size"]
-    return float(images * (warm * mixture + searching * step))
+    return float(images * (warm * mixture + searching * step) + _front_cost(description, path))
+
+
+def _front_cost(description: dict[str, Any], cell: float) -> float:
+    if description["objective"] != "pareto":
+        return 0.0
+    config = description["config"]
+    images = min(config["derive_images"], description["data"]["alpha_images"])
+    return config["front_queries"] * images * (config["probe_steps"] + 1) * cell
 
 
 def cells_at_equal_cost(description: dict[str, Any]) -> float:

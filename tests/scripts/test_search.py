@@ -29,6 +29,18 @@ def search(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     [
         (["--strategy", "evolution"], "strategy 'evolution' is unknown; choose one of darts"),
         (["--objective", "mgda"], "objective 'mgda' needs --robust"),
+        (["--objective", "pareto"], "objective 'pareto' needs --robust"),
+        (["--robust", "--max-params", "0.8M"], "it goes with --objective epsilon alone"),
+        (["--robust", "--objective", "epsilon"], "needs one budget, not 0"),
+        (
+            ["--robust", "--objective", "epsilon", "--max-params", "1M", "--max-flops", "9M"],
+            "needs one budget, not 2",
+        ),
+        (
+            ["--robust", "--objective", "epsilon", "--max-params", "70k"],
+            "no cell has params of 70,000 or less; the smallest has 73,306 on these images",
+        ),
+        (["--max-params", "lots"], "'lots' is no number; write 0.03 or 8/255"),
         (["--preset", "tpu"], "preset 'tpu' is unknown"),
         (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
         (["--seeds", "1,x"], "--seeds '1,x' is no list of whole numbers"),

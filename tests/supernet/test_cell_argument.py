@@ -40,6 +40,15 @@ def test_one_cell_of_a_list(tmp_path: Path, wrap: object) -> None:
         read_cell(str(path))
 
 
+def test_a_cell_of_a_front(tmp_path: Path) -> None:
+    cells = [{"arch": ARCH, "code": "000000", "clean": 0.5, "preference": None}]
+    (tmp_path / "front.json").write_text(json.dumps({"objectives": ["clean"], "cells": cells}))
+    cell, record = read_cell(f"{tmp_path}/front.json:0")
+    assert cell.arch == ARCH and record["clean"] == 0.5
+    with pytest.raises(UserError, match="has 1 cells, numbered from 0; there is no 3"):
+        read_cell(f"{tmp_path}/front.json:3")
+
+
 def test_bad_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*absent\.json"):
         read_cell(str(tmp_path / "absent.json"))

@@ -33,6 +33,7 @@ def test_only_named_flags_are_given() -> None:
     assert parse("--eps", "8/255", "--steps", "3", "--robust") == {
         "eps": 8 / 255, "steps": 3, "robust": True,
     }  # fmt: skip
+    assert parse("--eps", "0.8M") == {"eps": 800_000.0}
     assert parse("--no-robust", "--budgets", "5,7") == {"robust": False, "budgets": (5, 7)}
 
 
@@ -51,6 +52,7 @@ def test_help_shows_each_default_with_its_unit() -> None:
         (["--epsilon", "3"], "unrecognized arguments: --epsilon 3"),
         (["--steps", "many"], "--steps: invalid int value: 'many'"),
         (["--eps", "8/0"], "--eps"),
+        (["--eps", "0M"], "'0M' is not an amount above zero; write for instance 0.8M"),
     ],
 )
 def test_bad_flags_are_user_errors(arguments: list[str], message: str) -> None:

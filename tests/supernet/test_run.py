@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from supernet.benchmark import Table
+from supernet.cell_argument import read_cell
 from supernet.checkpoint import load_checkpoint
-from supernet.config import SearchConfig
+from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
 from supernet.errors import UserError
 from supernet.genotype import Genotype
+from supernet.predictor import CellScore, Predictor
 from supernet.run import Interrupted, resume_search, run_search
 from supernet.search import Search
 
@@ -180,6 +183,106 @@ def test_ctrl_c_in_the_last_step_and_while_deriving(
     monkeypatch.setattr("supernet.run.derive_cells", pressed)
     with pytest.raises(Interrupted, match="--resume"):
         resume_search(tmp_path / "run", {}, quiet=True)
+
+
+@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
+@pytest.mark.parametrize("objective", OBJECTIVE_NAMES)
+def test_every_strategy_and_objective_ends_with_a_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str, objective: str
+) -> None:
+    monkeypatch.setattr("supernet.run.write_report", lambda folder: None)
+    budget = {"max_flops": 12e6} if objective == "epsilon" else {}
+    folder = search_in(
+        tmp_path / "run", strategy=strategy, objective=objective, C=4, epochs=1, warmup_epochs=0,
+        limit=60, size_weight=0.1, front_queries=4, derive_images=10, **budget,
+    )  # fmt: skip
+    record = json.loads((folder / "genotype.json").read_text())
+    assert Genotype.parse(record["arch"]).code == record["code"]
+    assert record["objective"] == objective and record["strategy"] == strategy
+    assert record["flops"] <= budget.get("max_flops", 1e9)
+    assert (folder / "front.json").exists() == (objective == "pareto")
+
+
+PARETO: dict[str, object] = {"objective": "pareto", "front_queries": 9, "front_baseline": True}
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory, invented_root: Path) -> Path:
+    # The invented table: its order is no published one.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "supernet.run.Table.find", lambda where: Table.load(invented_root, verify=False)
+        )
+        patch.setattr("supernet.run.write_report", lambda folder: None)
+        return search_in(tmp_path_factory.mktemp("runs") / "front", **PARETO)
+
+
+def test_a_pareto_run_leaves_a_front(front: Path) -> None:
+    record = json.loads((front / "front.json").read_text())
+    assert record["objectives"] == ["clean", "robust", "params"]
+    assert len(record["archive"]) == 9
+    costs = [cell["params"] for cell in record["cells"]]
+    assert costs == sorted(costs)
+    for number, cell in enumerate(record["cells"]):
+        found, _ = read_cell(f"{front / 'front.json'}:{number}")
+        assert found.code == cell["code"] and found.params() == cell["params"]
+        assert {"index", "unique_index", "flops", "clean", "robust", "preference"} <= set(cell)
+        assert cell["benchmark"]["results"]["cifar10"]["clean"] >= 0
+    assert any(cell["preference"] is not None for cell in record["cells"])
+    assert set(record["found_vs_true"]) == {"found", "random", "nsga2 from random cells"}
+    for numbers in record["found_vs_true"].values():
+        assert 0 <= numbers["hypervolume_ratio"] <= 1 and len(numbers["regret"]) == 5
+    # Every search has as many scored cells as the others; shared ones are computed once.
+    scored = (front / "front_scores.jsonl").read_text().splitlines()
+    assert 9 <= len(scored) <= 27 and len(set(scored)) == len(scored)
+    chosen = json.loads((front / "genotype.json").read_text())
+    best = max(record["cells"], key=lambda cell: cell["clean"] + cell["robust"])
+    assert chosen["derivation"]["scores"][0]["code"] == chosen["code"]
+    found = next(cell for cell in record["cells"] if cell["code"] == chosen["code"])
+    assert found["clean"] + found["robust"] == best["clean"] + best["robust"]
+
+
+@pytest.mark.parametrize("step", [3, 5])
+def test_a_stopped_pareto_run_ends_with_the_same_alpha_and_front(
+    front: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr("supernet.run.write_report", lambda folder: None)
+    monkeypatch.setattr("supernet.run.Table.find", lambda where: None)
+    folder = tmp_path / "part"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step)
+        with pytest.raises(Interrupted):
+            search_in(folder, **PARETO)
+    # Then killed while scoring, too.
+    with monkeypatch.context() as patch:
+        _die_after(4, patch)
+        with pytest.raises(Interrupted):
+            resume_search(folder, {}, quiet=True)
+    half = (folder / "front_scores.jsonl").read_text()
+    assert not (folder / "front.json").exists() and len(half.splitlines()) == 4
+    resume_search(folder, {}, quiet=True)
+    assert (folder / "front_scores.jsonl").read_text().startswith(half)
+    expected, found = (load_checkpoint(f / "checkpoint.pt")["search"] for f in (front, folder))
+    assert torch.equal(expected["strategy"]["alpha"], found["strategy"]["alpha"])
+    for name, value in expected["preferences"].items():
+        assert torch.equal(value, found["preferences"][name]), name
+        assert value.abs().max() > 0
+    for name in ("archive", "baselines"):
+        one, two = (json.loads((f / "front.json").read_text())[name] for f in (front, folder))
+        assert one == two
+    assert (folder / "front_scores.jsonl").read_text() == (front / "front_scores.jsonl").read_text()
+
+
+def _die_after(cells: int, patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C instead of the next score."""
+    left, score = iter(range(cells)), Predictor.score
+
+    def dying(predictor: Predictor, cell: Genotype) -> CellScore:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return score(predictor, cell)
+
+    patch.setattr(Predictor, "score", dying)
 
 
 def test_a_broken_benchmark_table_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ def _description(**changes: Any) -> dict[str, Any]:
         ({"clean_share": 0.5}, "mgda", (3, 9)),
         ({"robust": False, "alpha_attack": None}, "clean", (1, 1)),
         ({"strategy": "darts2", "alpha_attack": None}, "weighted", (8, 3)),
+        ({}, "epsilon", (2, 8)),
+        ({}, "pareto", (2, 9)),
     ],
 )
 def test_passes(changes: dict[str, Any], objective: str, passes: tuple[int, int]) -> None:
@@ -54,3 +56,14 @@ def test_cost_in_units_of_one_random_cell() -> None:
     mean = statistics.fmean(cell.flops() for cell in all_genotypes())
     expected = search_cost(_description()) / (50 * 50_000 * 8 * mean)
     assert cells_at_equal_cost(_description()) == pytest.approx(expected)
+
+
+def test_a_front_costs_its_scores() -> None:
+    plain = _description(front_queries=20, derive_images=100)
+    plain["data"]["alpha_images"] = 80
+    front = {**plain, "objective": "pareto"}
+    none, conv3, conv1 = (Genotype((op,) * 6).flops(N=1) for op in (0, 3, 2))
+    # A random cell that may not hold `none` has each convolution on a quarter of its edges.
+    cell = none + (conv3 - none) / 4 + (conv1 - none) / 4
+    # 20 cells, 80 images, clean and ten steps of PGD.
+    assert search_cost(front) - search_cost(plain) == pytest.approx(20 * 80 * 11 * cell)

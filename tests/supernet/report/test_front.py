@@ -1,0 +1,55 @@
+"""The front's section says what front.json says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from supernet.benchmark import Table
+from supernet.genotype import Genotype
+from supernet.report.front import section
+from supernet.report.run_files import RunFiles
+from supernet.tabular.front import found_against_true
+from tests.supernet.report.runs import FOUND, write_run
+
+SMALL = Genotype.parse("111112")
+
+
+def write_front(folder: Path, table: Table | None) -> None:
+    cells = [
+        {
+            "code": cell.code, "params": cell.params(), "clean": 0.6, "robust": robust,
+            "preference": preference, "benchmark": table and table.query(cell),
+        }
+        for cell, robust, preference in ((SMALL, 0.31, [0.0, 0.2, 0.8]), (FOUND, 0.42, None))
+    ]  # fmt: skip
+    truth = table and {"found": found_against_true(table, [SMALL, FOUND], "cifar10")}
+    record = {
+        "objectives": ["clean", "robust", "params"], "size_metric": "params", "images": 500,
+        "attack": "pgd-10", "judged_by": "cifar10", "cells": cells, "archive": cells * 2,
+        "found_vs_true": truth,
+    }  # fmt: skip
+    (folder / "front.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_cells_and_numbers(
+    tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch, judged: bool
+) -> None:
+    table = invented if judged else None
+    monkeypatch.setattr(Table, "find", classmethod(lambda cls, where=None: table))
+    run = RunFiles.read(write_run(tmp_path, table))
+    assert section(run) == []
+    write_front(tmp_path, table)
+    text = "\n\n".join(section(run))
+    assert "The 2 cells that none of 4 scored ones dominates" in text
+    assert "| 0 | `111112` | 0.10 M | 60.0 % | 31.0 % | 0.0 0.2 0.8 |" in text
+    assert "| 1 | `333133` | 1.29 M | 60.0 % | 42.0 % | - |" in text
+    assert (tmp_path / "figures" / "front.png").is_file()
+    assert f"--genotype {tmp_path}/front.json:0" in text
+    assert ("### Found and true front" in text) == judged
+    if judged:
+        entry = invented.query(FOUND)["results"]["cifar10"]
+        assert f"| {100 * entry['clean']:.2f} % | {100 * entry['pgd_8']:.2f} % |" in text
+        numbers = found_against_true(invented, [SMALL, FOUND], "cifar10")
+        assert f"| found | 2 | {100 * numbers['hypervolume_ratio']:.1f} % |" in text
