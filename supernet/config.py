@@ -12,6 +12,7 @@ from supernet.errors import UserError
 ATTACK_NAMES = ("fgsm", "fgsm_rs", "n_fgsm", "pgd")
 OBJECTIVE_NAMES = ("clean", "robust", "weighted", "mgda", "chebyshev", "epsilon", "pareto")
 STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
+PATH_KINDS = ("alpha", "uniform", "sandwich")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
 WHERE_FIELDS = ("out", "data_root")
@@ -89,6 +90,12 @@ class SearchConfig:
     path_share: float = 0.0
     """Share of weight steps that train one random cell instead of the mixture, so that single cells
     can be scored with inherited weights. A cell costs about a third of the mixture."""
+    path_kind: str = "alpha"
+    """What those steps train: alpha, a cell drawn from alpha's edge weights; uniform, a connected
+    cell drawn evenly; sandwich, the mixture, such a cell and the argmax cell, their mean loss."""
+    distill: float = 0.0
+    """Weight of KL(mixture || cell) in a single cell's loss, of their predictions on the images
+    that the cell is trained with; the mixture is the teacher and held fixed. 0 leaves it out."""
     alpha_lr: float = 3e-4
     """Learning rate of alpha (Adam, betas 0.5 and 0.999)."""
     alpha_weight_decay: float = 1e-3
@@ -134,6 +141,7 @@ class SearchConfig:
         _choose("bn-statistics", self.bn_statistics, ("running", "batch"))
         _choose("size-metric", self.size_metric, ("params", "flops"))
         _choose("impl", self.impl, IMPL_NAMES)
+        _choose("path-kind", self.path_kind, PATH_KINDS)
         attacks = ATTACK_NAMES
         _choose("weight-attack", self.weight_attack, attacks)
         _choose("alpha-attack", self.alpha_attack or self.weight_attack, attacks)
@@ -151,7 +159,7 @@ class SearchConfig:
         for name in ("lr", "alpha_lr", "grad_clip"):
             _check(name, getattr(self, name) > 0, getattr(self, name), "positive")
         for name in ("lr_min", "momentum", "weight_decay", "alpha_weight_decay", "beta_decay",
-                     "size_weight", "seed"):  # fmt: skip
+                     "size_weight", "distill", "seed"):  # fmt: skip
             _check(name, getattr(self, name) >= 0, getattr(self, name), "0 or more")
         _check(
             "warmup_epochs",
@@ -159,6 +167,10 @@ class SearchConfig:
             self.warmup_epochs,
             f"from 0 to epochs - 1 = {self.epochs - 1}",
         )
+        if self.path_share == 0 and (self.path_kind != "alpha" or self.distill > 0):
+            raise UserError(
+                "path-kind and distill are of steps that train single cells; give --path-share"
+            )
         if self.eps is not None:
             _check("eps", 0 < self.eps <= 1, self.eps, "above 0 and at most 1 (write 8/255)")
         if self.limit is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ops.space import NONE
+from ops.space import NONE, NUM_EDGES, NUM_OPS
 from supernet.genotype import Genotype, all_genotypes
 from supernet.predictor import CellScore
 
@@ -50,6 +50,16 @@ def connected_cells(allow_none: bool) -> tuple[list[Genotype], Tensor]:
         if cell.is_connected and (allow_none or cell.count(NONE) == 0)
     ]
     return cells, torch.tensor([cell.ops for cell in cells])
+
+
+def uniform_cell(generator: torch.Generator, allow_none: bool) -> Genotype:
+    """A connected cell, all equally likely; without `none` unless allowed."""
+    least = 0 if allow_none else NONE + 1
+    while True:
+        ops = torch.randint(least, NUM_OPS, (NUM_EDGES,), generator=generator).tolist()
+        cell = Genotype(tuple(ops))
+        if cell.is_connected:
+            return cell
 
 
 def probable_cells(

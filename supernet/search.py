@@ -5,7 +5,6 @@ weight batch and moves the weights. `Search` holds everything that a checkpoint 
 `supernet.measure` evaluates it, `supernet.run` makes a run directory of it.
 """
 
-import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +19,7 @@ from ops.space import NONE, NUM_EDGES, SKIP
 from supernet.attacks import ATTACKS
 from supernet.config import SearchConfig
 from supernet.data import Batches, ImageData, augment, split_halves, to_float
+from supernet.derive import argmax_cell, uniform_cell
 from supernet.errors import UserError
 from supernet.genotype import Genotype
 from supernet.networks import Supernet
@@ -177,32 +177,64 @@ class Search:
     # -- weights -------------------------------------------------------------------------------
 
     def _weight_step(self, x: Tensor, y: Tensor) -> None:
-        w_EO = self._trained_weights()
-        attack = self.config.robust and not self.warming_up
-        x_adv = self._attacked(self.weight_attack, x, y, w_EO) if attack else None
-        # Activations of a single cell have another scale (in a fresh network five times the
-        # variance): its statistics stay out of the running ones, which are the mixture's.
-        single = isinstance(w_EO, tuple)
-        with kept_statistics(self.net) if single else contextlib.nullcontext():
-            loss = self._weight_loss(w_EO, x, x_adv, y)
+        trained = self._trained_weights()
         self.weight_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        total = torch.zeros((), device=self.device)
+        for w_EO in trained:
+            loss = self._attacked_loss(w_EO, x, y) / len(trained)
+            loss.backward()
+            total += loss.detach()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.config.grad_clip)
         self.weight_optimiser.step()
         self.schedule.step()
-        self._count("train_loss", loss.detach())
+        self._count("train_loss", total)
 
-    def _trained_weights(self) -> EdgeWeights:
-        """The mixture, or for a share of the steps one cell, each edge drawn from its weights."""
-        stream = self.random["paths"]
-        path = torch.rand((), generator=stream).item() < self.config.path_share
+    def _attacked_loss(self, w_EO: EdgeWeights, x: Tensor, y: Tensor) -> Tensor:
+        attack = self.config.robust and not self.warming_up
+        x_adv = self._attacked(self.weight_attack, x, y, w_EO) if attack else None
+        if not isinstance(w_EO, tuple):
+            return self._weight_loss(w_EO, x, x_adv, y)
+        # Activations of a single cell have another scale (in a fresh network five times the
+        # variance): its statistics stay out of the running ones, which are the mixture's.
+        with kept_statistics(self.net):
+            loss = self._weight_loss(w_EO, x, x_adv, y)
+            if self.config.distill > 0:
+                loss = loss + self.config.distill * self._distillation(
+                    w_EO, x if x_adv is None else x_adv
+                )
+        return loss
+
+    def _distillation(self, cell: tuple[int, ...], x: Tensor) -> Tensor:
+        """Mean over images of sum_k p_k (log p_k - log q_k): p the mixture's prediction, q the
+        cell's, at temperature 1. No gradient to p.
+
+        Differs: with x attacked for the cell this is adversarial distillation as of Goldblum et al.
+        2020, arXiv:1905.09747, except that their teacher sees the clean images.
+        """
+        with torch.no_grad():
+            teacher = self.net(x, self.strategy.expected_weights()).log_softmax(1)
+        student = self.net(x, cell).log_softmax(1)
+        return F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+
+    def _trained_weights(self) -> list[EdgeWeights]:
+        """What a step trains: the mixture, or for a share of the steps what `path_kind` says."""
+        stream, config = self.random["paths"], self.config
+        path = torch.rand((), generator=stream).item() < config.path_share
         if self.warming_up or not path:
-            return self.strategy.edge_weights().detach()
+            return [self.strategy.edge_weights().detach()]
+        if config.path_kind == "uniform":
+            return [uniform_cell(stream, config.derive_none).ops]
         # Alpha is 30 numbers; on a GPU this wait is paid in path steps alone.
         w_EO = self.strategy.expected_weights().cpu()
-        if not self.config.derive_none:
+        if config.path_kind == "sandwich":
+            cells = (
+                uniform_cell(stream, config.derive_none),
+                argmax_cell(w_EO, config.derive_none),
+            )
+            return [self.strategy.edge_weights().detach(), *(cell.ops for cell in cells)]
+        if not config.derive_none:
             w_EO[:, NONE] = 0
-        return tuple(torch.multinomial(w_EO, 1, generator=stream).flatten().tolist())
+        return [tuple(torch.multinomial(w_EO, 1, generator=stream).flatten().tolist())]
 
     def _weight_loss(self, w_EO: EdgeWeights, x: Tensor, x_adv: Tensor | None, y: Tensor) -> Tensor:
         if x_adv is None:

@@ -36,7 +36,9 @@ def search_cost(description: dict[str, Any]) -> float:
     """Multiply-adds of the forward passes of a search; each pass's backward counts with it.
 
     The mixed cell runs every operator on every edge: base + 6 * (1x1 + 3x3) of `Cost`. A path step
-    (`path_share`) runs one operator per edge, counted as drawn evenly from those it may draw.
+    (`path_share`) runs one operator per edge, counted as drawn evenly from those it may draw;
+    a sandwich is two such steps and one of the mixture; distillation adds a pass to each such step,
+    and a forward pass of the mixture, a third of a pass.
     A pareto search also scores `front_queries` such cells, clean and with each step of the probe
     attack. Left out, as small beside the steps: measuring after each epoch, scoring derived cells.
     """
@@ -50,7 +52,12 @@ def search_cost(description: dict[str, Any]) -> float:
     share = config["path_share"]
     weights, alpha = search_passes(config, description["objective"])
     warm, searching = config["warmup_epochs"], config["epochs"] - config["warmup_epochs"]
-    step = weights * ((1 - share) * mixture + share * path) + alpha * mixture
+    single = weights * path
+    if config.get("distill"):
+        single += path + mixture / 3  # the teacher has no backward pass, two thirds of a pass
+    if config.get("path_kind") == "sandwich":
+        single = weights * mixture + 2 * single
+    step = (1 - share) * weights * mixture + share * single + alpha * mixture
     images = description["steps_per_epoch"] * config["batch_size"]
     return float(images * (warm * mixture + searching * step) + _front_cost(description, path))
 

@@ -64,6 +64,13 @@ def test_the_automatic_preset() -> None:
         ({"epochs": 3, "warmup_epochs": 3}, "warmup-epochs is 3; it must be from 0 to epochs - 1"),
         ({"eps": 8.0}, "eps is 8.0; it must be above 0 and at most 1"),
         ({"robust_weight": 1.5}, "robust-weight is 1.5; it must be between 0 and 1"),
+        (
+            {"path_share": 0.5, "path_kind": "beta"},
+            "path-kind 'beta' is unknown; choose one of alp",
+        ),
+        ({"path_kind": "uniform"}, "path-kind and distill are of steps that train single cells"),
+        ({"distill": 1.0}, "train single cells; give --path-share"),
+        ({"distill": -1.0, "path_share": 0.5}, "distill is -1.0; it must be 0 or more"),
         ({"alpha_lr": 0.0}, "alpha-lr is 0.0; it must be positive"),
     ],
 )

@@ -2,15 +2,18 @@
 
 import dataclasses
 import io
+from contextlib import nullcontext
 
 import pytest
 import torch
 from torch import Tensor
 
+from ops.candidates import kept_statistics
 from ops.space import SKIP
 from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
 from supernet.data import ImageData
 from supernet.errors import UserError
+from supernet.genotype import Genotype, all_genotypes
 from supernet.measure import derive_cells, measure, overfits_catastrophically, warnings
 from supernet.objectives import cost_share, expected_cost
 from supernet.preference import features
@@ -142,6 +145,106 @@ def test_a_single_cell_moves_no_running_statistics() -> None:
     for name, buffer in search.net.named_buffers():
         assert torch.equal(buffer, before[name]), name
     assert not torch.equal(search.net.classifier.weight, before["classifier.weight"])
+
+
+@pytest.mark.parametrize("allow_none", [False, True])
+def test_uniform_paths_are_connected_cells_drawn_evenly(allow_none: bool) -> None:
+    search = make_search(path_share=1.0, path_kind="uniform", derive_none=allow_none)
+    with torch.no_grad():
+        search.strategy.alpha[:, SKIP] += 9  # of which the draw knows nothing
+    drawn = [search._trained_weights() for _ in range(3000)]
+    assert all(len(paths) == 1 for paths in drawn)
+    cells = [Genotype(paths[0]) for paths in drawn if isinstance(paths[0], tuple)]
+    assert len(cells) == 3000 and all(cell.is_connected for cell in cells)
+    everything = [c for c in all_genotypes() if c.is_connected and (allow_none or 0 not in c.ops)]
+    for edge in range(6):
+        for op in range(5):
+            share = sum(c.ops[edge] == op for c in everything) / len(everything)
+            found = sum(c.ops[edge] == op for c in cells) / 3000
+            assert abs(found - share) < 0.035, (edge, op)  # over four standard deviations
+
+
+PLAIN = {
+    "path_share": 1.0, "weight_attack": "fgsm", "momentum": 0.0, "weight_decay": 0.0,
+    "grad_clip": 1e9, "lr": 0.5,
+}  # fmt: skip
+"""A weight step that is nothing but - lr * gradient, under an attack that draws nothing."""
+
+
+def expected_step(search: Search, x: Tensor, y: Tensor, distill: float = 0.0) -> list[Tensor]:
+    """The weights after a step on the mean loss of what `_trained_weights` says, written out."""
+    parameters, trained = list(search.net.parameters()), search._trained_weights()
+    sums = [torch.zeros_like(p) for p in parameters]
+    mixture = search.strategy.expected_weights()
+    for w_EO in trained:
+        x_adv = search._attacked(search.weight_attack, x, y, w_EO)
+        with kept_statistics(search.net) if isinstance(w_EO, tuple) else nullcontext():
+            logits = search.net(x_adv, w_EO)
+            loss = -logits.log_softmax(1)[torch.arange(len(y)), y].mean()
+            if isinstance(w_EO, tuple) and distill > 0:
+                p, q = search.net(x_adv, mixture).softmax(1).detach(), logits.softmax(1)
+                loss = loss + distill * (p * (p / q).log()).sum(1).mean()
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for total, gradient in zip(sums, gradients, strict=True):
+            total += 0 if gradient is None else gradient / len(trained)
+    return [p.detach() - 0.5 * total for p, total in zip(parameters, sums, strict=True)]
+
+
+def one_step(search: Search) -> tuple[Tensor, Tensor]:
+    search.net.train()
+    return search._images(next(search.weight_batches))
+
+
+def test_a_sandwich_trains_mixture_random_and_argmax_cell_alike() -> None:
+    search, other = (make_search(**PLAIN, path_kind="sandwich") for _ in range(2))
+    for each in (search, other):
+        with torch.no_grad():
+            each.strategy.alpha[:, 2] += 1
+    trained = other._trained_weights()
+    assert [isinstance(w_EO, tuple) for w_EO in trained] == [False, True, True]
+    assert torch.equal(torch.as_tensor(trained[0]), other.strategy.expected_weights())
+    assert trained[2] == (2,) * 6 != trained[1]
+    other = make_search(**PLAIN, path_kind="sandwich")
+    with torch.no_grad():
+        other.strategy.alpha[:, 2] += 1
+    expected = expected_step(other, *one_step(other))
+    search._weight_step(*one_step(search))
+    for found, wanted in zip(search.net.parameters(), expected, strict=True):
+        torch.testing.assert_close(found.detach(), wanted, rtol=1e-4, atol=1e-6)
+    # The running statistics moved once, by the mixture.
+    for (name, found), wanted in zip(search.net.named_buffers(), other.net.buffers(), strict=True):
+        torch.testing.assert_close(found, wanted, msg=name)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "sandwich"])
+def test_distillation_adds_the_divergence_from_the_mixture(kind: str) -> None:
+    weight = 3.0
+    search, other, without = (
+        make_search(**PLAIN, path_kind=kind, distill=d) for d in (weight, weight, 0.0)
+    )
+    expected = expected_step(other, *one_step(other), distill=weight)
+    plain = expected_step(without, *one_step(without))
+    search._weight_step(*one_step(search))
+    far = 0.0
+    for found, wanted, bare in zip(search.net.parameters(), expected, plain, strict=True):
+        torch.testing.assert_close(found.detach(), wanted, rtol=1e-4, atol=1e-6)
+        far = max(far, (wanted - bare).abs().max().item())
+    assert far > 1e-3, "distillation must have changed the step"
+
+
+@pytest.mark.parametrize("robust", [True, False])
+def test_sandwich_and_distillation_resume_bit_for_bit(robust: bool) -> None:
+    fields = {"path_share": 0.5, "path_kind": "sandwich", "distill": 1.0, "robust": robust}
+    whole, part, restored = (make_search(**fields) for _ in range(3))
+    for _ in range(8):
+        whole.train_step()
+    for _ in range(3):
+        part.train_step()
+    restored.load_state_dict(part.state_dict())
+    for _ in range(5):
+        restored.train_step()
+    found = snapshot(restored)
+    assert all(torch.equal(value, found[name]) for name, value in snapshot(whole).items())
 
 
 @pytest.mark.parametrize(("epoch", "expected"), [(1, 0), (2, 1)])

@@ -52,6 +52,24 @@ def test_a_path_step_costs_one_operator_per_edge() -> None:
     assert search_cost(_description(path_share=0.5)) == pytest.approx(halves)
 
 
+@pytest.mark.parametrize(
+    ("changes", "mixtures", "paths"),
+    [
+        ({"path_kind": "uniform"}, 0, 2),
+        ({"path_kind": "sandwich"}, 2, 4),
+        ({"distill": 2.0}, 1 / 3, 3),
+        ({"path_kind": "sandwich", "distill": 2.0}, 2 + 2 / 3, 6),
+    ],
+)
+def test_what_single_cells_cost_in_other_ways(
+    changes: dict[str, Any], mixtures: float, paths: float
+) -> None:
+    none, conv3, conv1 = (Genotype((op,) * 6).flops(N=1) for op in (0, 3, 2))
+    mixture, path = conv3 + conv1 - none, (conv3 + conv1 + 2 * none) / 4
+    expected = 500 * (mixture + 2 * (mixtures * mixture + paths * path + 9 * mixture))
+    assert search_cost(_description(path_share=1.0, **changes)) == pytest.approx(expected)
+
+
 def test_cost_in_units_of_one_random_cell() -> None:
     mean = statistics.fmean(cell.flops() for cell in all_genotypes())
     expected = search_cost(_description()) / (50 * 50_000 * 8 * mean)
