@@ -49,10 +49,11 @@ def loss_gradients(network: nn.Module, images: Tensor, labels: Tensor) -> list[T
     return gradients(F.cross_entropy(network(images), labels), weights(network))
 
 
-def without_batch_norm(copied: nn.Module) -> None:
-    """Make every batch norm of a scratch copy the identity."""
+def without_batch_norm(copied: nn.Module, keep: Sequence[nn.Module] = ()) -> None:
+    """Make every batch norm of a scratch copy the identity, but for those inside `keep`."""
+    kept = {module for part in keep for module in part.modules()}
     for module in copied.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module not in kept:
             module.forward = _identity  # type: ignore[method-assign, assignment]
 
 

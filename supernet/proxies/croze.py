@@ -49,13 +49,15 @@ def croze(
 
     mode="paper": as above, in training mode; FGSM is that of `supernet.attacks`, on images in
     [0, 1], with batch norm held at the statistics of the clean images.
-    mode="released": what the authors' published code computes. It takes absolute weights, no batch
-    norm, float64 and the first 8 images; its FGSM step of 0.01 on normalised images LOWERS the
-    loss and clamps them to [0, 1]; there is no gradient step before P; Z and P are 1 + cosine; all
-    cosines are taken along dimension 0 (of a weight: over output channels; of features: over the
-    batch) and summed over the rest, so that the score grows with the size of the layers; features
-    are those of the layer's stage (stem, both reductions, last cells, pooled), not of the layer.
-    `eps` and `lr` are not used. Outside of `Skeleton` networks, features are each layer's output.
+    mode="released": what the authors' published code computes. It takes absolute weights, batch
+    norm in the reduction blocks alone, float64 and the first 8 images; its FGSM step of 0.01 on
+    normalised images LOWERS the loss and clamps them to [0, 1]; g'_m is the sum of the gradients at
+    x and at x', for FGSM's own are never cleared; there is no gradient step before P; Z and P are
+    1 + cosine; all cosines are taken along dimension 0 (of a weight: over output channels; of
+    features: over the batch) and summed over the rest, so that the score grows with the size of the
+    layers; features are those of the layer's stage (stem, both reductions, last cells, pooled), not
+    of the layer. `eps` and `lr` are not used. Outside of `Skeleton` networks, features are each
+    layer's output. Differs: the authors' convolutions inside cells have a bias, ours have none.
 
     Units:    eps in the pixel range [0, 1]; beta relative to |W_m| (2 in the released code).
     Sentinel: 0 for cells without a path from input to output.
@@ -107,7 +109,7 @@ def _released(network: nn.Module, x: Tensor, y: Tensor, beta: float) -> float:
         x = normalize(x)
         clean.normalize = nn.Identity()
     clean, x = clean.double(), x.double()
-    without_batch_norm(clean)
+    without_batch_norm(clean, keep=[*clean.reductions] if isinstance(clean, Skeleton) else [])
     with torch.no_grad():
         for p in clean.parameters():
             p.abs_()
@@ -117,10 +119,11 @@ def _released(network: nn.Module, x: Tensor, y: Tensor, beta: float) -> float:
         g = loss_gradients(clean, x, y)
     _step_uphill(weights(perturbed), g, beta)
     x = x.detach().clone().requires_grad_(True)
-    (x_grad,) = gradients(F.cross_entropy(perturbed(x), y), [x])
+    x_grad, *g_before = gradients(F.cross_entropy(perturbed(x), y), [x, *weights(perturbed)])
     x_adv = (x.detach() - RELEASED_EPS * x_grad.sign()).clamp(0, 1)
     with _features(_stages(perturbed)[0]) as z_adv:
-        g_adv = loss_gradients(perturbed, x_adv, y)
+        g_after = loss_gradients(perturbed, x_adv, y)
+    g_adv = [before + after for before, after in zip(g_before, g_after, strict=True)]
     score = 0.0
     for m, (w, w_adv) in enumerate(zip(weights(clean), weights(perturbed), strict=True)):
         feature = (1 + F.cosine_similarity(z[stages[m]], z_adv[stages[m]], dim=0)).sum()

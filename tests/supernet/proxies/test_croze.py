@@ -74,7 +74,8 @@ def test_released_mode_by_hand() -> None:
     z, g, _ = _run(X, u0, v0)
     u, v = _uphill(u0, g[0], 2.0), _uphill(v0, g[1], 2.0)
     x_adv = np.clip(X - 0.01 * np.sign(_run(X, u, v)[2]), 0, 1)
-    z_adv, g_adv, _ = _run(x_adv, u, v)
+    z_adv, g_after, _ = _run(x_adv, u, v)
+    g_adv = [before + after for before, after in zip(_run(X, u, v)[1], g_after, strict=True)]
 
     def along_0(a: Array, b: Array) -> list[float]:
         return [_cos(a[:, j], b[:, j]) for j in range(a.shape[1])]
@@ -113,7 +114,7 @@ def test_released_mode_reads_eight_images() -> None:
     assert score != croze(network, x[:7], y[:7], mode="released")
 
 
-def test_released_mode_ignores_batch_norm_and_signs() -> None:
+def test_released_mode_keeps_batch_norm_in_the_reductions_alone() -> None:
     torch.manual_seed(0)
     network = DerivedNetwork(Genotype.parse("342120"), C=4, N=1)
     x, y = torch.rand(8, 3, 8, 8), torch.arange(8)
@@ -123,6 +124,9 @@ def test_released_mode_ignores_batch_norm_and_signs() -> None:
         for layer in layers(network):
             layer.weight.neg_()
     assert croze(network, x, y, mode="released") == pytest.approx(score, rel=1e-9)
+    with torch.no_grad():
+        network.reductions[0].bn1.weight.fill_(7.0)
+    assert croze(network, x, y, mode="released") != pytest.approx(score, rel=1e-6)
 
 
 def test_released_features_belong_to_stages() -> None:
