@@ -100,7 +100,7 @@ class Skeleton(nn.Module):
     def forward_features(self, x: Tensor, *cell_arguments: Any) -> Tensor:
         """Shapes: x (B, 3, H, W) in [0, 1], 4 dividing H and W -> (B, 4C, H/4, W/4), after relu."""
         check_images(x)
-        x = self.stem(self.normalize(x.contiguous(memory_format=torch.channels_last)))
+        x = self.stem(self.normalize(x.contiguous(memory_format=self.memory_format)))
         for number, cell in enumerate(self.cells):
             if number and number % self.N == 0:
                 x = self.reductions[number // self.N - 1](x)
@@ -126,9 +126,12 @@ class Skeleton(nn.Module):
             for module, mode in zip(self.modules(), modes, strict=True):
                 module.training = mode
 
-    def use_channels_last(self) -> "Skeleton":
-        """Lay the weights out for channels-last convolutions, the fast path; returns self."""
-        return self.to(memory_format=torch.channels_last)
+    def use_layout(self, memory_format: torch.memory_format) -> "Skeleton":
+        """Lay weights and activations out channels-last (the fast path, and how a network is made)
+        or as contiguous NCHW; returns self. Folded forms are channels-last whatever is said here.
+        """
+        self.memory_format = memory_format
+        return self.to(memory_format=memory_format)
 
 
 class Supernet(Skeleton):
@@ -156,7 +159,7 @@ class Supernet(Skeleton):
         )  # fmt: skip
         resolve_impl(impl)  # refuses what cannot run; "auto" is settled by the device of the images
         self.impl = impl
-        self.use_channels_last()
+        self.use_layout(torch.channels_last)
 
     def forward(self, x: Tensor, w_EO: EdgeWeights) -> Tensor:
         """Shapes: x (B, 3, H, W) in [0, 1], w_EO (6, 5) -> logits (B, K).
@@ -204,7 +207,7 @@ class DerivedNetwork(Skeleton):
             C=C, N=N, num_classes=num_classes, mean=mean, std=std,
         )  # fmt: skip
         self.genotype = genotype
-        self.use_channels_last()
+        self.use_layout(torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shapes: x (B, 3, H, W) in [0, 1] -> logits (B, K)."""

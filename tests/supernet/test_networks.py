@@ -158,3 +158,14 @@ def test_wrong_images_and_sizes_are_refused() -> None:
                 model(torch.rand(shape))
     with pytest.raises(ValueError, match="C=0"):
         Supernet(C=0)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_activations_have_the_layout_that_was_asked_for(layout: torch.memory_format) -> None:
+    net = Supernet(C=4, N=1, impl="reference").use_layout(layout)
+    seen: list[torch.Tensor] = []
+    for cell in net.cells:
+        cell.register_forward_hook(lambda _, inputs, output: seen.extend((inputs[0], output)))
+    net(torch.rand(2, 3, 8, 8), torch.full((6, 5), 0.2))
+    assert len(seen) == 6
+    assert all(t.is_contiguous(memory_format=layout) for t in seen)
