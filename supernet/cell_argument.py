@@ -49,4 +49,8 @@ def _entry(record: Any, number: int, path: Path) -> Any:
         raise UserError(f"{path} holds no list of cells; leave out :{number}")
     if number >= len(cells):
         raise UserError(f"{path} has {len(cells)} cells, numbered from 0; there is no {number}")
-    return cells[number]
+    cell = cells[number]
+    # A front names its data set once, for all its cells.
+    if isinstance(record, dict) and "dataset" in record and isinstance(cell, dict):
+        return {"dataset": record["dataset"], **cell}
+    return cell

@@ -42,9 +42,10 @@ def test_one_cell_of_a_list(tmp_path: Path, wrap: object) -> None:
 
 def test_a_cell_of_a_front(tmp_path: Path) -> None:
     cells = [{"arch": ARCH, "code": "000000", "clean": 0.5, "preference": None}]
-    (tmp_path / "front.json").write_text(json.dumps({"objectives": ["clean"], "cells": cells}))
+    (tmp_path / "front.json").write_text(json.dumps({"dataset": "digits", "cells": cells}))
     cell, record = read_cell(f"{tmp_path}/front.json:0")
     assert cell.arch == ARCH and record["clean"] == 0.5
+    assert record["dataset"] == "digits", "what train.py takes its images from"
     with pytest.raises(UserError, match="has 1 cells, numbered from 0; there is no 3"):
         read_cell(f"{tmp_path}/front.json:3")
 
