@@ -42,6 +42,11 @@ class Estimate:
         return f"{self.value:.2f}{interval}"
 
 
+def sort_value(coefficient: float | None) -> float:
+    """For sorting: an undefined coefficient comes after every other, one of exactly 0 does not."""
+    return -2.0 if coefficient is None else coefficient
+
+
 def spearman(score_n: Array, truth_n: Array) -> float | None:
     """Spearman's rho: the correlation of the ranks, ties sharing their mean rank.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 
+from supernet.correlation import sort_value
 from supernet.figures.landscape import COLUMN_NAMES
 from supernet.figures.style import (
     BLACK,
@@ -87,7 +88,7 @@ def draw_scatter(
 @styled
 def draw_coefficients(rows: Mapping[str, Any], column: str, path: Path | None = None) -> Figure:
     """Kendall's tau of every row with its interval: over all cells, and inside the top 10 %."""
-    names = sorted(rows, key=lambda name: rows[name]["all"]["kendall"]["value"] or -2)
+    names = sorted(rows, key=lambda name: sort_value(rows[name]["all"]["kendall"]["value"]))
     figure = new_figure(7.6, 1.5 + 0.3 * len(names))
     axes = figure.subplots()
     for region, shift, colour, marker, words in (

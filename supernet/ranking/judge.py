@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from supernet.benchmark import COLUMNS, Table, check_name
-from supernet.correlation import REGIONS, Estimate, difference, judge, threshold
+from supernet.correlation import REGIONS, Estimate, difference, judge, sort_value, threshold
 from supernet.errors import UserError
 from supernet.ranking.config import RankConfig
 from supernet.ranking.sample import Cell
@@ -152,7 +152,8 @@ def markdown(ranking: dict[str, Any]) -> str:
         lines += ["", f"## {column}", ""]
         lines += [f"| score | Spearman, all | {' | '.join(heads)} | regret |"]
         lines += ["|---|---|---|---|---|---|"]
-        for name in sorted(rows, key=lambda name: -(rows[name]["all"]["kendall"]["value"] or -2)):
+        taus = {name: sort_value(row["all"]["kendall"]["value"]) for name, row in rows.items()}
+        for name in sorted(taus, key=taus.__getitem__, reverse=True):
             row = rows[name]
             cells = [str(Estimate(**row["all"]["spearman"]))]
             cells += [str(Estimate(**row[region]["kendall"])) for region in REGIONS]

@@ -1,6 +1,7 @@
 """What the figures show."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,19 @@ def test_coefficients_show_both_regions_sorted() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["flat", "bad", "good"]
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["all cells (n = 400)", "top 10 % (n = 40)"]
+
+
+def test_a_coefficient_of_exactly_zero_is_no_missing_one() -> None:
+    truth = RANDOM.random(40)
+    row = judge(truth, truth, truth, repeats=5)
+
+    def with_tau(tau: float | None) -> dict[str, Any]:
+        estimate = {**row["all"]["kendall"], "value": tau, "low": tau, "high": tau}
+        return {**row, "all": {**row["all"], "kendall": estimate}}
+
+    rows = {"bad": with_tau(-0.5), "zero": with_tau(0.0), "none": with_tau(None)}
+    (axes,) = draw_coefficients(rows, "clean").axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["none", "bad", "zero"]
 
 
 def test_spectra_fall_and_leave_out_zeros() -> None:

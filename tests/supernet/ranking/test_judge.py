@@ -70,6 +70,18 @@ def test_markdown_says_what_it_is_of(invented: Table) -> None:
     assert "Kendall, all (n=80)" in text
 
 
+def test_a_coefficient_of_exactly_zero_keeps_its_place(invented: Table) -> None:
+    cells = draw_cells(invented, CONFIG)
+    ranking = judge_scores(CONFIG, invented, cells, _records(invented, CONFIG))
+    for rows in ranking["rows"].values():
+        template = rows["oracle"]
+        for name, tau in (("zero", 0.0), ("bad", -0.5)):
+            estimate = {**template["all"]["kendall"], "value": tau, "low": tau, "high": tau}
+            rows[name] = {**template, "all": {**template["all"], "kendall": estimate}}
+    lines = [line.split(" | ")[0] for line in markdown(ranking).splitlines()]
+    assert lines.index("| zero") < lines.index("| bad") < lines.index("| flat")
+
+
 def test_kernels_are_compared_with_the_clean_one(invented: Table) -> None:
     cells = draw_cells(invented, CONFIG)
     truth = invented.values("cifar10", "pgd_8")
