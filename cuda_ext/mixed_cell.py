@@ -17,12 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cuda_ext.mixed_op import POOL, SKIP, _any, _refuse
+from cuda_ext.mixed_op import NUM_OPS, POOL, SKIP, _any, _arithmetic_type, _refuse
 
 INCOMING: tuple[tuple[int, ...], ...] = ((), (0,), (1, 2), (3, 4, 5))
 """Edges into each node."""
 OUTGOING = ((0, 1, 3), (2, 4), (5,))
 """Edges out of each node, in the order of its stack."""
+NUM_EDGES = 6
 SOURCE: tuple[int, ...] = (0, 0, 1, 0, 1, 2)
 TARGET = (1, 2, 2, 3, 3, 3)
 PLACE = (0, 1, 0, 2, 1, 0)
@@ -44,6 +45,7 @@ def training_cell(
     """
     _check_cell(x, kernels3, 3, "kernels3")
     _check_cell(x, kernels1, 1, "kernels1")
+    _check_values(x, w_EO, "w_EO", (NUM_EDGES, NUM_OPS))
     result = _ops.training_cell(_channels_last(x), w_EO, list(kernels3), list(kernels1), eps)
     return result[0], result[1], result[2]
 
@@ -60,6 +62,9 @@ def attack_cell(
     Raises:   ValueError naming the tensor, what was expected and what was received.
     """
     _check_cell(x, kernels, 3, "kernels")
+    _check_tensor(x, r, "r", tuple(x.shape))
+    _check_values(x, w, "w", (NUM_EDGES, 2))
+    _check_values(x, bias, "bias", (3, x.shape[1]))
     for name, tensor in (("r", r), ("w", w), ("bias", bias)):
         if tensor.requires_grad:
             raise ValueError(f"{name} requires a gradient, expected a constant")
@@ -74,12 +79,35 @@ def _check_cell(x: Tensor, kernels: Sequence[Tensor], size: int, name: str) -> N
     if len(kernels) != 3:
         raise ValueError(f"{name} has {len(kernels)} stacks, expected 3")
     for j, kernel in enumerate(kernels):
-        expected = ((3 - j) * C, C, size, size)
-        if kernel.shape != expected:
-            raise ValueError(
-                f"{name}[{j}] has shape {tuple(kernel.shape)}, expected {expected} "
-                f"for x with {C} channels"
-            )
+        _check_tensor(x, kernel, f"{name}[{j}]", ((3 - j) * C, C, size, size))
+
+
+def _check_tensor(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> None:
+    _check_place(x, t, name, shape)
+    if t.dtype != x.dtype:
+        raise ValueError(f"{name} has dtype {_text(t)}, expected {_text(x)} as x has")
+
+
+def _check_values(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> None:
+    """Weights and biases may also be of the type that sums are in."""
+    _check_place(x, t, name, shape)
+    wide = _arithmetic_type(x.dtype)
+    if t.dtype not in (x.dtype, wide):
+        either = dict.fromkeys((_text(x), str(wide).removeprefix("torch.")))
+        raise ValueError(f"{name} has dtype {_text(t)}, expected {' or '.join(either)}")
+
+
+def _check_place(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> None:
+    if t.shape != shape:
+        raise ValueError(
+            f"{name} has shape {tuple(t.shape)}, expected {shape} for x of shape {tuple(x.shape)}"
+        )
+    if t.device != x.device:
+        raise ValueError(f"{name} is on {t.device}, expected {x.device} as x is")
+
+
+def _text(t: Tensor) -> str:
+    return str(t.dtype).removeprefix("torch.")
 
 
 def _channels_last(t: Tensor) -> Tensor:

@@ -41,7 +41,36 @@ inline void check_shape(const Tensor& t, const std::string& name, at::IntArrayRe
                     ", expected ", shape_text(expected));
 }
 
-// One call's shape, layout, dtype and device, taken from its first tensor and demanded of the rest.
+// One argument of an operator, a tensor (that may be absent) or a list, and its name for messages.
+struct Argument {
+  Argument(Tensors list, const char* name) : tensors(list), name(name), indexed(true) {}
+  Argument(const Tensor& t, const char* name) : tensors(t), name(name), indexed(false) {}
+  Argument(const std::optional<Tensor>& t, const char* name)
+      : tensors(t.has_value() ? Tensors(*t) : Tensors()), name(name), indexed(false) {}
+
+  Tensors tensors;
+  const char* name;
+  bool indexed;
+
+  std::string name_of(size_t i) const {
+    return indexed ? std::string(name) + "[" + std::to_string(i) + "]" : name;
+  }
+};
+
+// The device of the first tensor, demanded of the rest. Asked before anything touches a device: a
+// guard takes its own kind only, and a launch before the check would read another device's memory.
+inline at::Device common_device(std::initializer_list<Argument> arguments) {
+  const Argument& first = *arguments.begin();
+  const at::Device device = first.tensors[0].device();
+  for (const Argument& argument : arguments)
+    for (size_t i = 0; i < argument.tensors.size(); ++i)
+      TORCH_CHECK_VALUE(argument.tensors[i].device() == device, argument.name_of(i), " is on ",
+                        argument.tensors[i].device(), ", expected ", device, " as ",
+                        first.name_of(0), " is");
+  return device;
+}
+
+// One call's shape, layout and dtype, taken from its first tensor and demanded of the rest.
 class Call {
  public:
   Call(const Tensor& first, const std::string& name) : first_name_(name) {
@@ -56,12 +85,10 @@ class Call {
                       ", expected float32, float64, bfloat16 or float16");
     sizes = first.sizes().vec();
     options = first.options().requires_grad(false);
-    device = first.device();
   }
 
   std::vector<int64_t> sizes;
   at::TensorOptions options;
-  at::Device device = at::kCPU;
   bool channels_last = true;
 
   at::ScalarType type() const { return c10::typeMetaToScalarType(options.dtype()); }
@@ -73,12 +100,6 @@ class Call {
     check_shape(t, name, sizes);
     TORCH_CHECK_VALUE(t.scalar_type() == type(), name, " has dtype ", t.scalar_type(),
                       ", expected ", type(), " as ", first_name_, " has");
-    check_device(t, name);
-  }
-
-  void check_device(const Tensor& t, const std::string& name) const {
-    TORCH_CHECK_VALUE(t.device() == device, name, " is on ", t.device(), ", expected ", device,
-                      " as ", first_name_, " is");
   }
 
   // Channels-last if every tensor can be read so, else NCHW if every one can; what is neither (a
@@ -140,7 +161,6 @@ class Call {
     check_shape(t, name, shape);
     TORCH_CHECK_VALUE(t.scalar_type() == type() || t.scalar_type() == arithmetic(), name,
                       " has dtype ", t.scalar_type(), ", expected ", type(), " or ", arithmetic());
-    check_device(t, name);
     return t.to(arithmetic()).contiguous();
   }
 
@@ -178,7 +198,7 @@ struct Ops {
   static std::tuple<Tensor, Tensor> channel_moments(Tensors y) {
     TORCH_CHECK_VALUE(y.size() >= 1 && y.size() <= kMaxTerms, "y has ", y.size(),
                       " tensors, expected 1 to ", kMaxTerms);
-    typename Backend::Guard guard(y[0].device());
+    typename Backend::Guard guard(common_device({{y, "y"}}));
     Call call(y[0], "y[0]");
     std::vector<Named> all;
     append(all, y, "y");
@@ -191,7 +211,8 @@ struct Ops {
                                                         const Tensor& w, const Tensor& mean,
                                                         const Tensor& var, double eps, bool relu) {
     check_sources(v, "v");
-    typename Backend::Guard guard(v[0].device());
+    typename Backend::Guard guard(common_device(
+        {{v, "v"}, {y1, "y1"}, {y3, "y3"}, {w, "w"}, {mean, "mean"}, {var, "var"}}));
     Call call(v[0], "v[0]");
     const int64_t S = v.size(), C = call.channels();
     auto all = training_inputs(call, v, y1, y3);
@@ -213,7 +234,8 @@ struct Ops {
                                                        const Tensor& mean, const Tensor& var,
                                                        double eps) {
     check_sources(v, "v");
-    typename Backend::Guard guard(v[0].device());
+    typename Backend::Guard guard(common_device(
+        {{v, "v"}, {y1, "y1"}, {y3, "y3"}, {g, "g"}, {w, "w"}, {mean, "mean"}, {var, "var"}}));
     Call call(v[0], "v[0]");
     const int64_t S = v.size(), C = call.channels();
     auto all = training_inputs(call, v, y1, y3, &g);
@@ -236,7 +258,7 @@ struct Ops {
 
   // dy[t] = a * g + b * y[t] + d with coef[t] = (a, b, d), for every t, in place.
   static void norm_backward(const Tensor& g, Tensors y, const Tensor& coef, Tensors dy) {
-    typename Backend::Guard guard(g.device());
+    typename Backend::Guard guard(common_device({{g, "g"}, {y, "y"}, {coef, "coef"}, {dy, "dy"}}));
     Call call(g, "g");
     TORCH_CHECK_VALUE(y.size() >= 1 && y.size() <= kMaxTerms, "y has ", y.size(),
                       " tensors, expected 1 to ", kMaxTerms);
@@ -262,7 +284,7 @@ struct Ops {
                                                 const Tensor& bias, bool relu) {
     check_sources(v, "v");
     check_length(z, "z", v.size(), "v");
-    typename Backend::Guard guard(v[0].device());
+    typename Backend::Guard guard(common_device({{v, "v"}, {z, "z"}, {w, "w"}, {bias, "bias"}}));
     Call call(v[0], "v[0]");
     const int64_t S = v.size();
     std::vector<Named> all;
@@ -281,7 +303,8 @@ struct Ops {
   static void node_backward(Tensors g, const Tensor& w, Tensors z, const std::optional<Tensor>& mask,
                             Tensors out) {
     check_sources(g, "g");
-    typename Backend::Guard guard(g[0].device());
+    typename Backend::Guard guard(common_device(
+        {{g, "g"}, {z, "z"}, {mask, "mask"}, {w, "w"}, {out, "out"}}));
     Call call(g[0], "g[0]");
     const int64_t S = g.size();
     TORCH_CHECK_VALUE(z.size() <= kMaxTerms, "z has ", z.size(), " tensors, expected at most ",
@@ -308,7 +331,7 @@ struct Ops {
   static std::tuple<Tensor, Tensor, Tensor> training_node(Tensors v, Tensors y1, Tensors y3,
                                                           const Tensor& w, double eps) {
     check_sources(v, "v");
-    typename Backend::Guard guard(v[0].device());
+    typename Backend::Guard guard(common_device({{v, "v"}, {y1, "y1"}, {y3, "y3"}, {w, "w"}}));
     Call call(v[0], "v[0]");
     const auto all = training_inputs(call, v, y1, y3);
     auto [mean, var] = moments(call, all, v.size(), 2 * v.size());
@@ -346,7 +369,8 @@ struct Ops {
   static std::tuple<Tensor, std::vector<Tensor>> attack_node_backward(
       const Tensor& g_out, const std::optional<Tensor>& g_relu, const Tensor& out, const Tensor& w,
       bool need_v) {
-    typename Backend::Guard guard(out.device());
+    typename Backend::Guard guard(common_device(
+        {{out, "out"}, {g_out, "g_out"}, {g_relu, "g_relu"}, {w, "w"}}));
     Call call(out, "out");
     std::vector<Named> all{{out, "out"}};
     call.settle_layout(all);
@@ -366,7 +390,7 @@ struct Ops {
 
   static void attack_step(Tensor x_adv, const Tensor& grad, const Tensor& x,
                           std::optional<double> eps, double step_size) {
-    typename Backend::Guard guard(x_adv.device());
+    typename Backend::Guard guard(common_device({{x_adv, "x_adv"}, {grad, "grad"}, {x, "x"}}));
     Call call(x_adv, "x_adv");
     call.check(grad, "grad");
     call.check(x, "x");

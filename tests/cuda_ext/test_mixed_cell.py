@@ -1,5 +1,8 @@
 """The whole-cell operators against the cells they replace."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -64,12 +67,12 @@ def test_running_statistics_are_those_of_the_modules() -> None:
     assert cells[0].edges[5].ops[3].bn.running_mean.abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("frozen", ["nothing", "kernels", "x", "weights"])
+@pytest.mark.parametrize("frozen", ["nothing", "kernels", "x", "weights", "kernels and x"])
 def test_training_cell_computes_what_is_needed(frozen: str) -> None:
     cell = MixedCell(3).double().train()
-    x = tensor((2, 3, 5, 5), dtype=torch.float64).requires_grad_(frozen != "x")
+    x = tensor((2, 3, 5, 5), dtype=torch.float64).requires_grad_("x" not in frozen)
     w = torch.rand(6, 5, dtype=torch.float64, requires_grad=frozen != "weights")
-    cell.requires_grad_(frozen != "kernels")
+    cell.requires_grad_("kernels" not in frozen)
     leaves = [t for t in (x, w, *cell.parameters()) if t.requires_grad]
     expected = torch.autograd.grad(cell(x, w, "reference").square().sum(), leaves)
     actual = torch.autograd.grad(cell(x, w, "native").square().sum(), leaves)
@@ -149,6 +152,60 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="r requires a gradient, expected a constant"):
         r = x.clone().requires_grad_()
         attack_cell(x, r, w[:, :2], [k.detach() for k in kernels3], torch.rand(3, 3))
+
+
+def spoil(name: str, replace: Callable[[Tensor], Tensor]) -> tuple[list[Any], list[Any]]:
+    """Arguments of training_cell and attack_cell with `name` replaced (None: not its argument)."""
+    cell = MixedCell(3)
+    given: dict[str, Any] = {
+        "x": torch.rand(1, 3, 4, 4), "r": torch.rand(1, 3, 4, 4), "w_EO": torch.rand(6, 5),
+        "w": torch.rand(6, 2), "bias": torch.rand(3, 3),
+        **{f"kernels{k}": [t.detach() for t in stacks(cell, op)] for k, op in ((3, 3), (1, 2))},
+    }  # fmt: skip
+    if name.startswith("kernels"):
+        given[name][1] = replace(given[name][1])
+    else:
+        given[name] = replace(given[name])
+    return (
+        [*(given[n] for n in ("x", "w_EO", "kernels3", "kernels1")), 1e-5],
+        [given[n] for n in ("x", "r", "w", "kernels3", "bias")],
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "name", "replace", "message"),
+    [
+        (0, "w_EO", lambda t: t[:5], r"w_EO has shape \(5, 5\), expected \(6, 5\)"),
+        (0, "w_EO", lambda t: t.double(), "w_EO has dtype float64, expected float32$"),
+        (0, "w_EO", lambda t: t.to("meta"), "w_EO is on meta, expected cpu as x is"),
+        (0, "kernels1", lambda t: t.double(), r"kernels1\[1\] has dtype float64, expected float32"),
+        (0, "kernels3", lambda t: t.to("meta"), r"kernels3\[1\] is on meta, expected cpu as x is"),
+        (1, "r", lambda t: t[..., :3], r"r has shape \(1, 3, 4, 3\), expected \(1, 3, 4, 4\)"),
+        (1, "r", lambda t: t.double(), "r has dtype float64, expected float32 as x has"),
+        (1, "r", lambda t: t.to("meta"), "r is on meta, expected cpu as x is"),
+        (1, "w", lambda t: t[:, :1], r"w has shape \(6, 1\), expected \(6, 2\)"),
+        (1, "w", lambda t: t.to("meta"), "w is on meta, expected cpu as x is"),
+        (1, "bias", lambda t: t[:2], r"bias has shape \(2, 3\), expected \(3, 3\)"),
+        (1, "bias", lambda t: t.half(), "bias has dtype float16, expected float32$"),
+        (1, "kernels3", lambda t: t.bfloat16(), r"kernels\[1\] has dtype bfloat16, expected flo"),
+    ],
+)
+def test_shape_dtype_and_device_of_every_tensor_are_checked(
+    cell: int, name: str, replace: Callable[[Tensor], Tensor], message: str
+) -> None:
+    arguments = spoil(name, replace)[cell]
+    with pytest.raises(ValueError, match=message):
+        (training_cell, attack_cell)[cell](*arguments)
+
+
+def test_weights_of_a_cell_in_half_precision_may_be_of_either_type() -> None:
+    _, (x, r, w, kernels, bias) = spoil("x", lambda t: t)
+    low = [k.bfloat16() for k in kernels]
+    for values in (w, w.bfloat16()):
+        out, _ = attack_cell(x.bfloat16(), r.bfloat16(), values, low, bias)
+        assert out.dtype == torch.bfloat16
+    with pytest.raises(ValueError, match="w has dtype float16, expected bfloat16 or float32"):
+        attack_cell(x.bfloat16(), r.bfloat16(), w.half(), low, bias)
 
 
 def test_autocast_does_not_reach_inside() -> None:

@@ -269,6 +269,52 @@ def test_bad_input_is_named(spoil: Callable[[Any], None], message: str) -> None:
         training_node(inputs.v, inputs.y1, inputs.y3, inputs.w, impl="native")
 
 
+def change_device(name: str, index: int | None = None) -> Callable[[Any], None]:
+    return change(name, index, lambda t: t.to("meta"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (change_device("y3", 1), r"y3\[1\] is on meta, expected cpu as v\[0\] is"),
+        (change_device("v", 0), r"v\[1\] is on cpu, expected meta as v\[0\] is"),
+        (change_device("w"), r"w is on meta, expected cpu as v\[0\] is"),
+    ],
+)
+def test_another_device_is_named_before_anything_is_read(
+    spoil: Callable[[Any], None], message: str
+) -> None:
+    """`meta` is the other device; the CPU's form is asked for, as a GPU's would be for CUDA."""
+    inputs = node_inputs((2, 3, 5, 5), 2)
+    spoil(inputs)
+    cpu = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+    with pytest.raises(ValueError, match=message):
+        torch.ops.robust_supernet.training_node.default.redispatch(
+            cpu, inputs.v, inputs.y1, inputs.y3, inputs.w, 1e-5
+        )
+
+
+def test_every_operator_checks_devices_first() -> None:
+    """The shapes are wrong too, but a shape may be looked at on any device."""
+    cpu = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
+    a, m = torch.rand(1, 2, 3, 3), torch.rand(1, 2, 2, 2, device="meta")
+    calls: dict[str, tuple[str, tuple[Any, ...]]] = {
+        "channel_moments": (r"y\[1\]", ([a, m],)),
+        "training_node_write": ("var", ([a], [a], [a], a, a, m, 1e-5, True)),
+        "training_node_sums": ("g", (m, [a], [a], [a], a, a, a, 1e-5)),
+        "training_node_backward": ("mean", (a, [a], [a], [a], a, m, a, 1e-5, True, True)),
+        "norm_backward": (r"dy\[0\]", (a, [a], a, [m])),
+        "attack_node": ("bias", ([a], [a], a, m, True)),
+        "attack_node_backward": ("g_relu", (a, m, a, a, True)),
+        "node_backward": ("mask", ([a], a, [a], m, [a])),
+        "attack_step": ("x", (a, a, m, 0.1, 0.1)),
+    }
+    for name, (spoilt, arguments) in calls.items():
+        operator = getattr(torch.ops.robust_supernet, name).default
+        with pytest.raises(ValueError, match=f"^{spoilt} is on meta, expected cpu as "):
+            operator.redispatch(cpu, *arguments)
+
+
 def test_no_sources_are_refused() -> None:
     with pytest.raises(ValueError, match="v has 0 tensors, expected 1 to 3"):
         training_node([], [], [], torch.rand(0, 5), impl="native")
