@@ -131,11 +131,12 @@ class FoldedCell:
 class SparseFoldedCell:
     """A folded cell whose zero terms are left out: the form for derived cells (one-hot weights).
 
-    Reading which weights are zero waits for the device once, when the cell is folded.
+    Reading which weights are zero waits for the device once, when the cell is folded. `one_off`
+    says that the cell was sampled from a mixed one, so that its form will hardly come again.
     """
 
-    def __init__(self, edges: Sequence[_Edge], C: int) -> None:
-        self.C = C
+    def __init__(self, edges: Sequence[_Edge], C: int, one_off: bool = False) -> None:
+        self.C, self.one_off = C, one_off
         self.skip = [float(edge.skip) for edge in edges]
         self.pool = [float(edge.pool) for edge in edges]
         has_conv = [bool(edge.kernel.any()) for edge in edges]
@@ -209,7 +210,9 @@ def fold_cell(
             _fold_edge(_weighted_ops(cell, edge, w_EO), cell.C, statistics)
             for edge in range(NUM_EDGES)
         ]
-        return SparseFoldedCell(edges, cell.C) if sparse else FoldedCell(edges, cell.C, impl)
+        if sparse:
+            return SparseFoldedCell(edges, cell.C, one_off=w_EO is not None)
+        return FoldedCell(edges, cell.C, impl)
 
 
 def _weighted_ops(cell: Any, edge: int, w_EO: EdgeWeights | None) -> list[tuple[Tensor, nn.Module]]:

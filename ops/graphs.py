@@ -4,14 +4,17 @@ An attack gradient is some hundred short kernels, and launching them costs more 
 graph launches all k steps at once. It replays fixed addresses, so it owns a copy of the model, and
 each call copies the model's tensors, the images and the labels in and the result out.
 
-Where a graph cannot be used the loop runs as ordinary calls, with the reason logged once.
+Where a graph cannot be used the loop runs as ordinary calls, with the reason logged once. A graph
+is used only after its first replay gave what the ordinary calls give.
 """
 
 import copy
 import logging
+import math
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -32,6 +35,11 @@ MAX_CAPTURES = 64
 WARM_UP = 2
 """Steps before a capture, on another stream: libraries choose algorithms and allocate in them."""
 
+TOLERANCE = 0.25
+"""Mean difference between a graph's first replay and the ordinary calls, over the mean change that
+they make to the images. Not 0: where libraries choose other algorithms, signs of gradients near 0
+flip, and later steps carry that on. A replay that does nothing is at 1, an unrelated one higher."""
+
 
 class AttackGraph:
     """One captured loop with the buffers that it reads and writes."""
@@ -42,11 +50,13 @@ class AttackGraph:
         self.model = copy.deepcopy(model)
         self.x_adv, self.x, self.y = x_adv.clone(), x.clone(), y.clone()
         self.buffers = [*tensors_of(self.model), self.x_adv, self.x, self.y]
-        self._warm_up(step)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            for _ in range(steps):
-                step(self.model, self.x_adv, self.x, self.y)
+        # Streams and captures are those of the current device, which need not be the images'.
+        with torch.cuda.device(self.x_adv.device):
+            self._warm_up(step)
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):
+                for _ in range(steps):
+                    step(self.model, self.x_adv, self.x, self.y)
 
     def _warm_up(self, step: Step) -> None:
         stream = torch.cuda.Stream()
@@ -59,9 +69,10 @@ class AttackGraph:
     @torch.no_grad()
     def run(self, model: Model, x_adv: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """The result of the loop from x_adv, in a tensor of its own."""
-        torch._foreach_copy_(self.buffers, [*tensors_of(model), x_adv, x, y])
-        self.graph.replay()
-        return self.x_adv.clone()
+        with torch.cuda.device(self.x_adv.device):
+            torch._foreach_copy_(self.buffers, [*tensors_of(model), x_adv, x, y])
+            self.graph.replay()
+            return self.x_adv.clone()
 
 
 class AttackLoops:
@@ -100,13 +111,13 @@ class AttackLoops:
             graph = self._graph(step, steps, model, x_adv, x, y, key)
         if graph is not None:
             return graph.run(model, x_adv, x, y)
-        for _ in range(steps):
-            step(model, x_adv, x, y)
-        return x_adv
+        return _ordinary(step, steps, model, x_adv, x, y)
 
     def _graph(
         self, step: Step, steps: int, model: Model, x_adv: Tensor, x: Tensor, y: Tensor, key: Any
     ) -> Any:
+        if getattr(model, "one_off", False):
+            return None
         tensors = tensors_of(model)
         if not tensors:
             return self._eager("the model shows no tensors that could be copied into a graph")
@@ -119,6 +130,8 @@ class AttackLoops:
             return None
         if full_key not in self._seen:
             self._seen.add(full_key)
+            log.debug("an attack of %d steps on %s: ordinary calls the first time, captured the "
+                      "second", steps, tuple(x_adv.shape))  # fmt: skip
             return None
         return self._capture(full_key, step, steps, model, x_adv, x, y)
 
@@ -128,10 +141,15 @@ class AttackLoops:
         self._captures += 1
         try:
             graph = self._make_graph(*arguments)
+            difference = _difference(graph, *arguments)
         except Exception as error:
             self._refused.add(full_key)
             reason = (str(error) or type(error).__name__).splitlines()[0]
             return self._eager(f"the capture failed: {reason}")
+        if not difference <= TOLERANCE:  # NaN is no agreement either
+            self._refused.add(full_key)
+            return self._eager(f"its first replay is {difference:.2g} of the attack's own change "
+                               "away from ordinary calls")  # fmt: skip
         model = arguments[2]
         owner = weakref.ref(model) if isinstance(model, nn.Module) else lambda: None
         self._graphs[full_key] = (graph, owner)
@@ -145,42 +163,93 @@ class AttackLoops:
             log.warning("an attack runs without a CUDA graph: %s", reason)
 
 
+def _ordinary(step: Step, steps: int, model: Model, x_adv: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    for _ in range(steps):
+        step(model, x_adv, x, y)
+    return x_adv
+
+
+def _difference(
+    graph: Any, step: Step, steps: int, model: Model, x_adv: Tensor, x: Tensor, y: Tensor
+) -> float:
+    """See TOLERANCE. Waits for the device; x_adv stays as it is."""
+    replayed = graph.run(model, x_adv, x, y)
+    expected = _ordinary(step, steps, model, x_adv.clone(), x, y)
+    away = (replayed.float() - expected.float()).abs().mean().item()
+    change = (expected.float() - x_adv.float()).abs().mean().item()
+    return 0.0 if away == 0 else away / change if change else math.inf
+
+
 ATTACK_LOOPS = AttackLoops()
 """The loops of this process."""
 
 
 def tensors_of(thing: Any) -> list[Tensor]:
-    """The tensors of a module, or inside plain objects, lists, tuples and dicts, in fixed order."""
+    """The tensors of a module, plain attributes included, or inside plain objects, lists, tuples
+    and dicts, in fixed order."""
     if isinstance(thing, nn.Module):
-        return [t.detach() for t in (*thing.parameters(), *thing.buffers())]
+        kept = (leaf for leaf in _attributes(thing) if isinstance(leaf, Tensor))
+        return [t.detach() for t in (*thing.parameters(), *thing.buffers(), *kept)]
     return [leaf.detach() for leaf in _leaves(thing) if isinstance(leaf, Tensor)]
 
 
 def signature(thing: Any) -> Hashable:
-    """What else decides the function: for a module which one it is and its modes, else every value
-    inside that is no tensor, such as the constants of a folded single cell."""
+    """What else decides the function: for a module which one it is, its modes and its plain
+    attributes, else every value inside that is no tensor, such as the constants of a folded cell.
+
+    An attribute of a module that is no number, text, list, tuple or dict counts as which object it
+    is: a change inside it goes unseen. One that changes at every call keeps the loop uncaptured.
+    """
     if isinstance(thing, nn.Module):
-        return (id(thing), tuple(module.training for module in thing.modules()))
-    return tuple(
-        "tensor" if isinstance(leaf, Tensor) else (type(leaf).__name__, repr(leaf))
-        for leaf in _leaves(thing)
-    )
+        modes = tuple(module.training for module in thing.modules())
+        return (id(thing), modes, tuple(_value(leaf) for leaf in _attributes(thing)))
+    return tuple(_value(leaf) for leaf in _leaves(thing))
 
 
-def _leaves(thing: Any) -> Iterator[Any]:
+def _value(leaf: Any) -> Hashable:
+    if isinstance(leaf, Tensor):
+        return "tensor"
+    return (type(leaf).__name__, repr(leaf) if isinstance(leaf, _PLAIN) else id(leaf))
+
+
+_PLAIN: tuple[type, ...] = (
+    type(None), str, bytes, int, float, complex, slice,
+    torch.dtype, torch.device, torch.memory_format, torch.layout,
+)  # fmt: skip
+
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+
+
+def _attributes(module: nn.Module) -> Iterator[Any]:
+    """What a module and those inside it hold beside parameters, buffers, modules and modes."""
+    for part in module.modules():
+        for name, value in vars(part).items():
+            if name not in _OF_EVERY_MODULE:
+                yield name
+                yield from _contents(value)
+
+
+def _contents(thing: Any) -> Iterator[Any]:
     if isinstance(thing, (list, tuple)):
         yield type(thing).__name__
         for item in thing:
-            yield from _leaves(item)
+            yield from _contents(item)
     elif isinstance(thing, dict):
         for name, value in thing.items():
             yield name
-            yield from _leaves(value)
-    elif hasattr(thing, "__dict__") and not isinstance(thing, (type, Tensor)):
-        yield type(thing).__qualname__
-        yield from _leaves(vars(thing))
+            yield from _contents(value)
     else:
         yield thing
+
+
+def _leaves(thing: Any) -> Iterator[Any]:
+    """As `_contents`, and inside objects too."""
+    for item in _contents(thing):
+        if hasattr(item, "__dict__") and not isinstance(item, (type, Tensor, FunctionType)):
+            yield type(item).__qualname__
+            yield from _leaves(vars(item))
+        else:
+            yield item
 
 
 def _form(t: Tensor) -> Hashable:

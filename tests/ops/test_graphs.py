@@ -1,14 +1,18 @@
 """Attack loops as graphs: keys, copies, refusals. A fake graph stands in where there is no GPU."""
 
+import contextlib
 import copy
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ops.graphs import MAX_GRAPHS, AttackLoops, signature, tensors_of
+from ops.graphs import MAX_GRAPHS, AttackGraph, AttackLoops, signature, tensors_of
+from supernet.genotype import Genotype
+from supernet.networks import DerivedNetwork, Supernet
 
 
 class Scale:
@@ -115,6 +119,125 @@ def test_a_function_cannot_be_copied_and_says_so(loops: AttackLoops, caplog: Any
     with caplog.at_level(logging.WARNING):
         assert run(loops, lambda x: 2 * x) == 8.0
     assert "shows no tensors that could be copied" in caplog.text
+
+
+def test_a_graph_that_does_nothing_is_not_used(caplog: Any) -> None:
+    class Empty(FakeGraph):
+        def run(self, model: Any, x_adv: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            return x_adv.clone()
+
+    loops = AttackLoops(Empty)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(4):
+            assert run(loops, Scale(2.0, 0.0)) == 8.0
+    assert [r.getMessage() for r in caplog.records] == [
+        "an attack runs without a CUDA graph: its first replay is 1 of the attack's own change "
+        "away from ordinary calls"
+    ]
+
+
+def test_a_few_flipped_signs_are_no_reason_to_refuse_a_graph() -> None:
+    class Flipped(FakeGraph):
+        def run(self, *arguments: Any) -> Tensor:
+            x_adv = super().run(*arguments)
+            x_adv[0] = 0.0
+            return x_adv
+
+    x, loops = torch.ones(100), AttackLoops(Flipped)
+    for _ in range(3):
+        out = loops.run(step, 3, Scale(2.0, 0.0), x.clone(), x, x, key="key", on_cpu=True)
+    assert out[0] == 0.0 and out[1] == 8.0
+
+
+def test_a_first_sight_is_logged_once(loops: AttackLoops, caplog: Any) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for _ in range(3):
+            run(loops, Scale(2.0, 0.0))
+    assert [r.getMessage() for r in caplog.records] == [
+        "an attack of 3 steps on (2,): ordinary calls the first time, captured the second"
+    ]
+
+
+def test_sampled_cells_are_not_captured_and_derived_ones_are(loops: AttackLoops) -> None:
+    supernet = Supernet(C=2, N=1)
+    derived = DerivedNetwork(Genotype((3, 1, 2, 3, 1, 4)), C=2, N=1)
+    sampled = supernet.fold((3, 1, 2, 3, 1, 4))
+    assert sampled.one_off and sampled.to(torch.bfloat16).one_off
+    assert not derived.fold().one_off
+    assert not supernet.fold(torch.full((6, 5), 0.2)).one_off
+
+    def step(model: Any, x_adv: Tensor, x: Tensor, y: Tensor) -> None:
+        x_adv.add_(model(x).mean())
+
+    x = torch.rand(1, 3, 8, 8)
+    for model in (sampled, derived.fold()):
+        for _ in range(3):
+            loops.run(step, 1, model, x.clone(), x, x, key="key", on_cpu=True)
+        assert FakeGraph.made == (model is not sampled)
+
+
+class Shifted(nn.Module):
+    """x -> factor * x + shift + offset, the last two being plain attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor, self.shift = nn.Parameter(torch.tensor(2.0)), 0.0
+        self.kept = (torch.tensor(0.0), {"unused": None})
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.factor * x + self.shift + self.kept[0]).detach()
+
+
+def test_plain_attributes_of_a_module_are_never_stale(loops: AttackLoops) -> None:
+    model = Shifted()
+    for shift, offset, expected in [(0.0, 0.0, 8.0), (1.0, 0.0, 15.0), (0.0, 1.0, 15.0)]:
+        model.shift, model.kept = shift, (torch.tensor(offset), {"unused": None})
+        for _ in range(3):
+            assert run(loops, model) == expected
+    assert FakeGraph.made == 2  # a number needs a graph of its own, a tensor is copied
+
+
+def test_everything_happens_on_the_device_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's part is played by objects that only look where they are called."""
+    x = torch.ones(2)
+    current: list[Any] = ["another device"]
+    seen: list[tuple[str, bool]] = []
+
+    def here(name: str) -> None:
+        seen.append((name, current[-1] == x.device))
+
+    @contextlib.contextmanager
+    def device(wanted: Any) -> Iterator[None]:
+        current.append(wanted)
+        yield
+        current.pop()
+
+    @contextlib.contextmanager
+    def context(name: str) -> Iterator[None]:
+        here(name)
+        yield
+
+    class Stream:
+        def __init__(self) -> None:
+            here("stream")
+
+        def wait_stream(self, other: Any) -> None:
+            here("wait")
+
+    class Graph:
+        def replay(self) -> None:
+            here("replay")
+
+    fakes = {
+        "device": device, "Stream": Stream, "CUDAGraph": Graph, "current_stream": Stream,
+        "stream": lambda stream: context("warm-up"), "graph": lambda graph: context("capture"),
+    }  # fmt: skip
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    graph = AttackGraph(step, 1, Scale(2.0, 0.0), x.clone(), x, x)
+    graph.run(Scale(2.0, 0.0), x.clone(), x, x)
+    assert {"stream", "warm-up", "capture", "replay"} <= {name for name, _ in seen}
+    assert all(on_device for _, on_device in seen), seen
 
 
 def test_on_the_cpu_loops_are_ordinary_calls(loops: AttackLoops) -> None:
