@@ -5,6 +5,7 @@
     python scripts/rank.py --proxies ntk --cells 100 --top-cells 60
     python scripts/rank.py --proxies croze,robust_snip --columns pgd_8,standard:pgd
     python scripts/rank.py --supernet runs/search-cifar10-darts-seed0 --cells 0 --processes 2
+    python scripts/rank.py --curve runs/rank-cifar10-300-epoch2-seed0 runs/rank-cifar10-300-seed0
 
 Says how long it will take before it starts. Interrupted, the same command goes on. The folder of
 the ranking holds scores.jsonl (a line per cell), ranking.json and ranking.md (correlations in all
@@ -29,6 +30,11 @@ def main() -> None:
         "--spectrum", metavar="A,B,..",
         help="Draw the kernel spectra of these cells (string, code or index) instead of ranking.",
     )  # fmt: skip
+    parser.add_argument(
+        "--curve", nargs="+", type=Path, metavar="DIR",
+        help="Draw Kendall's tau against training steps from these finished rankings of one search "
+        "(--supernet RUN --epoch N, the same cells), and say when it passes parameters.",
+    )  # fmt: skip
     cli.add_config_flags(parser, RankConfig)
     arguments = parser.parse_args()
     config = RankConfig(**cli.given_flags(arguments, RankConfig))
@@ -38,6 +44,11 @@ def main() -> None:
         from supernet.ranking.spectrum import run_spectra
 
         print(run_spectra(config, arguments.spectrum.split(",")))
+        return
+    if arguments.curve:
+        from supernet.ranking.curve import make_curve
+
+        print(make_curve(arguments.curve, Path(config.out or "runs/rank-curve")))
         return
     from supernet.ranking.run import run_ranking, summary
 

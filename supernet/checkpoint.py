@@ -19,6 +19,11 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         torch.save({"format": FORMAT, **state}, stream)
 
 
+def kept_epoch(folder: Path, epoch: int) -> Path:
+    """Where a search keeps the weights of an epoch."""
+    return folder / f"epoch-{epoch:04d}.pt"
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU with `weights_only=True`.
 

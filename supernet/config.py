@@ -15,8 +15,9 @@ STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
 PATH_KINDS = ("alpha", "uniform", "sandwich")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
-WHERE_FIELDS = ("out", "data_root")
-"""Fields that say where, not what: a resumed run may change them, and the hash leaves them out."""
+WHERE_FIELDS = ("out", "data_root", "keep_epochs")
+"""Fields that say where, or what to keep, and change no result: a resumed run may change them, and
+the hash leaves them out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,8 @@ class SearchConfig:
     derive_none: bool = False
     """Whether a derived cell may hold the operator none."""
 
+    keep_epochs: tuple[int, ...] = ()
+    """Epochs after which weights and alpha are kept as epoch-0004.pt, for rank.py --epoch 4."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -171,6 +174,8 @@ class SearchConfig:
             raise UserError(
                 "path-kind and distill are of steps that train single cells; give --path-share"
             )
+        for epoch in self.keep_epochs:
+            _check("keep_epochs", 1 <= epoch <= self.epochs, epoch, f"from 1 to {self.epochs}")
         if self.eps is not None:
             _check("eps", 0 < self.eps <= 1, self.eps, "above 0 and at most 1 (write 8/255)")
         if self.limit is not None:
@@ -198,8 +203,9 @@ class SearchConfig:
         return self.objective or ("weighted" if self.robust else "clean")
 
     def to_dict(self) -> dict[str, Any]:
-        """Fields as JSON-able values."""
-        return dataclasses.asdict(self)
+        """Fields as JSON has them, lists for tuples."""
+        values = dataclasses.asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     def hash(self) -> str:
         """Twelve hexadecimal digits that two runs share when all that matters is equal."""
@@ -223,7 +229,10 @@ def from_dict(values: dict[str, Any]) -> SearchConfig:
         raise UserError(
             f"config has unknown fields {', '.join(unknown)}; was it written by another version?"
         )
-    return SearchConfig(**values)
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return SearchConfig(**fields)
 
 
 def differences(a: SearchConfig, b: SearchConfig) -> list[str]:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ops.mixed import resolve_impl
 from supernet import figures
 from supernet.benchmark import Table
-from supernet.checkpoint import load_checkpoint, save_checkpoint
+from supernet.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
 from supernet.config import SearchConfig, differences, from_dict
 from supernet.data import ImageData, load_dataset
 from supernet.derive import argmax_cell
@@ -189,6 +189,9 @@ class _Run:
             "peak_memory_mb": peak_memory_mb(search.device),
         }
         self._follow(record, bar)
+        if epoch in search.config.keep_epochs:
+            # Before the checkpoint: a run that is killed here comes by again.
+            save_checkpoint(kept_epoch(self.folder, epoch), search.weights())
         self.checkpoint()
 
     def _follow(self, record: dict[str, Any], bar: Any) -> None:

@@ -402,6 +402,10 @@ class Search:
             "random": self.random.state_dict(),
         }
 
+    def weights(self) -> dict[str, Any]:
+        """What scoring cells depends on, and alpha: a fraction of `state_dict`."""
+        return {"step": self.step, "net": self.net.state_dict(), "alpha": self.strategy.alpha.data}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken, bit for bit on the same machine and threads."""
         self.step = state["step"]

@@ -2,10 +2,12 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from supernet.config import ATTACK_NAMES
 from supernet.errors import UserError
+from supernet.files import read_json
 
 DEFAULT_PROXIES = (
     "gradnorm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "naswot", "croze",
@@ -27,6 +29,9 @@ class RankConfig:
     supernet: str | None = None
     """Run directory of a search: cells are scored with its trained weights, clean and under attack,
     as supernet_clean and supernet_robust."""
+    epoch: int | None = None
+    """Take the weights that the search kept after this epoch (its --keep-epochs). Automatic is its
+    last checkpoint."""
     cells: int = 300
     """Cells drawn at random from the 6,466; 0 scores them all."""
     top_cells: int = 0
@@ -75,7 +80,7 @@ class RankConfig:
     device: str = "auto"
     """auto, cpu, cuda or cuda:N. A CUDA device takes one process."""
     out: str | None = None
-    """Folder of the ranking. Automatic is runs/rank-DATASET-CELLS-seedN."""
+    """Folder of the ranking. Automatic is runs/rank-DATASET-CELLS[-epochE]-seedN."""
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -93,6 +98,8 @@ class RankConfig:
             raise UserError(
                 f"unknown attack {self.attack!r}; choose one of {', '.join(ATTACK_NAMES)}"
             )
+        if self.epoch is not None and self.supernet is None:
+            raise UserError("--epoch is one of a search; name it with --supernet")
         if not self.columns:
             raise UserError("--columns is empty; name a column such as pgd_8")
 
@@ -112,7 +119,16 @@ class RankConfig:
         """The data set whose columns are the truth."""
         from supernet.benchmark import DATASETS
 
-        return self.benchmark or (self.dataset if self.dataset in DATASETS else "cifar10")
+        dataset = self.images_dataset
+        return self.benchmark or (dataset if dataset in DATASETS else "cifar10")
+
+    @property
+    def images_dataset(self) -> str:
+        """The data set of the images: with `supernet` that of the search."""
+        description = Path(self.supernet or "") / "config.json"
+        if self.supernet is None or not description.is_file():
+            return self.dataset
+        return str(read_json(description)["config"]["dataset"])
 
     @property
     def folder(self) -> str:
@@ -120,9 +136,9 @@ class RankConfig:
         if self.out is not None:
             return self.out
         count = self.cells or "all"
-        return (
-            f"runs/rank-{self.dataset.replace(':', '-').replace('/', '-')}-{count}-seed{self.seed}"
-        )
+        dataset = self.images_dataset.replace(":", "-").replace("/", "-")
+        epoch = "" if self.epoch is None else f"-epoch{self.epoch}"
+        return f"runs/rank-{dataset}-{count}{epoch}-seed{self.seed}"
 
     def fixed(self) -> dict[str, Any]:
         """The fields that scores depend on, for JSON."""

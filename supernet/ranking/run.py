@@ -30,7 +30,14 @@ from supernet.ranking.judge import (
     truth_of,
 )
 from supernet.ranking.sample import Cell, draw_cells
-from supernet.ranking.scorers import Scorer, check_names, make_scorer, score_names
+from supernet.ranking.scorers import (
+    Scorer,
+    check_names,
+    make_scorer,
+    score_names,
+    supernet_file,
+    supernet_steps,
+)
 from supernet.ranking.store import Store
 
 CHEAPEST, DEAREST = Genotype.parse("111111"), Genotype.parse("333333")
@@ -54,12 +61,14 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
         scorer, source = make_scorer(config)
         facts = {"images": source, "machine": describe(device)}
         if config.supernet is not None:
-            facts["supernet_sha256"] = sha256(Path(config.supernet) / "checkpoint.pt")
+            facts["supernet_sha256"] = sha256(supernet_file(config))
         done = store.open(config, facts, cells)
         say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
         _score_all(config, scorer, store, cells, done, quiet=quiet, say=say)
     records, folder = store.read(cells), store.folder
     ranking = judge_scores(config, table, cells, records) | {"images": source}
+    if config.supernet is not None:
+        ranking["supernet_steps"] = supernet_steps(config)
     write_json(folder / "ranking.json", ranking)
     with atomic_write(folder / "ranking.md") as stream:
         stream.write(markdown(ranking))

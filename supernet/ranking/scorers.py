@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from supernet.attacks import ATTACKS
-from supernet.checkpoint import load_checkpoint
+from supernet.checkpoint import kept_epoch, load_checkpoint
 from supernet.config import from_dict
 from supernet.data import ImageData, load_dataset, to_float
 from supernet.environment import resolve_device
@@ -44,7 +44,7 @@ def check_names(names: tuple[str, ...]) -> None:
 
 
 def make_scorer(config: RankConfig) -> tuple[Scorer, str]:
-    """The function that scores one cell, and a sentence that says on which images.
+    """The function that scores one cell, and a sentence that says by what and on which images.
 
     It holds the images and, with `supernet`, its weights; a call builds one network and drops it.
     """
@@ -97,21 +97,49 @@ def balanced_batch(data: ImageData, count: int, seed: int) -> tuple[Tensor, Tens
 
 
 def load_search(folder: Path, config: RankConfig, device: torch.device) -> Search:
-    """The finished or interrupted search in a run directory, on its own images.
+    """The finished or interrupted search in a run directory, on its own images; with `epoch` its
+    network as it was then, and nothing else.
 
     Raises: UserError when the folder is no run directory or its files cannot be read.
     """
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} is no run directory (it has no config.json); name one")
     settings = from_dict(read_json(folder / "config.json").get("config", {}))
-    state = load_checkpoint(folder / "checkpoint.pt")
+    state = load_checkpoint(supernet_file(config))
     data = load_dataset(
         settings.dataset, data_root=config.data_root or settings.data_root, limit=settings.limit,
         side=settings.side, test_limit=0, device=device,
     )  # fmt: skip
     search = Search(settings, data, device)
-    search.load_state_dict(state["search"])
+    if config.epoch is None:
+        search.load_state_dict(state["search"])
+    else:
+        search.net.load_state_dict(state["net"])
+        search.step = state["step"]
     return search
+
+
+def supernet_file(config: RankConfig) -> Path:
+    """The file with the supernet's weights.
+
+    Raises: UserError when the search did not keep the epoch.
+    """
+    folder = Path(config.supernet or "")
+    if config.epoch is None:
+        return folder / "checkpoint.pt"
+    path = kept_epoch(folder, config.epoch)
+    if not path.is_file():
+        kept = ", ".join(str(int(p.stem[6:])) for p in sorted(folder.glob("epoch-*.pt"))) or "none"
+        raise UserError(
+            f"{folder} kept no epoch {config.epoch} (it has {kept}); search with --keep-epochs"
+        )
+    return path
+
+
+def supernet_steps(config: RankConfig) -> int:
+    """Optimiser steps that the supernet's weights have behind them."""
+    state = load_checkpoint(supernet_file(config))
+    return int(state.get("search", state)["step"])
 
 
 def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:

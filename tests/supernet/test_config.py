@@ -60,6 +60,7 @@ def test_the_automatic_preset() -> None:
             {"bn_statistics": "none"},
             "bn-statistics 'none' is unknown; choose one of running, batch",
         ),
+        ({"epochs": 3, "keep_epochs": (1, 4)}, "keep-epochs is 4; it must be from 1 to 3"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"epochs": 3, "warmup_epochs": 3}, "warmup-epochs is 3; it must be from 0 to epochs - 1"),
         ({"eps": 8.0}, "eps is 8.0; it must be above 0 and at most 1"),
@@ -87,14 +88,14 @@ def test_the_budget_is_the_one_that_is_given() -> None:
 
 def test_the_hash_covers_what_matters_and_not_where() -> None:
     one = SearchConfig()
-    assert one.hash() == SearchConfig(out="elsewhere", data_root="there").hash()
+    assert one.hash() == SearchConfig(out="elsewhere", data_root="there", keep_epochs=(1,)).hash()
     assert one.hash() != SearchConfig(seed=1).hash()
     assert differences(one, SearchConfig(out="elsewhere")) == []
     assert differences(one, SearchConfig(seed=1)) == ["seed: 0 -> 1"]
 
 
 def test_json_round_trip() -> None:
-    one = SearchConfig(robust=True, eps=4 / 255, limit=100)
+    one = SearchConfig(robust=True, eps=4 / 255, limit=100, keep_epochs=(2, 4))
     assert from_dict(json.loads(json.dumps(one.to_dict()))) == one
     with pytest.raises(UserError, match="unknown fields colour"):
         from_dict({"colour": "red"})

@@ -126,6 +126,30 @@ def test_a_finished_run_is_resumed_to_the_same_result(whole: Path) -> None:
     assert len(comparable(whole)) == 3
 
 
+def test_the_weights_of_chosen_epochs_are_kept(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_at(patch, 4)  # three steps are an epoch
+        search_in(tmp_path / "run", keep_epochs=(1, 3))
+    names = [path.name for path in (tmp_path / "run").glob("epoch-*")]
+    assert names == ["epoch-0001.pt"]
+    resume_search(tmp_path / "run", {}, quiet=True)
+    kept = {path.name: load_checkpoint(path) for path in (tmp_path / "run").glob("epoch-*")}
+    assert sorted(kept) == ["epoch-0001.pt", "epoch-0003.pt"]
+    end, last = load_checkpoint(whole / "checkpoint.pt")["search"], kept["epoch-0003.pt"]
+    assert set(last) == {"format", "step", "net", "alpha"}
+    assert last["step"] == end["step"] == 3 * kept["epoch-0001.pt"]["step"]
+    # Keeping and resuming changed nothing.
+    assert torch.equal(last["alpha"], end["strategy"]["alpha"])
+    assert all(torch.equal(value, end["net"][name]) for name, value in last["net"].items())
+    first = kept["epoch-0001.pt"]["net"]
+    assert not torch.equal(first["classifier.weight"], last["net"]["classifier.weight"])
+    sizes = [(tmp_path / "run" / n).stat().st_size for n in ("epoch-0003.pt", "checkpoint.pt")]
+    assert sizes[0] < 0.7 * sizes[1]
+    resume_search(tmp_path / "run", {"keep_epochs": (2,)}, quiet=True)  # it is no other config
+
+
 def test_a_resume_with_another_config_is_refused(whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
     with pytest.raises(UserError, match=r"another config \(epochs: 3 -> 9; seed: 0 -> 4\)"):

@@ -1,5 +1,7 @@
 """Defaults that depend on each other, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 
 from supernet.errors import UserError
@@ -18,6 +20,14 @@ def test_the_benchmark_is_that_of_the_images_or_cifar10() -> None:
     assert RankConfig(dataset="cifar100").benchmark_dataset == "cifar100"
     assert RankConfig(dataset="digits").benchmark_dataset == "cifar10"
     assert RankConfig(dataset="digits", benchmark="cifar100").benchmark_dataset == "cifar100"
+
+
+def test_a_supernet_brings_its_data_set(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"config": {"dataset": "cifar100"}}')
+    config = RankConfig(supernet=str(tmp_path), epoch=4)
+    assert config.benchmark_dataset == "cifar100"
+    assert config.folder == "runs/rank-cifar100-300-epoch4-seed0"
+    assert RankConfig(supernet=str(tmp_path / "none")).benchmark_dataset == "cifar10"
 
 
 def test_folders() -> None:
@@ -44,6 +54,7 @@ def test_fields_that_change_no_score_are_free() -> None:
         ({"eps": 8.0}, "--eps is in the pixel range"),
         ({"attack": "cw"}, "unknown attack 'cw'; choose one of fgsm"),
         ({"columns": ()}, "--columns is empty"),
+        ({"epoch": 2}, "--epoch is one of a search; name it with --supernet"),
     ],
 )
 def test_bad_fields(fields: dict[str, object], message: str) -> None:

@@ -20,8 +20,10 @@ from supernet.ranking.scorers import (
     balanced_batch,
     cell_seeds,
     check_names,
+    load_search,
     make_scorer,
     score_names,
+    supernet_steps,
 )
 from supernet.run import run_search
 
@@ -99,8 +101,9 @@ def test_unknown_score_and_nothing_to_score(config: RankConfig) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory of a search that took a few steps."""
     settings = SearchConfig(
-        robust=True, C=4, N=1, limit=200, epochs=1, batch_size=32, attack_steps=1, probe_steps=1,
-        probe_images=32, device="cpu", out=str(tmp_path_factory.mktemp("run") / "search"),
+        robust=True, C=4, N=1, limit=200, epochs=2, batch_size=32, attack_steps=1, probe_steps=1,
+        probe_images=32, device="cpu", keep_epochs=(1, 2),
+        out=str(tmp_path_factory.mktemp("run") / "search"),
     )  # fmt: skip
     return run_search(settings, quiet=True)
 
@@ -119,6 +122,23 @@ def test_supernet_scores_are_accuracies_on_the_held_out_half(
     assert scorer(CELL) == found
     without = make_scorer(dataclasses.replace(config, eps=0.0, proxies=()))[0](CELL)
     assert without["supernet_robust"] == without["supernet_clean"] == found["supernet_clean"]
+
+
+def test_scores_of_an_epoch_that_was_kept(trained: Path, quick: dict[str, Any]) -> None:
+    config = RankConfig(**quick | {"proxies": ()}, supernet=str(trained), images=50, steps=3)
+    end, first, last = (
+        load_search(trained, dataclasses.replace(config, epoch=epoch), torch.device("cpu"))
+        for epoch in (None, 1, 2)
+    )
+    assert all(map(torch.equal, last.net.state_dict().values(), end.net.state_dict().values()))
+    assert not torch.equal(first.net.classifier.weight, last.net.classifier.weight)
+    for search in (first, last):  # on the same images
+        assert torch.equal(search.held_out(50)[0], end.held_out(50)[0])
+    epochs = [dataclasses.replace(config, epoch=epoch) for epoch in (None, 1, 2)]
+    assert [supernet_steps(c) for c in epochs] == [end.step, end.step // 2, end.step]
+    assert make_scorer(epochs[2])[0](CELL) == make_scorer(epochs[0])[0](CELL)
+    with pytest.raises(UserError, match=r"kept no epoch 7 \(it has 1, 2\); search with --keep-ep"):
+        make_scorer(dataclasses.replace(config, epoch=7))
 
 
 def test_a_folder_that_is_no_run(config: RankConfig, tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""Rankings along a search: what is gathered, when parameters are passed, what is refused."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supernet.config import SearchConfig
+from supernet.errors import UserError
+from supernet.ranking.config import RankConfig
+from supernet.ranking.curve import curves_of, draw_curve, make_curve
+from supernet.ranking.run import run_ranking
+from supernet.run import run_search
+
+
+def point(value: float | None, n: int = 100) -> dict[str, Any]:
+    low, high = (None, None) if value is None else (value - 0.1, value + 0.1)
+    return {"kendall": {"n": n, "value": value, "low": low, "high": high}}
+
+
+def ranking(
+    steps: int, robust: tuple[float, float | None], clean: tuple[float, float]
+) -> dict[str, Any]:
+    rows = {"supernet_robust": robust, "supernet_clean": clean, "parameters": (0.65, 0.28)}
+    return {
+        "supernet_steps": steps,
+        "rows": {
+            "pgd_8": {
+                name: {"all": point(everywhere), "top_10": point(top, 12)}
+                for name, (everywhere, top) in rows.items()
+            }
+        },
+    }
+
+
+RANKINGS = [
+    ranking(100, (0.3, None), (0.2, 0.1)),
+    ranking(200, (0.7, 0.2), (0.4, 0.2)),
+    ranking(400, (0.6, 0.3), (0.5, 0.28)),
+]
+
+
+def test_the_budget_is_the_first_above_parameters() -> None:
+    record = curves_of(RANKINGS)
+    # Equal is not above; a coefficient that is not defined passes nothing.
+    assert record["passes"]["pgd_8"] == {
+        "supernet_robust": {"all": 200, "top_10": 400},
+        "supernet_clean": {"all": None, "top_10": None},
+    }
+    points = record["curves"]["pgd_8"]["supernet_robust"]["all"]
+    assert [(p["steps"], p["value"]) for p in points] == [(100, 0.3), (200, 0.7), (400, 0.6)]
+    assert record["parameters"]["pgd_8"]["top_10"]["value"] == 0.28
+
+
+def test_the_figure_shows_what_is_defined(tmp_path: Path) -> None:
+    figure = draw_curve(curves_of(RANKINGS), "pgd_8", tmp_path / "curve")
+    everywhere, top = figure.axes
+    drawn = [container.lines[0].get_xydata().tolist() for container in top.containers]
+    assert drawn == [[[200, 0.2], [400, 0.3]], [[100, 0.1], [200, 0.2], [400, 0.28]]]
+    assert everywhere.get_title() == "all cells (n = 100)"
+    assert top.get_title() == "top 10 % (n = 12)"
+    assert everywhere.lines[0].get_ydata() == [0.65, 0.65]
+    assert {path.suffix for path in tmp_path.iterdir()} == {".svg", ".png"}
+
+
+def _write(folder: Path, record: dict[str, Any]) -> Path:
+    folder.mkdir()
+    (folder / "ranking.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_other_cells_and_other_rankings_are_refused(tmp_path: Path) -> None:
+    first = _write(tmp_path / "a", RANKINGS[0])
+    other = ranking(200, (0.7, 0.2), (0.4, 0.2))
+    other["rows"]["pgd_8"]["parameters"]["all"] = point(0.6)
+    with pytest.raises(UserError, match="are not of the same cells and columns"):
+        make_curve([first, _write(tmp_path / "b", other)], tmp_path / "out")
+    with pytest.raises(UserError, match="is no ranking by a supernet"):
+        make_curve([first, _write(tmp_path / "c", {"rows": {}})], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_curve_from_the_epochs_of_a_search(quick: dict[str, Any], tmp_path: Path) -> None:
+    settings = SearchConfig(
+        robust=True, C=2, N=1, limit=100, epochs=2, batch_size=20, attack_steps=1, probe_steps=1,
+        probe_images=20, keep_epochs=(1,), device="cpu", out=str(tmp_path / "run"),
+    )  # fmt: skip
+    config = RankConfig(
+        **quick | {"proxies": ()}, supernet=str(run_search(settings, quiet=True)), images=20,
+        steps=1,
+    )  # fmt: skip
+    folders = [
+        run_ranking(
+            dataclasses.replace(config, epoch=epoch, out=str(tmp_path / str(epoch))), quiet=True
+        )
+        for epoch in (None, 1)
+    ]
+    text = make_curve(folders, tmp_path / "curve")
+    record = json.loads((tmp_path / "curve" / "curve.json").read_text())
+    points = record["curves"]["pgd_8"]["supernet_clean"]["all"]
+    assert [p["steps"] for p in points] == [2, 4], "in the order of the steps"
+    ranked = json.loads((folders[1] / "ranking.json").read_text())
+    assert (
+        points[0]["value"] == ranked["rows"]["pgd_8"]["supernet_clean"]["all"]["kendall"]["value"]
+    )
+    assert (tmp_path / "curve" / "figures" / "curve-pgd_8.png").exists()
+    lines = [line.split()[0] for line in text.splitlines() if line]
+    assert lines[1:5] == ["steps", "2", "4", "parameters"]
