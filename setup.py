@@ -1,7 +1,8 @@
 """Builds the optional extension cuda_ext._C; the rest of the project is in pyproject.toml.
 
-C++ always, CUDA where nvcc and a CUDA build of torch are there. NO_NATIVE=1 builds nothing. Without
-torch, or when the compiler fails, the install is pure PyTorch and one line says why.
+C++ always, CUDA where nvcc and a CUDA build of torch are there. NO_NATIVE=1 builds nothing. A
+broken CUDA tool chain leaves the CPU kernels; without torch, or when the C++ compiler fails, the
+install is pure PyTorch. One line says why. With REQUIRE_NATIVE=1 a failure fails the command.
 TORCH_CUDA_ARCH_LIST chooses the GPU architectures; NO_CUDA=1 leaves CUDA out.
 """
 
@@ -11,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 
 CSRC = Path("cuda_ext/csrc")
 DEFAULT_ARCHITECTURES = "8.0;9.0+PTX"
@@ -19,6 +20,13 @@ DEFAULT_ARCHITECTURES = "8.0;9.0+PTX"
 
 def say(line: str) -> None:
     print(f"cuda_ext: {line}", file=sys.stderr, flush=True)
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong. torch raises its mismatch of CUDA versions with unfilled places."""
+    text, *values = map(str, error.args or [""])
+    text = text % tuple(values) if values and text.count("%s") == len(values) else str(error)
+    return (text.strip().splitlines() or [type(error).__name__])[0]
 
 
 def nvcc_path() -> str | None:
@@ -31,9 +39,11 @@ def nvcc_path() -> str | None:
 
 def cuda_libraries() -> list[str]:
     """Where libcudart lies, also where CUDA_HOME/bin/nvcc is a wrapper for one elsewhere."""
-    said = subprocess.run(
-        [str(nvcc_path()), "--dryrun", "-x", "cu", os.devnull], capture_output=True, text=True
-    ).stderr
+    command = [str(nvcc_path()), "--dryrun", "-x", "cu", os.devnull]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True).stderr
+    except OSError:  # not a program; the build says so
+        return []
     tops = [Path(top.strip()) for top in re.findall(r"^#\$ TOP=(.*)$", said, re.MULTILINE)]
     folders = [(top / lib).resolve() for top in tops for lib in ("lib64", "lib")]
     return [str(folder) for folder in folders if list(folder.glob("libcudart.so*"))]
@@ -53,55 +63,76 @@ def wants_cuda() -> bool:
     return False
 
 
+def kernels(cuda: bool) -> Extension:
+    from torch.utils.cpp_extension import CppExtension, CUDAExtension
+
+    sources = sorted(str(path) for path in CSRC.glob("*.cpp"))
+    flags = {"cxx": ["-O3", "-fno-math-errno", "-fvisibility=hidden"]}
+    if not cuda:
+        return CppExtension("cuda_ext._C", sources, extra_compile_args=flags)
+    os.environ.setdefault("TORCH_CUDA_ARCH_LIST", DEFAULT_ARCHITECTURES)
+    sources += sorted(str(path) for path in CSRC.glob("*.cu"))
+    # A host function called from a kernel is only a warning by default.
+    flags["nvcc"] = ["-O3", "--threads=2", "-lineinfo", "-Werror=cross-execution-space-call"]
+    module = CUDAExtension("cuda_ext._C", sources, extra_compile_args=flags)
+    module.library_dirs += cuda_libraries()
+    return module
+
+
+def emulation() -> Extension:
+    """The CUDA kernels as loops on the host, for tests alone."""
+    from torch.utils.cpp_extension import CppExtension
+
+    return CppExtension(
+        "cuda_ext._emulated",
+        [str(CSRC / "emulated" / "emulated.cpp")],
+        extra_compile_args={"cxx": ["-O1", "-fvisibility=hidden"]},
+    )
+
+
 def extension() -> tuple[list, dict]:
     """(ext_modules, cmdclass), both empty where nothing is to be built."""
     if os.environ.get("NO_NATIVE") == "1":
         say("NO_NATIVE=1, building nothing")
         return [], {}
     try:
-        from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
+        from torch.utils.cpp_extension import BuildExtension
     except ImportError as error:
         say(f"torch is not importable here ({error}), building nothing; `make native` builds later")
         return [], {}
+    required = os.environ.get("REQUIRE_NATIVE") == "1"
+    module = kernels(cuda=wants_cuda())
 
     class OptionalBuild(BuildExtension):
-        """A failed build leaves a working pure-PyTorch install and one line why."""
+        """A failed build leaves what asks for less: the CPU kernels, then pure PyTorch."""
 
         def finalize_options(self) -> None:
             super().finalize_options()
-            if not self.inplace:  # the emulation of the GPU is for tests alone
-                self.extensions = [e for e in self.extensions if e.name == "cuda_ext._C"]
+            if not self.inplace:
+                self.extensions = [e for e in self.extensions if e.name == module.name]
 
         def run(self) -> None:
-            try:
-                super().run()
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-                reason = str(error).strip().splitlines() or [type(error).__name__]
-                say(f"NOT BUILT, PyTorch alone will be used: {reason[0]}")
-                if os.environ.get("REQUIRE_NATIVE") == "1":
+            before = {"inplace": self.inplace, "compiler": self.compiler}
+            error = self.attempt()
+            if error and not required and any(path.endswith(".cu") for path in module.sources):
+                say(f"CUDA is NOT BUILT ({first_line(error)}), building the CPU kernels only")
+                vars(module).update(vars(kernels(cuda=False)))
+                vars(self).update(before)  # a failed run leaves others
+                error = self.attempt()
+            if error:
+                say(f"NOT BUILT, PyTorch alone will be used: {first_line(error)}")
+                if required:
                     raise SystemExit(1) from error
                 self.extensions = []
 
-    cuda = wants_cuda()
-    sources = sorted(str(path) for path in CSRC.glob("*.cpp"))
-    flags = {"cxx": ["-O3", "-fno-math-errno", "-fvisibility=hidden"]}
-    if cuda:
-        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", DEFAULT_ARCHITECTURES)
-        sources += sorted(str(path) for path in CSRC.glob("*.cu"))
-        # A host function called from a kernel is only a warning by default.
-        flags["nvcc"] = ["-O3", "--threads=2", "-lineinfo", "-Werror=cross-execution-space-call"]
-    kind = CUDAExtension if cuda else CppExtension
-    module = kind("cuda_ext._C", sources, extra_compile_args=flags)
-    if cuda:
-        module.library_dirs += cuda_libraries()
-    emulated = CppExtension(
-        "cuda_ext._emulated",
-        [str(CSRC / "emulated" / "emulated.cpp")],
-        extra_compile_args={"cxx": ["-O1", "-fvisibility=hidden"]},
-    )
-    return [module, emulated], {"build_ext": OptionalBuild}
+        def attempt(self) -> BaseException | None:
+            try:
+                super().run()
+            except (Exception, SystemExit) as error:
+                return error
+            return None
+
+    return [module, emulation()], {"build_ext": OptionalBuild}
 
 
 ext_modules, cmdclass = extension()

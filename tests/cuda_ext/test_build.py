@@ -60,6 +60,106 @@ def test_a_required_build_fails_loudly(tree: Path) -> None:
     assert done.returncode == 1 and "NOT BUILT" in done.stderr
 
 
+TINY = """
+#include <Python.h>
+extern "C" __attribute__((visibility("default"))) PyObject* PyInit_NAME() {
+  static PyModuleDef module = {PyModuleDef_HEAD_INIT, "NAME"};
+  return PyModule_Create(&module);
+}
+"""
+
+
+@pytest.fixture
+def tiny(tree: Path) -> Path:
+    """The tree with sources that compile in seconds."""
+    csrc = tree / "cuda_ext" / "csrc"
+    for path in [*csrc.glob("*.cpp"), *csrc.glob("*.h")]:
+        path.unlink()
+    (csrc / "mixed_op.cpp").write_text(TINY.replace("NAME", "_C"))
+    (csrc / "emulated" / "emulated.cpp").write_text(TINY.replace("NAME", "_emulated"))
+    return tree
+
+
+NVCC = {
+    "fails": '#!/bin/sh\n[ "$1" = --version ] && echo release {version} && exit\nexit 1\n',
+    "of another version": "#!/bin/sh\necho release 1.0\n",
+    "is no program": "an empty disk left this\n",
+}
+
+
+def with_nvcc(tree: Path, kind: str) -> dict[str, str]:
+    """The environment in which torch takes this nvcc."""
+    nvcc = tree / "broken" / "bin" / "nvcc"
+    nvcc.parent.mkdir(parents=True)
+    nvcc.write_text(NVCC[kind].replace("{version}", str(torch.version.cuda)))
+    nvcc.chmod(0o755)
+    return {"CUDA_HOME": str(nvcc.parents[1]), "TORCH_CUDA_ARCH_LIST": "9.0"}
+
+
+needs_cuda_torch = pytest.mark.skipif(torch.version.cuda is None, reason="this torch has no CUDA")
+
+
+@needs_cuda_torch
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("fails", "Error compiling objects"),
+        ("of another version", "detected CUDA version (1.0) mismatches"),
+        ("is no program", "Exec format error"),
+    ],
+)
+def test_a_broken_cuda_tool_chain_leaves_the_cpu_kernels(tiny: Path, kind: str, why: str) -> None:
+    done = build(tiny, **with_nvcc(tiny, kind))
+    assert done.returncode == 0 and built(tiny) == ["_C", "_emulated"], done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "NOT BUILT" in line]
+    assert line.startswith("cuda_ext: CUDA is NOT BUILT (") and why in line
+    assert line.endswith("building the CPU kernels only")
+
+
+@needs_cuda_torch
+def test_with_both_compilers_broken_pytorch_is_left(tiny: Path) -> None:
+    done = build(tiny, CXX="/bin/false", CC="/bin/false", **with_nvcc(tiny, "fails"))
+    assert done.returncode == 0 and built(tiny) == []
+    lines = [line for line in done.stderr.splitlines() if "NOT BUILT" in line]
+    assert len(lines) == 2 and "PyTorch alone will be used" in lines[1]
+
+
+@needs_cuda_torch
+def test_a_required_build_fails_without_its_cuda_part(tiny: Path) -> None:
+    done = build(tiny, REQUIRE_NATIVE="1", **with_nvcc(tiny, "fails"))
+    assert done.returncode == 1 and built(tiny) == [] and "NOT BUILT" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+@pytest.mark.parametrize(
+    ("ci", "status", "tested"), [("true", 2, False), ("", 0, True), ("false", 0, True)]
+)
+def test_only_ci_insists_on_the_kernels(tmp_path: Path, ci: str, status: int, tested: bool) -> None:
+    """`make test` with a Python whose setup.py fails where it is required to build."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        'echo "REQUIRE_NATIVE=$REQUIRE_NATIVE $*" >> said\n'
+        'case "$*" in\n'
+        '  setup.py*) [ "$REQUIRE_NATIVE" != 1 ];;\n'
+        "  *_native*) exit 1;;\n"
+        "esac\n"
+    )
+    python.chmod(0o755)
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(
+        ["make", "test", "VENV=", f"PYTHON={python}"],
+        cwd=tmp_path, capture_output=True, text=True, env={**inherited, "CI": ci},
+    )  # fmt: skip
+    said = (tmp_path / "said").read_text()
+    assert done.returncode == status, done.stdout + done.stderr
+    assert f"REQUIRE_NATIVE={'' if tested else 1} setup.py" in said
+    assert ("-m pytest" in said) is tested
+    assert ("testing the pure PyTorch paths without them" in done.stdout) is tested
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     CUDA_HOME is None or torch.version.cuda is None, reason="no nvcc and CUDA torch"
