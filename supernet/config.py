@@ -102,7 +102,8 @@ class SearchConfig:
     alpha_weight_decay: float = 1e-3
     """Weight decay of alpha, part of the gradient."""
     beta_decay: float = 0.0
-    """Strength of decoupled beta-decay at the end of the search; it grows linearly from 0."""
+    """Strength of decoupled beta-decay at the end of the search; it grows linearly from 0. For
+    drnas it pulls by the softmax of alpha, which is not the mean of that Dirichlet."""
 
     weight_attack: str = "pgd"
     """Attack that the weights are trained with: fgsm, fgsm_rs, n_fgsm, pgd."""

@@ -62,23 +62,33 @@ def ntk_kernels(
     outputs: str = "sum",
     attack: str = "fgsm",
     eps: float = EPS,
+    sketches: int = 0,
     memory_limit: int = MEMORY_LIMIT,
     chunk: int = 16,
 ) -> Kernels:
     """All kernels from one Gram matrix of the 3M images (x, A(x), A(A(x))).
 
     A is an attack of `ATTACKS` on the calibrated network; A(A(x)) attacks the attacked images anew,
-    so that they lie within 2 * eps of x. The other arguments are those of `gram`.
+    so that they lie within 2 * eps of x. The other arguments are those of `gram`, or with
+    `sketches` those of `sketched_gram`, which estimates the kernels of outputs="trace".
 
     Shapes: images (M, ...), labels (M,). Units: eps in the pixel range [0, 1].
-    Raises: ValueError for unknown outputs, or arguments that the attack refuses.
+    Raises: ValueError for unknown outputs, sketches of other outputs than "trace", or arguments
+            that the attack refuses.
     """
+    if sketches and outputs != "trace":
+        raise ValueError(f"sketches estimate the kernel of outputs 'trace', not {outputs!r}")
     copied = scratch(network)
     calibrate(copied, images)
     once = ATTACKS[attack](copied, images, labels, eps=eps, generator=generator)
     again = ATTACKS[attack](copied, once, labels, eps=eps, generator=generator)
     stacked = torch.cat([images, once, again])
-    full = gram(copied, stacked, outputs=outputs, memory_limit=memory_limit, chunk=chunk)
+    if sketches:
+        full = sketched_gram(
+            copied, stacked, generator, sketches=sketches, memory_limit=memory_limit, chunk=chunk
+        )
+    else:
+        full = gram(copied, stacked, outputs=outputs, memory_limit=memory_limit, chunk=chunk)
     m = len(images)
     x, a, aa = slice(0, m), slice(m, 2 * m), slice(2 * m, 3 * m)
     return Kernels(full[x, x], full[a, a], full[x, a], full[aa, aa], full[a, aa])

@@ -15,8 +15,10 @@ DEFAULT_PROXIES = (
 )  # fmt: skip
 FREE_FIELDS = (
     "columns", "combine", "benchmark", "verify", "processes", "bootstrap", "out", "data_root",
+    "ntk_memory",
 )  # fmt: skip
 """Fields that change no score: a ranking may go on with other ones."""
+NTK_OUTPUTS = ("sum", "trace")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,13 @@ class RankConfig:
     """L-inf radius in the pixel range [0, 1]. Automatic is the data set's: 8/255, digits 32/255."""
     beta: float = 0.5
     """Share of the robust loss in the mixed kernels of ntk."""
+    ntk_outputs: str = "sum"
+    """Function whose kernels ntk takes: sum (of the logits, one gradient per image) or trace (the
+    kernels of all classes summed, a gradient per image and class)."""
+    ntk_sketches: int = 0
+    """With ntk-outputs trace, estimate it from so many random projections; 0 is exact."""
+    ntk_memory: int = 1024
+    """MiB that the Jacobians of ntk may take in each process."""
     columns: tuple[str, ...] = ("clean", "pgd_8")
     """Columns of the benchmark to correlate with; standard:NAME is one of the table of
     standard-trained, attacked networks (clean, fgsm, pgd, aa_apgd-ce, aa_square, corr)."""
@@ -86,6 +95,7 @@ class RankConfig:
         for name, least in (
             ("cells", 0), ("top_cells", 0), ("batch", 2), ("images", 1), ("C", 1), ("N", 1),
             ("repeats", 1), ("steps", 1), ("processes", 1), ("bootstrap", 0), ("seed", 0),
+            ("ntk_sketches", 0), ("ntk_memory", 1),
         ):  # fmt: skip
             if getattr(self, name) < least:
                 flag = name.replace("_", "-")
@@ -98,6 +108,12 @@ class RankConfig:
             raise UserError(
                 f"unknown attack {self.attack!r}; choose one of {', '.join(ATTACK_NAMES)}"
             )
+        if self.ntk_outputs not in NTK_OUTPUTS:
+            raise UserError(
+                f"--ntk-outputs {self.ntk_outputs!r} is unknown; choose {' or '.join(NTK_OUTPUTS)}"
+            )
+        if self.ntk_sketches and self.ntk_outputs != "trace":
+            raise UserError("--ntk-sketches estimate the trace; give --ntk-outputs trace")
         if self.epoch is not None and self.supernet is None:
             raise UserError("--epoch is one of a search; name it with --supernet")
         if not self.columns:

@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -173,8 +174,9 @@ def _proxy_scorer(config: RankConfig, data: ImageData, images: Tensor, labels: T
         for name in config.proxy_names:
             if name == "ntk":
                 kernels = ntk_kernels(
-                    network, images, labels, generator, attack=config.attack_name, eps=eps
-                )
+                    network, images, labels, generator, attack=config.attack_name, eps=eps,
+                    **ntk_settings(config),
+                )  # fmt: skip
                 found |= kernel_scores(kernels, config.beta)
             elif name == "croze":
                 found[name] = croze(network, images, labels, generator, eps=eps)
@@ -191,6 +193,15 @@ def _proxy_scorer(config: RankConfig, data: ImageData, images: Tensor, labels: T
         return {name: sum(run[name] for run in runs) / len(runs) for name in runs[0]}
 
     return score
+
+
+def ntk_settings(config: RankConfig) -> dict[str, Any]:
+    """Keyword arguments of `ntk_kernels`."""
+    return {
+        "outputs": config.ntk_outputs,
+        "sketches": config.ntk_sketches,
+        "memory_limit": config.ntk_memory << 20,
+    }
 
 
 def cell_seeds(config: RankConfig, genotype: Genotype) -> list[int]:

@@ -13,7 +13,13 @@ from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores, spectrum
 from supernet.ranking.config import RankConfig
 from supernet.ranking.figures import draw_spectra
-from supernet.ranking.scorers import POOL, balanced_batch, cell_seeds, initialised
+from supernet.ranking.scorers import (
+    POOL,
+    balanced_batch,
+    cell_seeds,
+    initialised,
+    ntk_settings,
+)
 
 
 def run_spectra(config: RankConfig, cells: Sequence[str]) -> str:
@@ -36,8 +42,9 @@ def run_spectra(config: RankConfig, cells: Sequence[str]) -> str:
         network = initialised(genotype, config, data, seed).to(device)
         generator = torch.Generator(device).manual_seed(seed)
         kernels = ntk_kernels(
-            network, images, labels, generator, attack=config.attack_name, eps=eps
-        )
+            network, images, labels, generator, attack=config.attack_name, eps=eps,
+            **ntk_settings(config),
+        )  # fmt: skip
         parts = {"clean": kernels.clean, "robust": kernels.robust, "twice": kernels.twice}
         spectra[genotype.code] = {name: spectrum(kernel) for name, kernel in parts.items()}
         numbers[genotype.code] = {

@@ -35,7 +35,8 @@ class Store:
         fixed = config.fixed()
         if (self.folder / CONFIG).exists():
             whole = read_json(self.folder / CONFIG)
-            saved = whole.get("config", {})
+            # A field that came later had its default.
+            saved = RankConfig().fixed() | whole.get("config", {})
             fixed |= {name: facts[name] for name in IDENTIFYING if name in facts}
             saved |= {name: whole.get(name) for name in IDENTIFYING}
             changed = [name for name in fixed if fixed[name] != saved.get(name)]

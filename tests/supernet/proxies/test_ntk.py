@@ -190,6 +190,8 @@ def test_batch_statistics_are_refused() -> None:
     network.eval()
     with pytest.raises(ValueError, match="unknown outputs 'mean'; choose sum or trace"):
         gram(network, x, outputs="mean")
+    with pytest.raises(ValueError, match="sketches estimate the kernel of outputs 'trace', not"):
+        ntk_kernels(network, x, torch.zeros(len(x), dtype=torch.long), sketches=2)
 
 
 def test_scores_of_a_known_spectrum() -> None:

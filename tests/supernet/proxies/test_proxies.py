@@ -92,7 +92,7 @@ def test_the_order_of_the_batch_does_not_matter(name: str) -> None:
     assert permuted == pytest.approx(score, rel=1e-7)
 
 
-@pytest.mark.parametrize("name", ["gradnorm", "snip", "fisher", "grasp", "croze", "jacob_cov"])
+@pytest.mark.parametrize("name", PROXIES)
 def test_the_numbering_of_the_classes_does_not_matter(name: str) -> None:
     network, (images, labels) = _network("342120").double(), _batch()
     images = images.double()

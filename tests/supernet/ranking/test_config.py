@@ -37,9 +37,11 @@ def test_folders() -> None:
 
 
 def test_fields_that_change_no_score_are_free() -> None:
-    one = RankConfig(columns=("clean",), processes=2, bootstrap=5, out="x", data_root="y")
+    one = RankConfig(columns=("clean",), processes=2, bootstrap=5, out="x", data_root="y",
+                     ntk_memory=9)  # fmt: skip
     assert one.fixed() == RankConfig().fixed()
-    for fields in ({"seed": 1}, {"batch": 8}, {"attack": "pgd"}, {"cells": 10}, {"N": 1}):
+    for fields in ({"seed": 1}, {"batch": 8}, {"attack": "pgd"}, {"cells": 10}, {"N": 1},
+                   {"ntk_outputs": "trace"}):  # fmt: skip
         assert RankConfig(**fields).fixed() != RankConfig().fixed()  # type: ignore[arg-type]
 
 
@@ -54,6 +56,9 @@ def test_fields_that_change_no_score_are_free() -> None:
         ({"eps": 8.0}, "--eps is in the pixel range"),
         ({"attack": "cw"}, "unknown attack 'cw'; choose one of fgsm"),
         ({"columns": ()}, "--columns is empty"),
+        ({"ntk_memory": 0}, "--ntk-memory must be at least 1"),
+        ({"ntk_outputs": "mean"}, "--ntk-outputs 'mean' is unknown; choose sum or trace"),
+        ({"ntk_sketches": 2}, "estimate the trace; give --ntk-outputs trace"),
         ({"epoch": 2}, "--epoch is one of a search; name it with --supernet"),
     ],
 )

@@ -14,7 +14,8 @@ from supernet.errors import UserError
 from supernet.genotype import Genotype
 from supernet.networks import DerivedNetwork
 from supernet.proxies import NTK_NAMES, PROXIES
-from supernet.proxies.ntk_scores import ntk_scores
+from supernet.proxies.ntk import ntk_kernels
+from supernet.proxies.ntk_scores import kernel_scores, ntk_scores
 from supernet.ranking.config import RankConfig
 from supernet.ranking.scorers import (
     balanced_batch,
@@ -50,6 +51,34 @@ def test_scores_are_those_of_the_named_functions(config: RankConfig) -> None:
     assert at_8["robust_snip"] == PROXIES["robust_snip"](network, images, labels)
     assert at_8["croze"] == PROXIES["croze"](network, images, labels)
     assert {n: at_8[n] for n in NTK_NAMES} == ntk_scores(network, images, labels)
+
+
+def test_kernels_are_those_asked_for_whatever_memory_they_may_take(config: RankConfig) -> None:
+    config = dataclasses.replace(config, proxies=("ntk",), batch=3)
+    data = load_dataset("digits", limit=1000, test_limit=0)
+    images, labels = balanced_batch(data, 3, 0)
+    seed = cell_seeds(config, CELL)[0]
+
+    def expected(**settings: Any) -> dict[str, float]:
+        torch.manual_seed(seed)
+        network = DerivedNetwork(CELL, C=4, N=1, mean=data.mean, std=data.std)
+        generator = torch.Generator().manual_seed(seed)
+        kernels = ntk_kernels(network, images, labels, generator, eps=data.eps, **settings)
+        return kernel_scores(kernels)
+
+    trace = dataclasses.replace(config, ntk_outputs="trace")
+    sketched = dataclasses.replace(trace, ntk_sketches=2)
+    found = [make_scorer(c)[0](CELL) for c in (config, trace, sketched)]
+    assert found[0] == expected()
+    assert found[1] == expected(outputs="trace")
+    assert found[2] == expected(outputs="trace", sketches=2)
+    assert len({f["ntk_clean_trace"] for f in found}) == 3
+    # 3 images attacked twice, 12 bytes a number: 1 MiB holds less than the network at once.
+    wide = dataclasses.replace(config, C=16)
+    assert CELL.params(10, 16, 1) * 9 * 12 > 1 << 20
+    assert make_scorer(wide)[0](CELL) == make_scorer(dataclasses.replace(wide, ntk_memory=1))[0](
+        CELL
+    )
 
 
 def test_a_cell_has_its_own_seed_whatever_was_scored_before(config: RankConfig) -> None:
