@@ -32,6 +32,9 @@ class SearchConfig:
     """Use at most this many training images, class by class as evenly as they come."""
     side: int | None = None
     """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""
+    shrink: int = 1
+    """Search on images smaller by this factor, each pixel the mean of shrink x shrink: with 2 a
+    step takes a quarter of the time. The cell that is found is trained alone at full size."""
     robust: bool = False
     """Search for adversarial robustness; without it the search is for clean accuracy alone."""
 
@@ -154,7 +157,7 @@ class SearchConfig:
             if self.objective != "clean" and not self.robust:
                 raise UserError(f"objective '{self.objective}' needs --robust")
         self._check_budget()
-        for name in ("C", "N", "epochs", "batch_size", "attack_steps", "probe_steps",
+        for name in ("C", "N", "shrink", "epochs", "batch_size", "attack_steps", "probe_steps",
                      "probe_images", "derive_candidates", "derive_images",
                      "front_queries"):  # fmt: skip
             _check(name, getattr(self, name) >= 1, getattr(self, name), "at least 1")

@@ -106,7 +106,7 @@ def cell_record(genotype: Genotype, table: Table | None, data: ImageData) -> dic
         "index": None if entry is None else entry["index"],
         "unique_index": None if entry is None else entry["unique_index"],
         "params": genotype.params(data.num_classes),
-        "flops": genotype.flops(data.num_classes, data.image_size),
+        "flops": genotype.flops(data.num_classes, data.full_size),
         "benchmark": entry,
     }
 

@@ -237,7 +237,7 @@ def _prepare(config: SearchConfig) -> Search:
         config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
         test_limit=0, device=device,
     )  # fmt: skip
-    return Search(config, data, device)
+    return Search(config, data.shrink(config.shrink), device)
 
 
 def _new_folder(config: SearchConfig) -> Path:
@@ -281,6 +281,7 @@ def _data_facts(data: ImageData, search: Search) -> dict[str, Any]:
         "stand_in": data.stand_in,
         "num_classes": data.num_classes,
         "image_size": data.image_size,
+        "full_size": data.full_size,
         "train_images": len(data.train_y),
         "weight_images": len(search.weight_half),
         "alpha_images": len(search.alpha_half),

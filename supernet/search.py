@@ -85,7 +85,7 @@ class Search:
         """Of the stand-alone network (C=16, N=5) for these classes and images."""
         if metric == "params":
             return cell.params(self.data.num_classes)
-        return cell.flops(self.data.num_classes, self.data.image_size)
+        return cell.flops(self.data.num_classes, self.data.full_size)
 
     def fits(self, cell: Genotype) -> bool:
         """Whether a cell is within the budget; where there is none, all are."""
@@ -331,7 +331,7 @@ class Search:
         """max(0, E[cost] - budget), both of the stand-alone network as shares of all-3x3's."""
         assert self.config.budget is not None
         metric, most = self.config.budget
-        images = {"num_classes": self.data.num_classes, "image_size": self.data.image_size}
+        images = {"num_classes": self.data.num_classes, "image_size": self.data.full_size}
         cost = expected_cost(w_EO, metric, **images, C=16, N=5)
         return (cost - cost_share(most, metric, **images)).clamp_min(0)
 

@@ -1,8 +1,10 @@
 """The data set as the rest of the program sees it: uint8 tensors on the device."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from supernet.data.splits import PixelArray, Source, Split, first_of_each_class
@@ -38,10 +40,36 @@ class ImageData:
     """Whether a mirrored image keeps its class."""
     eps: float
     """Default L-inf radius in the pixel range [0, 1]."""
+    shrunk: int = 1
+    """Factor by which the images are smaller than those of the data set."""
 
     @property
     def image_size(self) -> int:
         return int(self.train_x.shape[-1])
+
+    @property
+    def full_size(self) -> int:
+        """Side of the data set's own images, which a network is trained alone with."""
+        return self.image_size * self.shrunk
+
+    def shrink(self, factor: int) -> "ImageData":
+        """Each pixel the rounded mean of factor x factor; the padding shrinks with them.
+
+        Raises: UserError where the side that remains is no multiple of 4.
+        """
+        if factor == 1:
+            return self
+        if self.image_size % (4 * factor):
+            raise UserError(
+                f"shrink {factor} makes images of side {self.image_size / factor:g} from "
+                f"{self.image_size}; networks here need a multiple of 4"
+            )
+        side = self.image_size // factor
+        return dataclasses.replace(
+            self, source=f"{self.source}; shrunk to {side}x{side}",
+            train_x=_block_means(self.train_x, factor), test_x=_block_means(self.test_x, factor),
+            pad=self.pad // factor, shrunk=self.shrunk * factor,
+        )  # fmt: skip
 
     @property
     def num_classes(self) -> int:
@@ -93,6 +121,12 @@ def build(
         flip=flip,
         eps=eps,
     )
+
+
+def _block_means(x_NCHW: Tensor, factor: int) -> Tensor:
+    # In parts: all images as floats would take four times their memory.
+    parts = [F.avg_pool2d(part.float(), factor).round().byte() for part in x_NCHW.split(4096)]
+    return torch.cat(parts)
 
 
 def _limited(split: Split, limit: int | None, name: str) -> Split:

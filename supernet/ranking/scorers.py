@@ -111,7 +111,7 @@ def load_search(folder: Path, config: RankConfig, device: torch.device) -> Searc
         settings.dataset, data_root=config.data_root or settings.data_root, limit=settings.limit,
         side=settings.side, test_limit=0, device=device,
     )  # fmt: skip
-    search = Search(settings, data, device)
+    search = Search(settings, data.shrink(settings.shrink), device)
     if config.epoch is None:
         search.load_state_dict(state["search"])
     else:

@@ -50,9 +50,10 @@ def _answer(run: RunFiles) -> list[str]:
         ["parameters", f"{record['params']:,}"],
         ["FLOPs (multiply-adds)", f"{record['flops'] / 1e6:.2f} M"],
     ]
+    full = data.get("full_size", data["image_size"])
     size = (
         f"Parameters and FLOPs are those of the stand-alone network (C=16, N=5) for "
-        f"{data['num_classes']} classes at {data['image_size']}x{data['image_size']}."
+        f"{data['num_classes']} classes at {full}x{full}."
     )
     return [
         f"# {kind} search on {run.data_words}, seed {record['seed']}: cell {record['code']}",

@@ -83,6 +83,17 @@ def test_the_genotype_is_complete_and_consistent(whole: Path) -> None:
     assert len(record["alpha"]) == 6 and len(record["alpha"][0]) == 5
 
 
+def test_a_search_on_shrunk_images_is_for_networks_at_full_size(tmp_path: Path) -> None:
+    folder = search_in(tmp_path / "run", shrink=2)
+    description = json.loads((folder / "config.json").read_text())
+    record = json.loads((folder / "genotype.json").read_text())
+    assert description["data"]["image_size"] == 8 and description["data"]["full_size"] == 16
+    assert description["data"]["source"].endswith("; shrunk to 8x8")
+    assert record["flops"] == Genotype.parse(record["arch"]).flops(image_size=16)
+    assert "for 10 classes at 16x16." in (folder / "report.md").read_text()
+    assert resume_search(folder, {}, quiet=True) == folder
+
+
 def test_metrics_have_one_line_per_epoch(whole: Path) -> None:
     records = comparable(whole)
     assert [record["epoch"] for record in records] == [1, 2, 3]

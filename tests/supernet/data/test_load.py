@@ -57,6 +57,21 @@ def test_a_folder_is_loaded_at_the_side_that_is_asked_for(tmp_path: Path) -> Non
     assert data.std == (1 / 255,) * 3
 
 
+def test_shrunk_images_are_block_means(pack: Path) -> None:
+    whole = load_dataset(f"pack:{pack}")
+    data = whole.shrink(2)
+    blocks = whole.train_x.numpy().reshape(9, 3, 4, 2, 4, 2).mean((3, 5))
+    assert np.array_equal(data.train_x.numpy(), np.round(blocks).astype(np.uint8))
+    assert data.test_x.shape == (4, 3, 4, 4) and data.train_x.dtype == torch.uint8
+    assert (data.image_size, data.full_size, data.pad) == (4, 8, whole.pad // 2)
+    assert data.source == f"{whole.source}; shrunk to 4x4"
+    assert whole.shrink(1) is whole and whole.full_size == 8
+    assert load_dataset(f"pack:{pack}", test_limit=0).shrink(2).test_x.shape == (0, 3, 4, 4)
+    for factor, side in ((3, "2.66667"), (4, "2")):
+        with pytest.raises(UserError, match=f"shrink {factor} makes images of side {side} from 8"):
+            whole.shrink(factor)
+
+
 def test_bad_names_list_the_good_ones(tmp_path: Path) -> None:
     for name in ("mnist", "folder:", "folder", ""):
         with pytest.raises(UserError, match=r"unknown data set .*digits, cifar10, .*folder:PATH"):
