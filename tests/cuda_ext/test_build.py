@@ -160,6 +160,48 @@ def test_only_ci_insists_on_the_kernels(tmp_path: Path, ci: str, status: int, te
     assert ("testing the pure PyTorch paths without them" in done.stdout) is tested
 
 
+IN_PYTORCH_ALONE = """
+import sys
+# An editable install of this project would lend its compiled modules to the one under test.
+sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in finder.__module__]
+import torch
+import cuda_ext, ops, supernet
+from cuda_ext import _native
+from ops.mixed import MixedCell
+
+assert "site-of-the-test" in cuda_ext.__file__, cuda_ext.__file__
+assert not _native.available() and "No module named" in _native.why_unavailable()
+x = torch.rand(2, 3, 4, 4, requires_grad=True)
+MixedCell(3).train()(x, torch.rand(6, 5)).sum().backward()
+assert x.grad.abs().max() > 0
+print("works")
+"""
+
+
+@pytest.mark.slow
+def test_pip_installs_without_any_compiler(tree: Path) -> None:
+    """And what it installs works, from another folder."""
+    for package in ("ops", "supernet"):
+        shutil.copytree(ROOT / package, tree / package)
+    site = tree / "site-of-the-test"
+    environment = {
+        **os.environ, "CXX": "/bin/false", "CC": "/bin/false", "CUDA_HOME": "/nonexistent",
+    }  # fmt: skip
+    install = ["install", "--no-build-isolation", "--no-deps", "--no-index", "--target", str(site)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "-v", *install, "."],
+        cwd=tree, capture_output=True, text=True, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NOT BUILT, PyTorch alone will be used" in done.stdout + done.stderr
+    assert not list(site.rglob("_C*.so"))
+    used = subprocess.run(
+        [sys.executable, "-c", IN_PYTORCH_ALONE], cwd=site.parent.parent, capture_output=True,
+        text=True, env={**os.environ, "PYTHONPATH": str(site)},
+    )  # fmt: skip
+    assert used.stdout.strip() == "works", used.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     CUDA_HOME is None or torch.version.cuda is None, reason="no nvcc and CUDA torch"

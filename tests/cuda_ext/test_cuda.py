@@ -1,7 +1,8 @@
-"""The kernels on a GPU: values, capture, streams, determinism. Skipped where there is none."""
+"""The kernels on a GPU: values, capture, streams, determinism, sizes. Skipped without one."""
 
 import pytest
 import torch
+from torch import Tensor
 
 from cuda_ext import _native
 from cuda_ext.mixed_op import attack_step
@@ -104,3 +105,58 @@ def test_a_captured_attack_equals_the_eager_one() -> None:
     assert len(loops._graphs) == 1 and not loops._logged
     for graphed, eager in results:
         assert torch.equal(graphed, eager)
+
+
+MANY = (129, 16, 1024, 1024)  # 2,164,260,864 elements, more than 2^31
+
+
+def room_for(tensors: int) -> None:
+    """Skips where the GPU has not the memory for so many tensors of that size in two bytes."""
+    torch.cuda.empty_cache()
+    free, needed = torch.cuda.mem_get_info()[0] / 2**30, (tensors + 1) * 2**31 * 2 / 2**30
+    if free < needed:
+        pytest.skip(f"needs {needed:.0f} GiB of free GPU memory, {free:.1f} GiB are free")
+
+
+def many(layout: torch.memory_format = torch.channels_last) -> Tensor:
+    """Other numbers in every image."""
+    t = torch.empty(MANY, dtype=torch.bfloat16, device="cuda", memory_format=layout)
+    pattern = torch.randn(MANY[1:], device="cuda")
+    for b, image in enumerate(t):
+        image.copy_(pattern + b / 16)
+    return t
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_attack_node_of_more_than_2_to_the_31_elements(layout: torch.memory_format) -> None:
+    room_for(3)
+    v, z = many(layout), many(layout)
+    w, bias = torch.rand(1, 2, device="cuda"), torch.randn(16, device="cuda")
+    out, _ = torch.ops.robust_supernet.attack_node([v], [z], w, bias, False)
+    for b in (0, 64, 128):
+        one = slice(b, b + 1)
+        expected, _ = torch.ops.robust_supernet.attack_node([v[one]], [z[one]], w, bias, False)
+        assert torch.equal(out[one], expected), b
+
+
+def test_moments_of_more_than_2_to_the_31_elements() -> None:
+    room_for(1)
+    y = torch.empty(MANY, dtype=torch.bfloat16, device="cuda", memory_format=torch.channels_last)
+    for b, image in enumerate(y):
+        image.fill_(b % 2)
+    p = 64 / 129  # of the images are 1
+    mean, var = torch.ops.robust_supernet.channel_moments([y])
+    torch.testing.assert_close(mean, torch.full_like(mean, p), rtol=1e-6, atol=0)
+    torch.testing.assert_close(var, torch.full_like(var, p * (1 - p)), rtol=1e-6, atol=0)
+
+
+def test_attack_step_of_more_than_2_to_the_31_elements() -> None:
+    room_for(3)
+    x, grad = many().fill_(0.5), many().sub_(4)
+    x_adv = x.clone()
+    torch.ops.robust_supernet.attack_step(x_adv, grad, x, 8 / 255, 2 / 255)
+    for b in (0, 64, 128):
+        one = slice(b, b + 1)
+        expected = x[one].clone()
+        torch.ops.robust_supernet.attack_step(expected, grad[one], x[one], 8 / 255, 2 / 255)
+        assert torch.equal(x_adv[one], expected) and not torch.equal(expected, x[one]), b

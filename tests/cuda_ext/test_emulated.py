@@ -39,9 +39,12 @@ def run_all(ops: Any, inputs: Any) -> dict[str, Tensor]:
     gathered = [match_layout(torch.empty_like(out), v[0]) for _ in range(3)]
     ops.node_backward(v, w2, y1, out, gathered)
     total, dv = ops.attack_node_backward(g, g, out, w2, True)
+    x = v[0].abs().clamp(max=1)
+    x_adv = x.clone()
+    ops.attack_step(x_adv, g, x, 8 / 255, 2 / 255)
     return {
         "mean": mean, "var": var, "out": out, "relu": relu, "dw": dw[:, 1:], "coef": coef,
-        "attack": attack, "attack_relu": attack_relu, "total": total,
+        "attack": attack, "attack_relu": attack_relu, "total": total, "x_adv": x_adv - x,
         **{f"dy {i}": t for i, t in enumerate(dy)},
         **{f"gathered {i}": t for i, t in enumerate(gathered)},
         **{f"dv {i}": t for i, t in enumerate(dv)},
@@ -117,6 +120,32 @@ def test_attack_step(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
             ops.attack_step(x_adv, grad, x, eps, 0.1)
             results.append(x_adv)
         assert torch.equal(*results) and not torch.equal(results[0], x)
+
+
+def far_apart(shape: tuple[int, ...], layout: str) -> Tensor:
+    """Images more than 2^31 elements from each other. Only what is touched takes memory."""
+    B, C, H, W = shape
+    distance, image = 2**31 + 32, C * H * W
+    try:
+        memory = torch.empty((B - 1) * distance + image, dtype=torch.bfloat16)
+    except RuntimeError as error:
+        pytest.skip(f"no address space for 4 GiB that are not touched: {error}")
+    inner = (1, W * C, C) if layout == "channels_last" else (H * W, W, 1)
+    return memory.as_strided(shape, (distance, *inner))
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "nchw"])
+@pytest.mark.parametrize("library", ["robust_supernet", "robust_supernet_emulated"])
+def test_offsets_beyond_32_bits(library: str, layout: str) -> None:
+    emulated_ops()
+    inputs = node_inputs((2, 8, 5, 3), 1, layout, dtype=torch.bfloat16)
+    expected = run_all(getattr(torch.ops, library), inputs)
+    for name in ("v", "y1", "y3"):
+        near = getattr(inputs, name)
+        setattr(inputs, name, [far_apart((2, 8, 5, 3), layout).copy_(t) for t in near])
+    actual = run_all(getattr(torch.ops, library), inputs)
+    for name in expected:
+        assert torch.equal(actual[name], expected[name]), name
 
 
 def test_the_same_messages_for_bad_input() -> None:
