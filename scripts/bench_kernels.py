@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from supernet import cli
 from supernet.errors import UserError
 
+DTYPES = ("float32", "bfloat16")
+
 
 def main() -> None:
     """Measure, print a table, write JSON."""
@@ -27,7 +29,8 @@ def main() -> None:
     add("--C", type=int, default=16, help="Channels. Default: 16.")
     add("--batch-size", type=int, default=64, help="Images. Default: 64.")
     add("--side", type=int, default=32, help="Image side in pixels. Default: 32.")
-    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="Default: float32.")
+    add("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES), metavar="DTYPE",
+        help=f"Some of {', '.join(DTYPES)}. Default: all.")  # fmt: skip
     add("--rounds", type=int, default=20, help="Timed rounds. Default: 20.")
     add("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
     add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
@@ -39,29 +42,30 @@ def main() -> None:
     device = resolve_device(arguments.device)
     if not _native.runs_on(device.type):
         raise UserError(f"there are no compiled kernels for {device.type}; run `make native`")
-    rows = _measure(arguments, device)
+    rows = {dtype: _measure(arguments, dtype, device) for dtype in arguments.dtype}
     report = {"command": "python " + " ".join(sys.argv), **describe(device),
               "shape": [arguments.batch_size, arguments.C, arguments.side, arguments.side],
-              "dtype": arguments.dtype, "kernels": rows}  # fmt: skip
-    print(f"{report['device']}, {report['shape']}, {arguments.dtype}")
-    for name, row in rows.items():
-        print(
-            f"{name:28} {row['microseconds']:10.1f} us {row['gb_per_s']:8.1f} GB/s "
-            f"{row['of_copy']:6.0%} of the copy"
-        )
+              "kernels": rows}  # fmt: skip
+    for dtype in rows:
+        print(f"{report['device']}, {report['shape']}, {dtype}")
+        for name, row in rows[dtype].items():
+            print(
+                f"{name:28} {row['microseconds']:10.1f} us {row['gb_per_s']:8.1f} GB/s "
+                f"{row['of_copy']:6.0%} of the copy"
+            )
     if arguments.json:
         from supernet.files import write_json
 
         write_json(arguments.json, report)
 
 
-def _measure(arguments: Any, device: Any) -> dict[str, dict[str, float]]:
-    kernels = _kernels(arguments, device)
+def _measure(arguments: Any, dtype: str, device: Any) -> dict[str, dict[str, float]]:
+    kernels = _kernels(arguments, dtype, device)
     rows: dict[str, dict[str, float]] = {}
     for name, (tensors_moved, run) in kernels.items():
         seconds = _least_seconds(run, arguments.rounds, device)
         unit = arguments.batch_size * arguments.C * arguments.side**2
-        size = 2 if arguments.dtype == "bfloat16" else 4
+        size = 2 if dtype == "bfloat16" else 4
         rate = tensors_moved * unit * size / seconds / 1e9
         copy_rate = rows["copy"]["gb_per_s"] if rows else rate
         rows[name] = {
@@ -70,13 +74,15 @@ def _measure(arguments: Any, device: Any) -> dict[str, dict[str, float]]:
     return rows
 
 
-def _kernels(arguments: Any, device: Any) -> dict[str, tuple[int, Callable[[int], object]]]:
+def _kernels(
+    arguments: Any, dtype_name: str, device: Any
+) -> dict[str, tuple[int, Callable[[int], object]]]:
     """name -> (tensors read and written, what is timed given 0 or 1)."""
     import torch
 
     ops = torch.ops.robust_supernet
     B, C, side = arguments.batch_size, arguments.C, arguments.side
-    dtype = getattr(torch, arguments.dtype)
+    dtype = getattr(torch, dtype_name)
 
     def stack(n: int) -> Any:
         t = torch.randn(B, n * C, side, side, device=device).to(dtype)

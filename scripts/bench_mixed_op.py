@@ -11,7 +11,9 @@ robust_step      PGD-7 and the alpha gradient, then PGD-7 and a weight step, fol
 reference is the plain NCHW formulation (five operators and a weighted sum per edge),
 reference_channels_last the same in channels-last, compiled torch.compile of its cells, native the
 compiled kernels, convolutions_only the convolutions that native calls and nothing else. They take
-turns, so that a busy minute hits all of them; the median counts.
+turns, so that a busy minute hits all of them; the median counts. compiled comes after all others,
+since its compilation takes minutes. The JSON is written after every measurement and names what is
+missing, so that a run that is cut short leaves what it has.
 """
 
 import argparse
@@ -19,7 +21,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +42,10 @@ def main() -> None:
     if arguments.quick:
         arguments.N, arguments.batch_size, arguments.repeats = 1, 16, 2
     from supernet.environment import describe, resolve_device
+    from supernet.files import write_json
 
     device = resolve_device(arguments.device)
     bench = Bench(arguments, device)
-    results = {name: bench.measure(name) for name in arguments.measure}
     report = {
         "command": "python " + " ".join(sys.argv),
         **describe(device),
@@ -53,13 +55,12 @@ def main() -> None:
         "dtypes": {"training": "float32", "attack": arguments.attack_dtype},
         "repeats": arguments.repeats,
         "compile_seconds": bench.compile_seconds,
-        "results": results,
+        "results": bench.results,
     }  # fmt: skip
+    for missing in bench.run():
+        if arguments.json:
+            write_json(arguments.json, {**report, "missing": missing})
     print(table(report))
-    if arguments.json:
-        from supernet.files import write_json
-
-        write_json(arguments.json, report)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,14 +105,33 @@ class Bench:
         self.w_EO = torch.full((6, 5), 0.2, device=device).requires_grad_()
         self.forms = {form: Form(form, self) for form in FORMS[:-1] if form not in arguments.skip}
         self.compile_seconds: dict[str, float] = {}
+        self.results: dict[str, dict[str, Any]] = {}
 
-    def measure(self, name: str) -> dict[str, Any]:
-        """Median, spread and peak memory of every formulation, and what native gains."""
+    def run(self) -> Iterator[list[str]]:
+        """Measure everything, compiled last; yields after each part what is still missing."""
+        todo = [
+            (name, forms)
+            for compiled in (False, True)
+            for name in self.arguments.measure
+            if (forms := self.forms_of(name, compiled))
+        ]
+        for done, (name, forms) in enumerate(todo, 1):
+            self.measure(name, forms)
+            yield [f"{name} {form}" for name, forms in todo[done:] for form in forms]
+
+    def forms_of(self, name: str, compiled: bool) -> list[str]:
+        """The formulations that take turns."""
+        left_out = [*self.arguments.skip, *(["convolutions_only"] if name == "robust_step" else [])]
+        return [f for f in FORMS if f not in left_out and (f == "compiled") is compiled]
+
+    def measure(self, name: str, forms: Sequence[str]) -> None:
+        """Median, spread and peak memory of some formulations, and what native gains."""
         runs: dict[str, Callable[[], object]] = {
-            form: getattr(one, name) for form, one in self.forms.items()
+            form: self.convolutions(training=name == "training_node")
+            if form == "convolutions_only"
+            else getattr(self.forms[form], name)
+            for form in forms
         }
-        if name != "robust_step" and "convolutions_only" not in self.arguments.skip:
-            runs["convolutions_only"] = self.convolutions(training=name == "training_node")
         repeats = self.arguments.repeats
         if name == "robust_step":
             repeats = (repeats + 1) // 2
@@ -124,9 +144,9 @@ class Bench:
             rows[form].update(
                 seconds=statistics.median(seconds), least=min(seconds), most=max(seconds)
             )
-        summary: dict[str, Any] = dict(rows)
+        summary = self.results.setdefault(name, {})
+        summary.update(rows)
         self._compare(summary)
-        return summary
 
     def _compare(self, rows: dict[str, Any]) -> None:
         def ratio(slow: str, fast: str) -> float | None:

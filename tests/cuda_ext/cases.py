@@ -25,6 +25,15 @@ SHAPES = [
     (1, 40, 1, 9),
 ]
 LAYOUTS = ["channels_last", "nchw", "channel_slice", "crop"]
+# Small cases that launch every kernel, in wide and in single accesses (test_emulated.py counts).
+SANITIZED = [
+    (torch.float32, (2, 16, 17, 9), "channels_last", 3),
+    (torch.float32, (2, 5, 17, 9), "channel_slice", 1),
+    (torch.bfloat16, (2, 16, 9, 6), "channels_last", 2),
+    (torch.float16, (1, 5, 9, 7), "nchw", 3),
+    (torch.float64, (2, 6, 9, 6), "crop", 2),
+    (torch.float32, (1, 300, 3, 3), "channels_last", 1),
+]
 
 
 def tensor(shape: tuple[int, ...], layout: str = "channels_last", **options: Any) -> Tensor:

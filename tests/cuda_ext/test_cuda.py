@@ -1,4 +1,7 @@
-"""The kernels on a GPU: values, capture, streams, determinism, sizes. Skipped without one."""
+"""The kernels on a GPU: values, capture, streams, determinism, sizes. Skipped where there is none;
+with REQUIRE_GPU=1 they fail there."""
+
+import os
 
 import pytest
 import torch
@@ -10,11 +13,12 @@ from ops.graphs import AttackLoops
 from ops.mixed import MixedCell
 from supernet.attacks.common import input_gradient
 from supernet.networks import Supernet
-from tests.cuda_ext.cases import LAYOUTS, SHAPES, node_inputs, relative_error
+from tests.cuda_ext.cases import LAYOUTS, SANITIZED, SHAPES, node_inputs, relative_error
 from tests.cuda_ext.test_emulated import TOLERANCE, run_all
 
 pytestmark = pytest.mark.skipif(
-    not (torch.cuda.is_available() and _native.runs_on("cuda")),
+    os.environ.get("REQUIRE_GPU") != "1"
+    and not (torch.cuda.is_available() and _native.runs_on("cuda")),
     reason="no GPU, or the extension was built without CUDA",
 )
 
@@ -46,6 +50,18 @@ def test_every_kernel_equals_the_cpu_kernel(shape: tuple[int, ...], layout: str)
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
 def test_every_dtype(dtype: torch.dtype) -> None:
     inputs = node_inputs((5, 32, 17, 9), 3, dtype=dtype)
+    expected = run_all(torch.ops.robust_supernet, inputs)
+    actual = run_all(torch.ops.robust_supernet, to_gpu(inputs))
+    for name in expected:
+        assert relative_error(actual[name].cpu(), expected[name]) < TOLERANCE[dtype], name
+
+
+@pytest.mark.sanitize
+@pytest.mark.parametrize(("dtype", "shape", "layout", "num_sources"), SANITIZED)
+def test_small_cases_of_every_kernel(
+    dtype: torch.dtype, shape: tuple[int, ...], layout: str, num_sources: int
+) -> None:
+    inputs = node_inputs(shape, num_sources, layout, dtype=dtype)
     expected = run_all(torch.ops.robust_supernet, inputs)
     actual = run_all(torch.ops.robust_supernet, to_gpu(inputs))
     for name in expected:

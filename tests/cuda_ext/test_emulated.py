@@ -4,6 +4,8 @@ This is the nearest to a GPU that a machine without one comes. Launches, memory 
 device's own arithmetic stay for test_cuda.py.
 """
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from tests.cuda_ext.cases import (
     LAYOUTS,
+    SANITIZED,
     SHAPES,
     emulated_ops,
     needs_native,
@@ -120,6 +123,22 @@ def test_attack_step(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
             ops.attack_step(x_adv, grad, x, eps, 0.1)
             results.append(x_adv)
         assert torch.equal(*results) and not torch.equal(results[0], x)
+
+
+def test_the_sanitized_cases_launch_every_kernel() -> None:
+    emulated_ops().launched()
+    for dtype, shape, layout, num_sources in SANITIZED:
+        run_all(emulated_ops(), node_inputs(shape, num_sources, layout, dtype=dtype))
+    launched = emulated_ops().launched().splitlines()
+    source = (Path(__file__).parents[2] / "cuda_ext" / "csrc" / "grid.h").read_text()
+    kernels = re.findall(r"(template <.*>\n)?struct (\w+Kernel) {", source)
+    assert len(kernels) == len(re.findall(r"\bvoid run\(", source)) == 9
+    for template, name in kernels:
+        found = [line for line in launched if re.match(rf"rs::{name}\b", line)]
+        assert found, name
+        if "VEC" in template:
+            widths = {re.split("[<,>]", line)[2].strip() for line in found}
+            assert "1" in widths and len(widths) > 1, (name, widths)
 
 
 def far_apart(shape: tuple[int, ...], layout: str) -> Tensor:

@@ -1,16 +1,37 @@
 // The CUDA kernels run as loops on the host, as the operators robust_supernet_emulated::* on CPU
 // tensors: for tests, and never part of an installed package. Shared memory starts as NaN, and the
 // threads of a phase run backwards when ROBUST_SUPERNET_EMULATED_BACKWARDS is set: what depends on
-// an order that a GPU does not promise differs between the two.
+// an order that a GPU does not promise differs between the two. launched() names the kernels that
+// ran since it was last asked.
 #include <Python.h>
+#include <cxxabi.h>
 
 #include <cstdlib>
 #include <limits>
+#include <set>
+#include <string>
+#include <typeinfo>
 
 #include "../grid_backend.h"
 
 namespace rs {
 namespace {
+
+std::set<std::string> kernels;
+
+template <class Kernel>
+void note() {
+  char* name = abi::__cxa_demangle(typeid(Kernel).name(), nullptr, nullptr, nullptr);
+  kernels.insert(name);
+  std::free(name);
+}
+
+std::string launched() {
+  std::string lines;
+  for (const auto& name : kernels) lines += name + "\n";
+  kernels.clear();
+  return lines;
+}
 
 struct HostLauncher {
   struct Guard {
@@ -29,6 +50,7 @@ struct HostLauncher {
 
   template <class Kernel>
   static void launch(const Kernel& kernel, const Grid& grid) {
+    note<Kernel>();
     const bool backwards = std::getenv("ROBUST_SUPERNET_EMULATED_BACKWARDS") != nullptr;
     for (int64_t y = 0; y < grid.y; ++y)
       for (int64_t x = 0; x < grid.x; ++x) {
@@ -44,7 +66,10 @@ struct HostLauncher {
 }  // namespace
 }  // namespace rs
 
-TORCH_LIBRARY(robust_supernet_emulated, m) { rs::define_operators(m); }
+TORCH_LIBRARY(robust_supernet_emulated, m) {
+  rs::define_operators(m);
+  m.def("launched() -> str", &rs::launched);
+}
 TORCH_LIBRARY_IMPL(robust_supernet_emulated, CPU, m) {
   rs::Ops<rs::GridBackend<rs::HostLauncher>>::implement(m);
 }
