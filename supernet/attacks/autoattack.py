@@ -292,7 +292,7 @@ class _Meter:
         self.bar.refresh()
 
     def close(self) -> None:
-        self._set(self.bar.total)
+        self._set(self.bar.total or self.done)
         self.bar.close()
 
     def _set(self, n: float) -> None:
