@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch.utils.cpp_extension import CUDA_HOME
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -178,7 +180,6 @@ print("works")
 """
 
 
-@pytest.mark.slow
 def test_pip_installs_without_any_compiler(tree: Path) -> None:
     """And what it installs works, from another folder."""
     for package in ("ops", "supernet"):
@@ -202,7 +203,6 @@ def test_pip_installs_without_any_compiler(tree: Path) -> None:
     assert used.stdout.strip() == "works", used.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(
     CUDA_HOME is None or torch.version.cuda is None, reason="no nvcc and CUDA torch"
 )

@@ -123,6 +123,7 @@ def test_second_derivative_of_the_training_cell_is_refused() -> None:
         torch.autograd.grad(dx.sum(), x)
 
 
+@pytest.mark.slow
 def test_opcheck() -> None:
     ops = torch.ops.robust_supernet
     cell = MixedCell(3)

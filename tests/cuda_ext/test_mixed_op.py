@@ -159,6 +159,7 @@ def test_only_needed_gradients_are_computed() -> None:
     assert w.grad is not None and all(t.grad is None for t in inputs.v)
 
 
+@pytest.mark.slow
 def test_opcheck() -> None:
     inputs = node_inputs((2, 3, 5, 4), 2)
     v, y1, y3 = ([t.requires_grad_() for t in ts] for ts in (inputs.v, inputs.y1, inputs.y3))

@@ -42,6 +42,7 @@ print("all imported")
 """
 
 
+@pytest.mark.slow
 def test_every_package_imports_and_runs_with_the_extension_hidden() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_EXTENSION], cwd=ROOT, capture_output=True, text=True

@@ -10,7 +10,10 @@ from supernet.config import SearchConfig, with_preset
 from supernet.data import load_dataset
 from supernet.search import Search
 
-pytestmark = pytest.mark.skipif(not _native.available(), reason="nothing is built")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not _native.available(), reason="nothing is built"),
+]
 
 
 def searched(impl: str, double: bool, **fields: Any) -> Search:

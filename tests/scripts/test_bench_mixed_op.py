@@ -12,6 +12,8 @@ from supernet import files
 from tests.cuda_ext.cases import needs_native
 from tests.scripts.inprocess import run_script
 
+pytestmark = pytest.mark.slow
+
 FORMS = ["reference", "reference_channels_last", "native", "convolutions_only", "compiled"]
 MEASURED = {
     name: [form for form in FORMS if name != "robust_step" or form != "convolutions_only"]

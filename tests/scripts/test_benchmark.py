@@ -50,6 +50,7 @@ def test_query_reads_genotype_json_and_prints_baselines(
     assert "code 111111" in done.stdout and "best of 150 random" in done.stdout
 
 
+@pytest.mark.slow
 def test_out_writes_json_and_figures(invented_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = call("front", "--objectives", "params,pgd_8", "--out", out, root=invented_root)
@@ -66,6 +67,7 @@ def test_out_writes_json_and_figures(invented_root: Path, tmp_path: Path) -> Non
     assert written["result"]["cells"] and f"wrote {out / stem}.png" in done.stdout
 
 
+@pytest.mark.slow
 def test_front_and_top_as_json(invented_root: Path) -> None:
     front = answer("front", "--objectives", "clean,pgd_8", root=invented_root)
     assert isinstance(front, dict)

@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[2]
 STEPS = ["device", "build", "load", "tests", "memcheck", "racecheck", "kernels", "benchmark"]
 KILL_AFTER = 5  # seconds that a step has to end once its time is over
 
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash"),
+]
 
 
 def gpu_check(out: Path, **environment: str) -> subprocess.CompletedProcess[str]:

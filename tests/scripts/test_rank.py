@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "rank.py"
 
 
@@ -23,7 +25,6 @@ def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
 def test_killed_or_interrupted_it_resumes_to_the_same_file(
     invented_root: Path, tmp_path: Path
 ) -> None:

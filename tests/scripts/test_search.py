@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SMALL = ["--robust", "--C", "4", "--epochs", "3", "--warmup-epochs", "1", "--limit", "400",
          "--derive-candidates", "3", "--derive-images", "50", "--probe-images", "50"]  # fmt: skip
@@ -67,7 +69,6 @@ def test_help_shows_defaults_with_units(tmp_path: Path) -> None:
     assert "Default: 0.025." in text
 
 
-@pytest.mark.slow
 def test_killed_in_an_epoch_and_resumed_is_never_interrupted(tmp_path: Path) -> None:
     whole = search(*SMALL, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
@@ -100,7 +101,6 @@ def test_killed_in_an_epoch_and_resumed_is_never_interrupted(tmp_path: Path) -> 
     assert len(metrics.read_text().splitlines()) == 3
 
 
-@pytest.mark.slow
 def test_several_seeds_report_their_spread(tmp_path: Path) -> None:
     quick = ["--epochs", "1", "--warmup-epochs", "0", "--no-derive-score"]
     arguments = [*SMALL, *quick, "--seeds", "0,1", "--out", "both", "--quiet"]
@@ -117,7 +117,6 @@ def test_several_seeds_report_their_spread(tmp_path: Path) -> None:
     assert other.returncode == 2 and "another config (alpha_lr" in other.stderr
 
 
-@pytest.mark.slow
 def test_the_default_robust_search(tmp_path: Path) -> None:
     """The command of the README, shortened: chance < robust < clean accuracy, and repeatable."""
     runs = [search("--robust", "--epochs", "8", "--out", n, cwd=tmp_path) for n in ("a", "b")]

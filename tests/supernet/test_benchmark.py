@@ -102,6 +102,7 @@ def test_both_published_forms_give_the_same_table(invented: Table, large_root: P
     assert not any(source["verified"] for source in large.sources)
 
 
+@pytest.mark.slow
 def test_larger_form_without_a_stored_mean_averages_its_seeds(
     large_root: Path, tmp_path: Path
 ) -> None:
@@ -267,6 +268,7 @@ def test_larger_form_cut_short_is_named(large_root: Path, tmp_path: Path, keep: 
         Table.load(tmp_path, verify=False)
 
 
+@pytest.mark.slow
 def test_larger_form_in_another_layout_is_read(large_root: Path, tmp_path: Path) -> None:
     path = copy_of(large_root, tmp_path)
     data = json.loads(path.read_text())

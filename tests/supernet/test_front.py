@@ -125,6 +125,7 @@ def test_scores_are_written_as_they_come_and_never_computed_twice(tmp_path: Path
     assert len(ScoreFile(path, score)._known) == 2
 
 
+@pytest.mark.slow
 def test_a_trained_search_gives_a_front_and_scores_nothing_again(tmp_path: Path) -> None:
     search = make_search(objective="pareto", front_queries=20, epochs=6, alpha_lr=0.05)
     for _ in range(search.total_steps):

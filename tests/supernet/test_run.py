@@ -20,6 +20,8 @@ from supernet.predictor import CellScore, Predictor
 from supernet.run import Interrupted, resume_search, run_search
 from supernet.search import Search
 
+pytestmark = pytest.mark.slow
+
 QUICK = SearchConfig(
     robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
     weight_attack="n_fgsm", beta_decay=1.0, probe_steps=2, probe_images=20, derive_score=True,

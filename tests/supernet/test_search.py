@@ -52,6 +52,7 @@ def snapshot(search: Search) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in state.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 4, 5])
 @pytest.mark.parametrize(
     ("strategy", "objective"),
@@ -83,6 +84,7 @@ def test_a_restored_search_goes_on_bit_for_bit(stop: int, strategy: str, objecti
     assert whole_means == restored.epoch_means()
 
 
+@pytest.mark.slow
 def test_measuring_changes_nothing() -> None:
     one, two = make_search(), make_search()
     for _ in range(3):
@@ -232,6 +234,7 @@ def test_distillation_adds_the_divergence_from_the_mixture(kind: str) -> None:
     assert far > 1e-3, "distillation must have changed the step"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("robust", [True, False])
 def test_sandwich_and_distillation_resume_bit_for_bit(robust: bool) -> None:
     fields = {"path_share": 0.5, "path_kind": "sandwich", "distill": 1.0, "robust": robust}
@@ -279,6 +282,7 @@ def test_the_attack_raises_the_loss_that_is_trained(statistics: str) -> None:
     assert (x_adv - x).abs().max() <= 0.2 + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)
 @pytest.mark.parametrize("objective", OBJECTIVE_NAMES)
 def test_every_strategy_runs_with_every_objective(strategy: str, objective: str) -> None:

@@ -65,6 +65,7 @@ def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
     assert json.loads((folder / "config.json").read_text())["kind"] == "stand-alone training"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [3, 4, 5])
 def test_an_interrupted_run_goes_on_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int

@@ -156,6 +156,7 @@ def test_the_mean_over_all_sketches_is_the_trace_kernel() -> None:
     assert not torch.allclose(one, exact, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_sketch_is_close_and_gets_closer() -> None:
     network, x, _ = _derived()
     calibrate(network, x)

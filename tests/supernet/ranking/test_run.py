@@ -16,6 +16,8 @@ from supernet.ranking.config import RankConfig
 from supernet.ranking.run import estimate_seconds, run_ranking, summary
 from supernet.ranking.sample import draw_cells
 
+pytestmark = pytest.mark.slow
+
 
 def test_leaves_scores_tables_and_figures(config: RankConfig) -> None:
     threads = torch.get_num_threads()
@@ -75,7 +77,6 @@ def test_interrupted_and_resumed_it_ends_with_the_same_file(
         assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-@pytest.mark.slow
 def test_several_processes_write_the_same_file(config: RankConfig, tmp_path: Path) -> None:
     one = run_ranking(config, quiet=True)
     other = dataclasses.replace(config, processes=2, out=str(tmp_path / "two"))

@@ -53,6 +53,7 @@ def test_scores_are_those_of_the_named_functions(config: RankConfig) -> None:
     assert {n: at_8[n] for n in NTK_NAMES} == ntk_scores(network, images, labels)
 
 
+@pytest.mark.slow
 def test_kernels_are_those_asked_for_whatever_memory_they_may_take(config: RankConfig) -> None:
     config = dataclasses.replace(config, proxies=("ntk",), batch=3)
     data = load_dataset("digits", limit=1000, test_limit=0)
@@ -137,6 +138,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_search(settings, quiet=True)
 
 
+@pytest.mark.slow
 def test_supernet_scores_are_accuracies_on_the_held_out_half(
     trained: Path, quick: dict[str, Any]
 ) -> None:
@@ -153,6 +155,7 @@ def test_supernet_scores_are_accuracies_on_the_held_out_half(
     assert without["supernet_robust"] == without["supernet_clean"] == found["supernet_clean"]
 
 
+@pytest.mark.slow
 def test_scores_of_an_epoch_that_was_kept(trained: Path, quick: dict[str, Any]) -> None:
     config = RankConfig(**quick | {"proxies": ()}, supernet=str(trained), images=50, steps=3)
     end, first, last = (
