@@ -23,8 +23,8 @@ INCOMING: tuple[tuple[int, ...], ...] = ((), (0,), (1, 2), (3, 4, 5))
 """Edges into each node."""
 OUTGOING = ((0, 1, 3), (2, 4), (5,))
 """Edges out of each node, in the order of its stack."""
-NUM_EDGES = 6
 SOURCE: tuple[int, ...] = (0, 0, 1, 0, 1, 2)
+NUM_EDGES = len(SOURCE)
 TARGET = (1, 2, 2, 3, 3, 3)
 PLACE = (0, 1, 0, 2, 1, 0)
 """Where in its source's stack an edge lies."""

@@ -81,7 +81,7 @@ def derive_cells(search: Search, progress: Callable[..., Any] = iter) -> Derivat
         score=cell_predictor(search).score if config.derive_score else None,
         robust_weight=weight if config.robust else 0.0,
         progress=progress,
-        fits=search.fits if config.budget else None,
+        fits=search.restriction,
     )
 
 

@@ -19,7 +19,7 @@ from supernet import figures
 from supernet.benchmark import Table
 from supernet.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
 from supernet.config import SearchConfig, differences, from_dict
-from supernet.data import ImageData, load_dataset
+from supernet.data import ImageData
 from supernet.derive import argmax_cell
 from supernet.environment import describe, device_name, peak_memory_mb, resolve_device
 from supernet.errors import UserError
@@ -30,7 +30,8 @@ from supernet.interrupts import Interrupted, deferred_interrupts
 from supernet.measure import derive_cells, measure, warnings
 from supernet.report import write_report
 from supernet.results import front_record, genotype_record, judged_by
-from supernet.search import Search
+from supernet.run_folder import finish, new_folder, plain
+from supernet.search import Search, load_images
 from supernet.surroundings import refuse_other_surroundings
 from supernet.tracking import Tracker
 
@@ -42,9 +43,9 @@ def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
     """
     table = Table.find(data_root(config.data_root))
     search = _prepare(config)
-    folder = _new_folder(config)
+    folder = new_folder(config.out, _automatic_folder(config))
     write_json(folder / "config.json", _description(config, search))
-    return _finish(_Run(search, folder, table, quiet=quiet))
+    return finish(_Run(search, folder, table, quiet=quiet), _conclude)
 
 
 def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
@@ -66,7 +67,9 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
         folder / "config.json", {**read_json(folder / "config.json"), "config": config.to_dict()}
     )
     seconds = state["seconds"]
-    return _finish(_Run(search, folder, table, quiet=quiet, seconds=seconds, resumed=True))
+    return finish(
+        _Run(search, folder, table, quiet=quiet, seconds=seconds, resumed=True), _conclude
+    )
 
 
 def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
@@ -197,9 +200,7 @@ class _Run:
     def _follow(self, record: dict[str, Any], bar: Any) -> None:
         search = self.search
         w_EO = search.strategy.expected_weights()
-        cell = argmax_cell(
-            w_EO, search.config.derive_none, search.fits if search.config.budget else None
-        )
+        cell = argmax_cell(w_EO, search.config.derive_none, search.restriction)
         record["cell"] = cell.code
         record["warnings"] = warnings(search, record)
         self.tracker.epoch(record)
@@ -233,30 +234,11 @@ def _prepare(config: SearchConfig) -> Search:
         resolve_impl(config.impl, device.type)
     except RuntimeError as error:
         raise UserError(f"{error}; build it with 'make native' or use --impl auto") from error
-    data = load_dataset(
-        config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
-        test_limit=0, device=device,
-    )  # fmt: skip
-    return Search(config, data.shrink(config.shrink), device)
+    return Search(config, load_images(config, device), device)
 
 
-def _new_folder(config: SearchConfig) -> Path:
-    if config.out is not None:
-        folder = Path(config.out)
-        if (folder / "config.json").exists():
-            raise UserError(f"{folder} already holds a run; use --resume {folder} or another --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    dataset = config.dataset.replace(":", "-").replace("/", "-")
-    name = f"search-{dataset}-{config.strategy}-seed{config.seed}"
-    for number in range(1, 10_000):
-        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise UserError(f"runs/{name} and 9,998 more are taken; name another folder with --out")
+def _automatic_folder(config: SearchConfig) -> Path:
+    return Path("runs") / f"search-{plain(config.dataset)}-{config.strategy}-seed{config.seed}"
 
 
 def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
@@ -286,19 +268,6 @@ def _data_facts(data: ImageData, search: Search) -> dict[str, Any]:
         "weight_images": len(search.weight_half),
         "alpha_images": len(search.alpha_half),
     }
-
-
-def _finish(run: _Run) -> Path:
-    try:
-        run.train()
-        return _conclude(run)
-    except Interrupted:
-        raise
-    except KeyboardInterrupt:
-        # While deriving or drawing: the training is complete and its checkpoint is written.
-        run.stop()
-    finally:
-        run.tracker.close()
 
 
 def _front(run: _Run) -> Front:

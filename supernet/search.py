@@ -18,8 +18,15 @@ from ops.mixed import EdgeWeights
 from ops.space import NONE, NUM_EDGES, SKIP
 from supernet.attacks import ATTACKS
 from supernet.config import SearchConfig
-from supernet.data import Batches, ImageData, augment, split_halves, to_float
-from supernet.derive import argmax_cell, uniform_cell
+from supernet.data import (
+    Batches,
+    ImageData,
+    augment,
+    load_dataset,
+    split_halves,
+    to_float,
+)
+from supernet.derive import Fits, argmax_cell, uniform_cell
 from supernet.errors import UserError
 from supernet.genotype import Genotype
 from supernet.networks import Supernet
@@ -33,6 +40,18 @@ from supernet.strategies.regularisers import decay_step
 ALPHA_BETAS = (0.5, 0.999)
 CALIBRATION_IMAGES = 256
 """Clean images of the weight half whose batch statistics evaluation freezes."""
+
+
+def load_images(config: SearchConfig, device: torch.device) -> ImageData:
+    """The images of a search; no test images are read.
+
+    Raises: UserError when they cannot be read, or shrunk as the config says.
+    """
+    data = load_dataset(
+        config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
+        test_limit=0, device=device,
+    )  # fmt: skip
+    return data.shrink(config.shrink)
 
 
 class Search:
@@ -91,6 +110,11 @@ class Search:
         """Whether a cell is within the budget; where there is none, all are."""
         budget = self.config.budget
         return budget is None or self.cost(cell, budget[0]) <= budget[1]
+
+    @property
+    def restriction(self) -> Fits | None:
+        """What restricts the cells that are derived: `fits`, or None without a budget."""
+        return None if self.config.budget is None else self.fits
 
     def _attack(self, name: str) -> Attack:
         steps = self.config.attack_steps if name == "pgd" else 1

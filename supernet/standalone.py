@@ -22,6 +22,7 @@ from supernet.export import save_model
 from supernet.files import data_root, read_json, write_json
 from supernet.genotype import Genotype
 from supernet.interrupts import Interrupted, deferred_interrupts
+from supernet.run_folder import finish, new_folder, plain
 from supernet.surroundings import refuse_other_surroundings
 from supernet.tracking import Tracker
 from supernet.train import Training
@@ -38,9 +39,9 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
     genotype, record = read_cell(config.genotype or "", data_root(config.data_root))
     config = _with_images(config, record)
     training = _prepare(config, genotype)
-    folder = _new_folder(config, genotype)
+    folder = new_folder(config.out, _automatic_folder(config, genotype))
     write_json(folder / "config.json", _description(training))
-    return _finish(_Run(training, folder, quiet=quiet))
+    return finish(_Run(training, folder, quiet=quiet), _export)
 
 
 def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
@@ -65,7 +66,8 @@ def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False)
     training.load_state_dict(state["training"])
     # Where things are may have changed; the next command looks there.
     write_json(path, {**description, "config": config.to_dict()})
-    return _finish(_Run(training, folder, quiet=quiet, seconds=state["seconds"], resumed=True))
+    seconds = state["seconds"]
+    return finish(_Run(training, folder, quiet=quiet, seconds=seconds, resumed=True), _export)
 
 
 class _Run:
@@ -189,26 +191,12 @@ def _prepare(config: TrainConfig, genotype: Genotype) -> Training:
     return Training(config, genotype, data, device)
 
 
-def _new_folder(config: TrainConfig, genotype: Genotype) -> Path:
-    if config.out is not None:
-        folder = Path(config.out)
-        if (folder / "config.json").exists():
-            raise UserError(f"{folder} already holds a run; use --resume {folder} or another --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-    plain = str(config.dataset).replace(":", "-").replace("/", "-")
-    base = Path("runs") / f"train-{plain}-{genotype.code}-seed{config.seed}"
+def _automatic_folder(config: TrainConfig, genotype: Genotype) -> Path:
     search = _search_folder(config.genotype)
     if search is not None:
-        base = search / "standalone"
-    for number in range(1, 10_000):
-        folder = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise UserError(f"{base} and 9,998 more are taken; name another folder with --out")
+        return search / "standalone"
+    dataset = plain(str(config.dataset))
+    return Path("runs") / f"train-{dataset}-{genotype.code}-seed{config.seed}"
 
 
 def _search_folder(text: str | None) -> Path | None:
@@ -245,19 +233,6 @@ def _data_facts(data: ImageData) -> dict[str, Any]:
         "image_size": data.image_size,
         "train_images": len(data.train_y),
     }
-
-
-def _finish(run: _Run) -> Path:
-    try:
-        run.train()
-        return _export(run)
-    except Interrupted:
-        raise
-    except KeyboardInterrupt:
-        # While exporting: the training is complete and its checkpoint is written.
-        run.stop()
-    finally:
-        run.tracker.close()
 
 
 def _export(run: _Run) -> Path:

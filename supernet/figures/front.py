@@ -15,10 +15,9 @@ from supernet.genotype import Genotype
 if TYPE_CHECKING:
     from supernet.benchmark import Table
 
-_SIZES = {
-    "params": ("parameters of the stand-alone network (million)", 1e6),
-    "flops": ("multiply-adds of the stand-alone network (million)", 1e6),
-}
+_SIZES = {"params": "parameters", "flops": "multiply-adds"}
+_UNITS = (1e6, 0.01)
+"""Of the horizontal axes: millions, and per cent."""
 
 
 @styled
@@ -39,13 +38,12 @@ def found_front(
         layers = _values(record, table)
         names = (f"clean accuracy (%), {dataset}", f"{COLUMN_NAMES['pgd_8']} (%), {dataset}")
         title = f"Found front among all {table.size:,}"
-    label, unit = _SIZES[record["size_metric"]]
     figure = new_figure(9.4, 4.6)
     left, right = figure.subplots(1, 2, sharey=True)
     for axis, column in ((left, 0), (right, 1)):
         for points, style in layers:
-            axis.plot(points[:, column] / (unit, 0.01)[column], 100 * points[:, 2], **style)
-    left.set_xlabel(label)
+            axis.plot(points[:, column] / _UNITS[column], 100 * points[:, 2], **style)
+    left.set_xlabel(f"{_SIZES[record['size_metric']]} of the stand-alone network (million)")
     left.set_ylabel(names[1])
     right.set_xlabel(names[0])
     figure.suptitle(title, fontsize=12, fontweight="bold")

@@ -8,6 +8,7 @@ from typing import Any
 from supernet.config import ATTACK_NAMES
 from supernet.errors import UserError
 from supernet.files import read_json
+from supernet.run_folder import plain
 
 DEFAULT_PROXIES = (
     "gradnorm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "naswot", "croze",
@@ -152,7 +153,7 @@ class RankConfig:
         if self.out is not None:
             return self.out
         count = self.cells or "all"
-        dataset = self.images_dataset.replace(":", "-").replace("/", "-")
+        dataset = plain(self.images_dataset)
         epoch = "" if self.epoch is None else f"-epoch{self.epoch}"
         return f"runs/rank-{dataset}-{count}{epoch}-seed{self.seed}"
 

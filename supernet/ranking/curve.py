@@ -103,9 +103,7 @@ def draw_curve(record: Record, column: str, path: Path | None = None) -> Figure:
     panels = figure.subplots(1, len(SHOWN), sharey=True)
     for panel, region in zip(panels, SHOWN, strict=True):
         _draw_parameters(panel, record["parameters"][column][region])
-        for score, colour, marker in (
-            ("supernet_robust", VERMILLION, "o"), ("supernet_clean", BLUE, "D"),
-        ):  # fmt: skip
+        for score, colour, marker in zip(SCORES, (VERMILLION, BLUE), "oD", strict=True):
             points = record["curves"][column][score][region]
             points = [p for p in points if p["value"] is not None and p["low"] is not None]
             steps, values = ([p[name] for p in points] for name in ("steps", "value"))

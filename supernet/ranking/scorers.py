@@ -1,5 +1,6 @@
 """Scores of one cell: training-free ones at a seeded initialisation, or by a trained supernet."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.robust import attacked
 from supernet.ranking.config import RankConfig
-from supernet.search import Search
+from supernet.search import Search, load_images
 
 ROBUST = "robust_"
 POOL = 1000
@@ -107,11 +108,9 @@ def load_search(folder: Path, config: RankConfig, device: torch.device) -> Searc
         raise UserError(f"{folder} is no run directory (it has no config.json); name one")
     settings = from_dict(read_json(folder / "config.json").get("config", {}))
     state = load_checkpoint(supernet_file(config))
-    data = load_dataset(
-        settings.dataset, data_root=config.data_root or settings.data_root, limit=settings.limit,
-        side=settings.side, test_limit=0, device=device,
-    )  # fmt: skip
-    search = Search(settings, data.shrink(settings.shrink), device)
+    if config.data_root:
+        settings = dataclasses.replace(settings, data_root=config.data_root)
+    search = Search(settings, load_images(settings, device), device)
     if config.epoch is None:
         search.load_state_dict(state["search"])
     else:

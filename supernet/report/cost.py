@@ -23,11 +23,9 @@ def search_passes(config: dict[str, Any], objective: str) -> tuple[float, float]
     attack = steps(config["weight_attack"]) if config["robust"] else 0
     weights = attack + losses
     alpha_attack = steps(config["alpha_attack"] or config["weight_attack"])
-    alpha = alpha_attack + {"robust": 1.0, "epsilon": 1.0}.get(objective, 2.0)
-    if objective == "clean":
-        alpha = 1.0
+    terms = 1 if objective in ("clean", "robust", "epsilon") else 2
+    alpha = float(terms if objective == "clean" else alpha_attack + terms)
     if config["strategy"] == "darts2":
-        terms = 1 if objective in ("clean", "robust", "epsilon") else 2
         weights += attack + losses * (1 + 2 * terms)
     return weights, alpha
 
