@@ -27,19 +27,27 @@ ROWS = (
     Row("main", "the search as it is", seeds=5),
     Row("clean", "no adversarial training: weights and alpha see clean images", "--no-robust"),
     Row("no-beta-decay", "nothing against collapse", "--beta-decay 0"),
-    Row("mgda", "alpha follows the min-norm direction", "--objective mgda"),
-    Row("pareto", "the best weighted cell of a front", "--objective pareto"),
-    # Alpha's attack follows the weights' unless it is named: one change at a time.
     Row(
-        "pgd", "weights trained against PGD-7 instead of N-FGSM",
-        "--weight-attack pgd --alpha-attack n_fgsm",
+        "weighted", "alpha follows the clean and the attacked loss, half and half",
+        "--objective weighted",
     ),
+    Row(
+        "scored", "half of the weight steps train single cells; the best by inherited weights",
+        "--path-share 0.5 --derive-score",
+    ),
+    Row("mgda", "alpha follows their min-norm direction", "--objective mgda"),
+    Row(
+        "pareto", "the best weighted cell of a front", "--objective pareto --path-share 0.5 "
+        "--front-baseline",
+    ),
+    Row("pgd", "weights trained against PGD-7 instead of N-FGSM", "--weight-attack pgd"),
+    Row("full-radius", "trained at the benchmark's radius", "--eps 8/255"),
 )  # fmt: skip
 
 RANDOM = (1, 10, 50, 150)
 """Random searches of so many cells stand beside the rows, in expectation."""
 PICKS = ("croze", "croze_released", "ntk_clean_min", "ntk_robust_min", "ntk_all_robust_min",
-         "supernet_clean", "supernet_robust")  # fmt: skip
+         "supernet_clean_loss", "supernet_robust_loss")  # fmt: skip
 """Scores of a ranking whose best cell stands beside the rows."""
 
 

@@ -15,9 +15,12 @@ def test_every_row_changes_what_it_says_and_nothing_else() -> None:
         "main": {},
         "clean": {"robust": False},
         "no-beta-decay": {"beta_decay": 0.0},
+        "weighted": {"objective": "weighted"},
+        "scored": {"path_share": 0.5, "derive_score": True},
         "mgda": {"objective": "mgda"},
-        "pareto": {"objective": "pareto"},
-        "pgd": {"weight_attack": "pgd", "alpha_attack": "n_fgsm"},
+        "pareto": {"objective": "pareto", "path_share": 0.5, "front_baseline": True},
+        "pgd": {"weight_attack": "pgd"},
+        "full-radius": {"eps": 8 / 255},
     }
     runs = [run for run in runs_of(ROWS, "", (), ()) if run.seed == 0]
     assert {run.row.name for run in runs} == set(changes)
@@ -30,7 +33,7 @@ def test_seed_by_seed_through_all_rows() -> None:
     names = [run.name for run in runs_of(ROWS, "", (), ())]
     assert names[:2] == ["main-seed0", "clean-seed0"]
     assert names[-2:] == ["main-seed3", "main-seed4"]
-    assert len(names) == 5 + 5 * 3
+    assert len(names) == 5 + 8 * 3
     some = runs_of(ROWS, "", ("mgda", "main"), (1, 4))
     assert [run.name for run in some] == ["main-seed1", "mgda-seed1", "main-seed4"]
     assert [run.config().seed for run in some] == [1, 1, 4]
