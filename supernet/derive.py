@@ -96,8 +96,8 @@ def derive(
     """The argmax cell of edge weights (6, 5); with `score`, also the best of the probable cells.
 
     With `fits`, both among the cells that do (those within a budget).
-    The scores select among the candidates on the images they are measured on: they rank cells and
-    are no estimate of what a cell reaches when it is trained alone.
+    The scores select among the candidates on the images they are measured on, by the loss: they
+    rank cells and are no estimate of what a cell reaches when it is trained alone.
     """
     argmax = argmax_cell(w_EO, allow_none, fits)
     if score is None:

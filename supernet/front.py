@@ -1,4 +1,4 @@
-"""The front of cells that one trained supernet gives, over (clean, robust accuracy, size).
+"""The front of cells that one trained supernet gives, over (clean loss, robust loss, size).
 
 Cells that alpha proposes for a grid of preferences start an evolutionary search; every cell is
 scored with the supernet's weights, and what no scored cell dominates is the front.
@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ops.space import NONE, NUM_EDGES, NUM_OPS, SKIP
+from ops.space import CONV3, NONE, NUM_EDGES, NUM_OPS, SKIP
 from supernet.derive import Derivation, argmax_cell, connected_cells, probable_cells
 from supernet.files import atomic_write
 from supernet.genotype import Genotype
 from supernet.measure import cell_predictor
 from supernet.pareto import non_dominated
-from supernet.predictor import CellScore
+from supernet.predictor import CellScore, Evaluation, scores_of
 from supernet.preference import accuracy_preference, grid
 from supernet.search import Search
 from supernet.tabular.searches import Spent
@@ -29,6 +29,8 @@ from supernet.tracking import read_metrics
 
 SCORES_FILE = "front_scores.jsonl"
 GRID_STEPS = 5
+WORST_LOSS = 1e3
+"""Nats, finite for the normalisation inside NSGA-II; guessing among 120 classes has 4.8."""
 POPULATION = 30
 """Cells that alpha proposes, and cells in the population of NSGA-II, where the budget has them."""
 
@@ -38,13 +40,15 @@ Score = Callable[[Genotype], CellScore]
 class ScoreFile:
     """Scores by isomorphism class, each a line of a file as it comes: none is computed twice.
 
-    The file belongs to the weights at the end of a run. A line that was cut off is dropped.
+    The file belongs to the weights at the end of a run. A line that was cut off is dropped, as are
+    those of a version that wrote other scores.
     """
 
     def __init__(self, path: Path, score: Score) -> None:
         self.path, self._score = path, score
-        records = read_metrics(path)
-        scores = [CellScore(Genotype.parse(r["code"]), r["clean"], r["robust"]) for r in records]
+        names = Evaluation._fields
+        records = [r for r in read_metrics(path) if set(names) <= set(r)]
+        scores = [CellScore(Genotype.parse(r["code"]), *(r[n] for n in names)) for r in records]
         self._known = {score.genotype.canonical: score for score in scores}
         with atomic_write(path) as stream:
             stream.writelines(json.dumps(record) + "\n" for record in records)
@@ -53,7 +57,7 @@ class ScoreFile:
         known = self._known.get(cell.canonical)
         if known is None:
             known = self._known[cell.canonical] = self._score(cell)
-            line = {"code": cell.code, "clean": known.clean, "robust": known.robust}
+            line = {"code": cell.code, **scores_of(known)}
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")
         return known
@@ -101,11 +105,12 @@ class Archive:
         return list(self._scores.values())
 
     def front(self) -> list[CellScore]:
-        """The scored cells that no other dominates, by rising cost, then falling robustness."""
-        points = [(s.clean, s.robust, self.cost(s.genotype)) for s in self.scores]
-        keep = non_dominated(points, (True, True, False))
+        """The scored cells that no other dominates over (clean loss, robust loss, cost), by rising
+        cost, then falling robustness."""
+        points = [(s.clean_loss, s.robust_loss, self.cost(s.genotype)) for s in self.scores]
+        keep = non_dominated(points, (False, False, False))
         found = [score for score, kept in zip(self.scores, keep, strict=True) if kept]
-        return sorted(found, key=lambda s: (self.cost(s.genotype), -s.robust, s.genotype.code))
+        return sorted(found, key=lambda s: (self.cost(s.genotype), s.robust_loss, s.genotype.code))
 
 
 @dataclass(frozen=True)
@@ -178,19 +183,20 @@ def preference_cells(search: Search, count: int) -> list[tuple[Genotype, list[fl
 
 
 def evolve(archive: Archive, seed: int, allow_none: bool, start: list[Genotype] | None) -> None:
-    """NSGA-II over (-clean, -robust, cost) until the archive is full; from `start`, else random.
+    """NSGA-II over (clean loss, robust loss, cost) until the archive is full; from `start`, else
+    random.
 
     A disconnected cell is not scored: it counts as dominated by every other.
     """
     from supernet.tabular.nsga2 import CellProblem, nsga2
 
-    worst = (0.0, 0.0, 2.0 * archive.cost(Genotype((3,) * NUM_EDGES)))
+    worst = (WORST_LOSS, WORST_LOSS, 2.0 * archive.cost(Genotype((CONV3,) * NUM_EDGES)))
 
     def value(cell: Genotype) -> tuple[float, float, float]:
         if not cell.is_connected:
             return worst
         score = archive(cell)
-        return -score.clean, -score.robust, float(archive.cost(cell))
+        return score.clean_loss, score.robust_loss, float(archive.cost(cell))
 
     def costs(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.array([value(cell_of(int(number))) for number in numbers])

@@ -27,16 +27,18 @@ def measure(search: Search) -> dict[str, Any]:
     x, y = search.held_out(config.probe_images)
     model = _mixture(search, w_EO)
     attack = search.probe_attack if config.robust else None
-    clean, robust = evaluate(model, x, y, attack, config.seed)
+    found = evaluate(model, x, y, attack, config.seed)
     record: dict[str, Any] = {
-        "val_clean_acc": clean,
+        "val_clean_acc": found.clean,
         "edge_weights": w_EO.cpu().tolist(),
         "entropy": entropy(w_EO),
         "skip_share": skip_share(w_EO),
     }
     if config.robust:
-        record["val_robust_acc"] = robust
-        record["val_train_attack_acc"] = evaluate(model, x, y, search.weight_attack, config.seed)[1]
+        record["val_robust_acc"] = found.robust
+        record["val_train_attack_acc"] = evaluate(
+            model, x, y, search.weight_attack, config.seed
+        ).robust
     return record
 
 

@@ -8,7 +8,7 @@ from supernet.derive import Derivation
 from supernet.environment import versions
 from supernet.front import Front
 from supernet.genotype import Genotype
-from supernet.predictor import CellScore
+from supernet.predictor import CellScore, scores_of
 from supernet.search import Search
 from supernet.tabular.front import found_against_true
 
@@ -62,7 +62,7 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
     dataset, _ = judged_by(config.dataset, True)
     fronts = {"found": front.cells, **front.baselines}
     return {
-        "objectives": ["clean", "robust", config.size_metric],
+        "objectives": ["clean_loss", "robust_loss", config.size_metric],
         "dataset": config.dataset,
         "size_metric": config.size_metric,
         "queries": config.front_queries,
@@ -72,8 +72,7 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
         "cells": [
             {
                 **cell_record(score.genotype, table, search.data),
-                "clean": score.clean,
-                "robust": score.robust,
+                **scores_of(score),
                 "preference": front.preferences.get(score.genotype.canonical),
             }
             for score in front.cells
@@ -113,4 +112,4 @@ def cell_record(genotype: Genotype, table: Table | None, data: ImageData) -> dic
 
 def _score(score: CellScore) -> dict[str, Any]:
     cell = score.genotype
-    return {"arch": cell.arch, "code": cell.code, "clean": score.clean, "robust": score.robust}
+    return {"arch": cell.arch, "code": cell.code, **scores_of(score)}

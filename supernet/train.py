@@ -129,8 +129,8 @@ class Training:
             return {}
         x, y = to_float(self.data.test_x[:count]), self.data.test_y[:count]
         probe = functools.partial(ATTACKS["pgd"], eps=self.eps, steps=10)
-        clean, robust = evaluate(self.result.eval().fold(), x, y, probe, self.config.seed)
-        return {"test_clean_acc": clean, "test_robust_acc": robust}
+        found = evaluate(self.result.eval().fold(), x, y, probe, self.config.seed)
+        return {"test_clean_acc": found.clean, "test_robust_acc": found.robust}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the training depends on, for `weights_only=True` loading."""

@@ -9,6 +9,7 @@ from supernet.errors import UserError
 from supernet.evidence.plan import JUDGE, PICKS, RANDOM
 from supernet.files import read_json
 from supernet.genotype import Genotype
+from supernet.ranking.judge import lower_is_better
 
 COLUMNS = ("clean", "pgd_8", "autoattack")
 
@@ -51,15 +52,13 @@ def picks(table: Table, ranking: Path) -> list[dict[str, Any]]:
     share the best score the first drawn counts; `ties` is how many there are.
     Raises: UserError when one of the files is missing or damaged.
     """
-    from supernet.proxies import LOWER_IS_BETTER  # imports torch
-
     images = read_json(ranking).get("images")
     records = [r for r in _records(ranking.with_name("scores.jsonl")) if r["random"]]
     found = []
     for name in PICKS:
         if not records or name not in records[0]["scores"]:
             continue
-        sign = -1 if name in LOWER_IS_BETTER else 1
+        sign = -1 if lower_is_better(name) else 1
         scores = [sign * record["scores"][name] for record in records]
         best = records[scores.index(max(scores))]
         found.append({

@@ -16,33 +16,32 @@ if TYPE_CHECKING:
     from supernet.benchmark import Table
 
 _SIZES = {"params": "parameters", "flops": "multiply-adds"}
-_UNITS = (1e6, 0.01)
-"""Of the horizontal axes: millions, and per cent."""
+_MILLION, _PER_CENT, _NAT = 1e6, 0.01, 1.0
 
 
 @styled
 def found_front(
     record: Mapping[str, Any], table: "Table | None", path: str | Path | None = None
 ) -> Figure:
-    """Size against robust accuracy, and clean against robust accuracy, of a front.json's cells.
+    """Size against robustness, and clean against robust performance, of a front.json's cells.
 
-    With a table, its values: all cells in grey, the true front over (size, clean, PGD-20 8/255) as
-    rings, the found cells as stars. Without one, the supernet's scores: scored cells in grey.
+    With a table, its accuracies: all cells in grey, the true front over (size, clean, PGD-20 8/255)
+    as rings, the found cells as stars. Without one, the supernet's losses: scored cells in grey.
     """
     if table is None:
-        layers = _scores(record)
-        names = ("clean accuracy, supernet (%)", "under attack, supernet (%)")
+        layers, unit = _scores(record), _NAT
+        names = ("clean loss, supernet (nats)", "loss under attack, supernet (nats)")
         title = f"{len(record['archive'])} cells scored by the supernet"
     else:
         dataset = DATASET_NAMES[record["judged_by"]]
-        layers = _values(record, table)
+        layers, unit = _values(record, table), _PER_CENT
         names = (f"clean accuracy (%), {dataset}", f"{COLUMN_NAMES['pgd_8']} (%), {dataset}")
         title = f"Found front among all {table.size:,}"
     figure = new_figure(9.4, 4.6)
     left, right = figure.subplots(1, 2, sharey=True)
-    for axis, column in ((left, 0), (right, 1)):
+    for axis, column, across in ((left, 0, _MILLION), (right, 1, unit)):
         for points, style in layers:
-            axis.plot(points[:, column] / _UNITS[column], 100 * points[:, 2], **style)
+            axis.plot(points[:, column] / across, points[:, 2] / unit, **style)
     left.set_xlabel(f"{_SIZES[record['size_metric']]} of the stand-alone network (million)")
     left.set_ylabel(names[1])
     right.set_xlabel(names[0])
@@ -83,7 +82,7 @@ def _scores(record: Mapping[str, Any]) -> list[Layer]:
     layers = [("archive", {**_ALL, "ms": 5, "label": "scored"})]
     layers.append(("cells", {**_FOUND, "label": f"found ({len(record['cells'])})"}))
     return [
-        (_array([[c[size], c["clean"], c["robust"]] for c in record[name]]), style)
+        (_array([[c[size], c["clean_loss"], c["robust_loss"]] for c in record[name]]), style)
         for name, style in layers
     ]
 

@@ -20,6 +20,11 @@ FREE_FIELDS = (
 )  # fmt: skip
 """Fields that change no score: a ranking may go on with other ones."""
 NTK_OUTPUTS = ("sum", "trace")
+SUPERNET_LOSSES = {"supernet_robust_loss": "robust loss", "supernet_clean_loss": "clean loss"}
+SUPERNET_SCORES = {
+    **SUPERNET_LOSSES, "supernet_robust": "robust accuracy", "supernet_clean": "clean accuracy",
+}  # fmt: skip
+"""Scores with a supernet's weights, in words. Of a loss less is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ class RankConfig:
     images, or ntk for all kernel scores. Automatic is all clean scores, or none with --supernet."""
     supernet: str | None = None
     """Run directory of a search: cells are scored with its trained weights, clean and under attack,
-    as supernet_clean and supernet_robust."""
+    by accuracy (supernet_clean, supernet_robust) and mean cross-entropy (the same with _loss)."""
     epoch: int | None = None
     """Take the weights that the search kept after this epoch (its --keep-epochs). Automatic is its
     last checkpoint."""
@@ -76,7 +81,7 @@ class RankConfig:
     """Columns of the benchmark to correlate with; standard:NAME is one of the table of
     standard-trained, attacked networks (clean, fgsm, pgd, aa_apgd-ce, aa_square, corr)."""
     combine: tuple[str, ...] = ()
-    """Further rows, each the mean rank of several scores, as supernet_robust+parameters."""
+    """Further rows, each the mean rank of several scores, as supernet_clean_loss+parameters."""
     verify: bool = True
     """Whether tables must have their published hash; turn it off for a table of your own."""
     benchmark: str | None = None

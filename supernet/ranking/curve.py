@@ -13,11 +13,17 @@ from supernet.correlation import Estimate
 from supernet.errors import UserError
 from supernet.figures.style import BLACK, BLUE, VERMILLION, new_figure, save, styled
 from supernet.files import read_json, write_json
+from supernet.ranking.config import SUPERNET_SCORES
 from supernet.ranking.figures import column_label
 from supernet.ranking.judge import PARAMETERS, REGION_NAMES
 from supernet.tabular.text import aligned
 
-SCORES = {"supernet_robust": "robust score", "supernet_clean": "clean score"}
+LOOKS: dict[str, dict[str, Any]] = {
+    "supernet_robust_loss": dict(marker="o", color=VERMILLION),
+    "supernet_clean_loss": dict(marker="D", color=BLUE),
+    "supernet_robust": dict(marker="o", color=VERMILLION, mfc="white", ls=":"),
+    "supernet_clean": dict(marker="D", color=BLUE, mfc="white", ls=":"),
+}
 SHOWN = ("all", "top_10")
 
 Record = dict[str, Any]
@@ -50,7 +56,7 @@ def curves_of(rankings: Sequence[Record]) -> Record:
     for column, rows in rankings[0]["rows"].items():
         parameters[column] = {region: rows[PARAMETERS][region]["kendall"] for region in SHOWN}
         curves[column], passes[column] = {}, {}
-        for score in SCORES:
+        for score in SUPERNET_SCORES:
             curves[column][score] = {
                 region: [
                     {"steps": r["supernet_steps"], **r["rows"][column][score][region]["kendall"]}
@@ -77,7 +83,9 @@ def _passes(points: Sequence[Record], bar: float | None) -> int | None:
 
 def _ranking(folder: Path) -> Record:
     ranking: Record = read_json(folder / "ranking.json")
-    if "supernet_steps" not in ranking:
+    if "supernet_steps" not in ranking or not all(
+        set(SUPERNET_SCORES) <= set(rows) for rows in ranking["rows"].values()
+    ):
         raise UserError(
             f"{folder} is no ranking by a supernet, or an old one; rank with --supernet RUN again"
         )
@@ -97,13 +105,13 @@ def _refuse_differences(rankings: Sequence[Record], folders: Sequence[Path]) -> 
 
 @styled
 def draw_curve(record: Record, column: str, path: Path | None = None) -> Figure:
-    """A panel for all cells and one for the top 10 %: tau of both scores with 95 % intervals
+    """A panel for all cells and one for the top 10 %: tau of the scores with 95 % intervals
     against steps, and the line of parameter count with its own."""
     figure = new_figure(9.2, 4.0)
     panels = figure.subplots(1, len(SHOWN), sharey=True)
     for panel, region in zip(panels, SHOWN, strict=True):
         _draw_parameters(panel, record["parameters"][column][region])
-        for score, colour, marker in zip(SCORES, (VERMILLION, BLUE), "oD", strict=True):
+        for score, words in SUPERNET_SCORES.items():
             points = record["curves"][column][score][region]
             points = [p for p in points if p["value"] is not None and p["low"] is not None]
             steps, values = ([p[name] for p in points] for name in ("steps", "value"))
@@ -111,8 +119,8 @@ def draw_curve(record: Record, column: str, path: Path | None = None) -> Figure:
             # A resampled interval need not hold the value itself where ties abound.
             errors = np.maximum(0, np.array(reach).reshape(-1, 2).T)
             panel.errorbar(
-                steps, values, yerr=errors, marker=marker, color=colour, markersize=5,
-                elinewidth=1.2, capsize=2, label=SCORES[score],
+                steps, values, yerr=errors, markersize=5, elinewidth=1.2, capsize=2, label=words,
+                **LOOKS[score],
             )  # fmt: skip
         n = record["parameters"][column][region]["n"]
         words = "all cells" if region == "all" else REGION_NAMES[region]
@@ -138,7 +146,7 @@ def _draw_parameters(panel: Axes, bar: Record) -> None:
 def _table(record: Record, column: str) -> str:
     curves, bars = record["curves"][column], record["parameters"][column]
     steps = [point["steps"] for point in next(iter(curves.values()))["all"]]
-    heads = [(score, region) for score in SCORES for region in SHOWN]
+    heads = [(score, region) for score in SUPERNET_SCORES for region in SHOWN]
     rows = [
         [f"{count:,}", *(str(_estimate(curves[s][r][n])) for s, r in heads)]
         for n, count in enumerate(steps)
@@ -149,7 +157,7 @@ def _table(record: Record, column: str) -> str:
         "passes at",
         *("never" if passes[s][r] is None else f"{passes[s][r]:,}" for s, r in heads),
     ])  # fmt: skip
-    header = ["steps", *(f"{SCORES[s]}, {REGION_NAMES[r]}" for s, r in heads)]
+    header = ["steps", *(f"{SUPERNET_SCORES[s]}, {REGION_NAMES[r]}" for s, r in heads)]
     return f"{column_label(column)}, Kendall's tau\n{aligned(header, rows)}"
 
 

@@ -20,7 +20,7 @@ from supernet.errors import UserError
 from supernet.files import read_json
 from supernet.genotype import Genotype
 from supernet.networks import DerivedNetwork
-from supernet.predictor import Predictor
+from supernet.predictor import Evaluation, Predictor, scores_of
 from supernet.proxies import NTK_NAMES, PROXIES
 from supernet.proxies.croze import croze
 from supernet.proxies.ntk import ntk_kernels
@@ -152,8 +152,8 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
     predictor = Predictor(search.net, x, y, search.calibration(), attack, config.seed)
 
     def score(genotype: Genotype) -> dict[str, float]:
-        found = predictor.score(genotype)
-        return {"supernet_clean": found.clean, "supernet_robust": found.robust}
+        found = scores_of(predictor.score(genotype))
+        return {f"supernet_{name}": value for name, value in found.items()}
 
     return score
 
@@ -223,7 +223,7 @@ def initialised(
 
 def score_names(config: RankConfig) -> list[str]:
     """The names that a cell's scores will have, in their order."""
-    names = ["supernet_clean", "supernet_robust"] if config.supernet else []
+    names = [f"supernet_{name}" for name in Evaluation._fields] if config.supernet else []
     for name in config.proxy_names:
         names += NTK_NAMES if name == "ntk" else (name,)
     return names

@@ -4,7 +4,7 @@ from typing import Any
 
 from supernet import figures
 from supernet.files import read_json
-from supernet.report.markdown import column_name, dataset_name, percent, points, table
+from supernet.report.markdown import column_name, dataset_name, percent, points, score, table
 from supernet.report.run_files import RunFiles
 
 SIZE_NAMES = {"params": "params", "flops": "MFLOPs"}
@@ -20,10 +20,10 @@ def section(run: RunFiles) -> list[str]:
     blocks = [
         "## Front",
         f"The {len(record['cells'])} cells that none of {len(record['archive'])} scored ones "
-        f"dominates over ({', '.join(record['objectives'])}), by the supernet's scores: accuracy "
-        f"with inherited weights, clean and under {record['attack'].upper()}, on "
-        f"{record['images']:,} images of the alpha half. A cell with a preference (clean, robust, "
-        "size) was proposed by alpha, the others by evolution.",
+        f"dominates over ({', '.join(record['objectives'])}), by the supernet's scores: mean "
+        "cross-entropy in nats (and accuracy) with inherited weights, clean and under "
+        f"{record['attack'].upper()}, on {record['images']:,} images of the alpha half. A cell "
+        "with a preference (clean, robust, size) was proposed by alpha, the others by evolution.",
         "![The found front](figures/front.svg)",
         _cells(record),
         f"```\npython scripts/train.py --genotype {run.folder / 'front.json'}:0\n```",
@@ -45,8 +45,8 @@ def _cells(record: dict[str, Any]) -> str:
                 str(number),
                 f"`{cell['code']}`",
                 f"{cell[size] / 1e6:.2f}{' M' if size == 'params' else ''}",
-                percent(cell["clean"], 1),
-                percent(cell["robust"], 1),
+                score(cell, "clean"),
+                score(cell, "robust"),
                 "-" if preference is None else " ".join(f"{w:.1f}" for w in preference),
                 percent(values["clean"]),
                 percent(values["pgd_8"]),

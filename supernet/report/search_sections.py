@@ -4,7 +4,7 @@ from typing import Any
 
 from supernet import figures
 from supernet.genotype import Genotype
-from supernet.report.markdown import column_name, dataset_name, percent, pixels, table
+from supernet.report.markdown import column_name, dataset_name, percent, pixels, score, table
 from supernet.report.run_files import RunFiles
 
 SHOWN_SCORES = 10
@@ -88,8 +88,9 @@ def derivation(run: RunFiles) -> list[str]:
         return [*blocks, "Cells were not scored (`--derive-score` does it)."]
     attack = f" and under {record['attack'].upper()}" if record["attack"] else ""
     blocks.append(
-        f"Scores are accuracies with inherited weights, clean{attack}, on {record['images']:,} "
-        "images of the alpha half. They rank cells; a cell trained alone reaches other numbers. "
+        "Scores are the mean cross-entropy in nats, by which cells are ordered, and the accuracy "
+        f"with inherited weights, clean{attack}, on {record['images']:,} images of the alpha half. "
+        "They rank cells; a cell trained alone reaches other numbers. "
         "The argmax has no score where isomorphic or disconnected cells were left out."
     )
     best = [
@@ -137,9 +138,9 @@ def _align(run: RunFiles) -> str:
     return "ll" + "r" * (len(_header(run)) - 1)
 
 
-def _score(score: dict[str, Any] | None, robust: bool) -> list[str]:
+def _score(record: dict[str, Any] | None, robust: bool) -> list[str]:
     names = ("clean", "robust") if robust else ("clean",)
-    return [percent(score[name] if score else None, 1) for name in names]
+    return [score(record, name) for name in names]
 
 
 def _benchmark(run: RunFiles, cell: Genotype) -> list[str]:

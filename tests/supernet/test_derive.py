@@ -68,7 +68,11 @@ def test_the_best_score_wins_and_both_answers_are_kept() -> None:
 
     def score(cell: Genotype) -> CellScore:
         number = candidates.index(cell)
-        return CellScore(cell, clean=0.1 * number, robust=0.5 - 0.02 * number)
+        # Accuracies that say the contrary: the losses decide.
+        return CellScore(
+            cell, 0.5 - 0.1 * number, 0.1 * number, clean_loss=2 - 0.1 * number,
+            robust_loss=2 + 0.02 * number,
+        )  # fmt: skip
 
     clean = derive(w_EO, allow_none=False, candidates=5, score=score, robust_weight=0.0)
     assert clean.chosen == candidates[4]
@@ -83,6 +87,6 @@ def test_the_best_score_wins_and_both_answers_are_kept() -> None:
 def test_equal_scores_go_to_the_more_probable_cell() -> None:
     w_EO = random_weights()
     result = derive(
-        w_EO, allow_none=False, candidates=4, score=lambda cell: CellScore(cell, 0.5, 0.5)
+        w_EO, allow_none=False, candidates=4, score=lambda cell: CellScore(cell, 0.5, 0.5, 1.0, 1.0)
     )
     assert result.chosen == result.argmax

@@ -29,7 +29,8 @@ B = Genotype.parse("330333")
 def synthetic(cell: Genotype) -> CellScore:
     """More convolutions are better, a 1x1 for clean accuracy alone; equal for isomorphic cells."""
     conv1, conv3 = (cell.canonical.count(f"@{OP_NAMES[op]}") for op in (CONV1, CONV3))
-    return CellScore(cell, clean=(3 * conv3 + 2 * conv1) / 30, robust=(3 * conv3 + conv1) / 30)
+    clean, robust = (3 * conv3 + 2 * conv1) / 30, (3 * conv3 + conv1) / 30
+    return CellScore(cell, clean, robust, clean_loss=1 - clean, robust_loss=1 - robust)
 
 
 def archive(queries: int) -> Archive:
@@ -68,7 +69,7 @@ def test_isomorphs_are_one_query_and_the_cheapest_stands_for_them() -> None:
 def test_the_front_is_what_no_scored_cell_dominates() -> None:
     found = archive(400)
     draw_cells(found, seed=0, allow_none=True)
-    points = [(s.clean, s.robust, -s.genotype.params()) for s in found.scores]
+    points = [(-s.clean_loss, -s.robust_loss, -s.genotype.params()) for s in found.scores]
     kept = {s.genotype for s in found.front()}
     for score, point in zip(found.scores, points, strict=True):
         beaten = any(
@@ -117,6 +118,7 @@ def test_scores_are_written_as_they_come_and_never_computed_twice(tmp_path: Path
     first = scores(B)
     assert scores(B) == first and calls == [B]
     with path.open("a") as stream:
+        stream.write('{"code": "222222", "clean": 0.5, "robust": 0.4}\n')  # of another version
         stream.write('{"code": "1111')  # killed while writing
     again = ScoreFile(path, score)
     assert again(B) == first and calls == [B]

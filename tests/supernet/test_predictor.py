@@ -20,13 +20,17 @@ def test_evaluate_counts_over_all_chunks() -> None:
     def model(images: Tensor) -> Tensor:
         return images.mean(dim=(2, 3))[:, :2]
 
-    def darken(model: object, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+    def darken(model: object, x: Tensor, y: Tensor, generator: object) -> Tensor:
         return x * torch.tensor([0.0, 1.0, 1.0]).view(1, 3, 1, 1)
 
-    clean, robust = evaluate(model, x, y, darken, seed=0)
-    assert clean == 1.0
-    assert robust == pytest.approx(y.double().mean().item())
-    assert evaluate(model, x, 1 - y, None, seed=0) == (0.0, 0.0)
+    found = evaluate(model, x, y, darken, seed=0)
+    assert found.clean == 1.0
+    assert found.robust == pytest.approx(y.double().mean().item())
+    for loss, images in ((found.clean_loss, x), (found.robust_loss, darken(model, x, y, None))):
+        expected = torch.nn.functional.cross_entropy(model(images), y)
+        assert loss == pytest.approx(expected.item(), rel=1e-6)
+    wrong = evaluate(model, x, 1 - y, None, seed=0)
+    assert wrong.clean == wrong.robust == 0.0 and wrong.clean_loss == wrong.robust_loss > 0
 
 
 def test_a_score_uses_the_cells_own_statistics() -> None:
@@ -44,7 +48,7 @@ def test_a_score_uses_the_cells_own_statistics() -> None:
     predictor = Predictor(net, x, torch.arange(20) % 3, calibration, attack, seed=4)
     one, two = predictor.score(cell), predictor.score(cell)
     assert one == two
-    assert one.robust <= one.clean
+    assert one.robust <= one.clean and one.robust_loss > one.clean_loss
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), name
 
@@ -59,5 +63,5 @@ def test_every_kind_of_cell_has_a_score(code: str) -> None:
 
 
 def test_the_value_of_a_score() -> None:
-    score = CellScore(Genotype.parse("333333"), clean=0.8, robust=0.4)
-    assert score.value(0.25) == pytest.approx(0.7)
+    score = CellScore(Genotype.parse("333333"), 0.8, 0.4, clean_loss=1.0, robust_loss=2.0)
+    assert score.value(0.25) == pytest.approx(-1.25)

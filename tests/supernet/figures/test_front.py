@@ -10,11 +10,14 @@ CELLS = [Genotype.parse(code) for code in ("111112", "333133")]
 RECORD = {
     "size_metric": "params", "judged_by": "cifar100",
     "cells": [
-        {"code": c.code, "params": c.params(), "clean": 0.6, "robust": 0.4, "benchmark": None}
+        {
+            "code": c.code, "params": c.params(), "clean_loss": 1.2, "robust_loss": 1.6,
+            "benchmark": None,
+        }
         for c in CELLS
     ],
     "archive": [
-        {"code": c.code, "params": c.params(), "clean": 0.6, "robust": 0.4}
+        {"code": c.code, "params": c.params(), "clean_loss": 1.2, "robust_loss": 1.6}
         for c in [*CELLS, Genotype.parse("333333")]
     ],
 }  # fmt: skip
@@ -38,6 +41,6 @@ def test_by_the_table(invented: Table) -> None:
 def test_by_the_scores_without_a_table() -> None:
     left, right = found_front(RECORD, None).axes
     assert len(left.lines[0].get_xdata()) == 3
-    assert list(right.lines[1].get_xdata()) == [60.0, 60.0]
-    assert list(right.lines[1].get_ydata()) == [40.0, 40.0]
+    assert list(right.lines[1].get_xdata()) == [1.2, 1.2]
+    assert list(right.lines[1].get_ydata()) == [1.6, 1.6]
     assert "supernet" in left.get_ylabel()

@@ -23,7 +23,10 @@ def point(value: float | None, n: int = 100) -> dict[str, Any]:
 def ranking(
     steps: int, robust: tuple[float, float | None], clean: tuple[float, float]
 ) -> dict[str, Any]:
-    rows = {"supernet_robust": robust, "supernet_clean": clean, "parameters": (0.65, 0.28)}
+    rows = {
+        "supernet_robust_loss": robust, "supernet_clean_loss": clean, "supernet_robust": robust,
+        "supernet_clean": clean, "parameters": (0.65, 0.28),
+    }  # fmt: skip
     return {
         "supernet_steps": steps,
         "rows": {
@@ -46,10 +49,12 @@ def test_the_budget_is_the_first_above_parameters() -> None:
     record = curves_of(RANKINGS)
     # Equal is not above; a coefficient that is not defined passes nothing.
     assert record["passes"]["pgd_8"] == {
+        "supernet_robust_loss": {"all": 200, "top_10": 400},
+        "supernet_clean_loss": {"all": None, "top_10": None},
         "supernet_robust": {"all": 200, "top_10": 400},
         "supernet_clean": {"all": None, "top_10": None},
     }
-    points = record["curves"]["pgd_8"]["supernet_robust"]["all"]
+    points = record["curves"]["pgd_8"]["supernet_robust_loss"]["all"]
     assert [(p["steps"], p["value"]) for p in points] == [(100, 0.3), (200, 0.7), (400, 0.6)]
     assert record["parameters"]["pgd_8"]["top_10"]["value"] == 0.28
 
@@ -58,7 +63,7 @@ def test_the_figure_shows_what_is_defined(tmp_path: Path) -> None:
     figure = draw_curve(curves_of(RANKINGS), "pgd_8", tmp_path / "curve")
     everywhere, top = figure.axes
     drawn = [container.lines[0].get_xydata().tolist() for container in top.containers]
-    assert drawn == [[[200, 0.2], [400, 0.3]], [[100, 0.1], [200, 0.2], [400, 0.28]]]
+    assert drawn == 2 * [[[200, 0.2], [400, 0.3]], [[100, 0.1], [200, 0.2], [400, 0.28]]]
     assert everywhere.get_title() == "all cells (n = 100)"
     assert top.get_title() == "top 10 % (n = 12)"
     assert everywhere.lines[0].get_ydata() == [0.65, 0.65]

@@ -139,13 +139,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_supernet_scores_are_accuracies_on_the_held_out_half(
-    trained: Path, quick: dict[str, Any]
-) -> None:
+def test_supernet_scores_are_of_the_held_out_half(trained: Path, quick: dict[str, Any]) -> None:
     config = RankConfig(**quick | {"proxies": ("snip",)}, supernet=str(trained), images=50, steps=3)
     scorer, source = make_scorer(config)
     found = scorer(CELL)
-    assert list(found) == ["supernet_clean", "supernet_robust", "snip"]
+    names = ["supernet_clean", "supernet_robust", "supernet_clean_loss", "supernet_robust_loss"]
+    assert list(found) == [*names, "snip"]
+    assert found["supernet_robust_loss"] > found["supernet_clean_loss"] > 0
     assert "on 50 held-out training images" in source
     for name in ("supernet_clean", "supernet_robust"):
         assert 0 <= found[name] <= 1 and found[name] * 50 == pytest.approx(round(found[name] * 50))

@@ -56,7 +56,10 @@ def _genotype(config: dict[str, Any], table: Table | None) -> dict[str, Any]:
         "derivation": {
             "chosen_by": "score", "argmax": cell(ARGMAX), "images": 500, "attack": "pgd-10",
             "scores": [
-                {"arch": c.arch, "code": c.code, "clean": clean, "robust": robust}
+                {
+                    "arch": c.arch, "code": c.code, "clean": clean, "robust": robust,
+                    "clean_loss": 2 - clean, "robust_loss": 3 - robust,
+                }
                 for c, clean, robust in scores
             ],
         },

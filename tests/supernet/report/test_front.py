@@ -19,15 +19,16 @@ def write_front(folder: Path, table: Table | None) -> None:
     cells = [
         {
             "code": cell.code, "params": cell.params(), "clean": 0.6, "robust": robust,
+            "clean_loss": 1.2, "robust_loss": 2 - robust,
             "preference": preference, "benchmark": table and table.query(cell),
         }
         for cell, robust, preference in ((SMALL, 0.31, [0.0, 0.2, 0.8]), (FOUND, 0.42, None))
     ]  # fmt: skip
     truth = table and {"found": found_against_true(table, [SMALL, FOUND], "cifar10")}
     record = {
-        "objectives": ["clean", "robust", "params"], "size_metric": "params", "images": 500,
-        "attack": "pgd-10", "judged_by": "cifar10", "cells": cells, "archive": cells * 2,
-        "found_vs_true": truth,
+        "objectives": ["clean_loss", "robust_loss", "params"], "size_metric": "params",
+        "images": 500, "attack": "pgd-10", "judged_by": "cifar10", "cells": cells,
+        "archive": cells * 2, "found_vs_true": truth,
     }  # fmt: skip
     (folder / "front.json").write_text(json.dumps(record))
 
@@ -43,8 +44,8 @@ def test_cells_and_numbers(
     write_front(tmp_path, table)
     text = "\n\n".join(section(run))
     assert "The 2 cells that none of 4 scored ones dominates" in text
-    assert "| 0 | `111112` | 0.10 M | 60.0 % | 31.0 % | 0.0 0.2 0.8 |" in text
-    assert "| 1 | `333133` | 1.29 M | 60.0 % | 42.0 % | - |" in text
+    assert "| 0 | `111112` | 0.10 M | 1.200, 60.0 % | 1.690, 31.0 % | 0.0 0.2 0.8 |" in text
+    assert "| 1 | `333133` | 1.29 M | 1.200, 60.0 % | 1.580, 42.0 % | - |" in text
     assert (tmp_path / "figures" / "front.png").is_file()
     assert f"--genotype {tmp_path}/front.json:0" in text
     assert ("### Found and true front" in text) == judged

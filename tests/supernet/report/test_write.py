@@ -91,10 +91,15 @@ def test_both_derivations_are_reported(report: str) -> None:
     assert rows[0][:4] == [
         "strongest operator of each edge (argmax)",
         "`333333`",
-        "60.0 %",
-        "41.0 %",
+        "1.400, 60.0 %",
+        "2.590, 41.0 %",
     ]
-    assert rows[1][:4] == ["best of 3 by score **(chosen)**", "`333133`", "61.0 %", "42.0 %"]
+    assert rows[1][:4] == [
+        "best of 3 by score **(chosen)**",
+        "`333133`",
+        "1.390, 61.0 %",
+        "2.580, 42.0 %",
+    ]
 
 
 def test_the_last_epoch_is_named_with_images_attack_and_seed(report: str) -> None:
