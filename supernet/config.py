@@ -272,7 +272,7 @@ def _cpu() -> dict[str, Any]:
     return dict(
         C=16, N=1, shrink=2, epochs=4, warmup_epochs=1, batch_size=64, lr=0.05, alpha_lr=3e-3,
         limit=50_000, weight_attack="n_fgsm", eps=4 / 255, objective="clean", beta_decay=100.0,
-        derive_candidates=8,
+        path_share=0.5,
     )  # fmt: skip
 
 

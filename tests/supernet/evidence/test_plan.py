@@ -10,15 +10,16 @@ from supernet.evidence.plan import ROWS, runs_of
 
 
 def test_every_row_changes_what_it_says_and_nothing_else() -> None:
-    base = with_preset("cpu", {"robust": True, "dataset": "cifar10"}, cuda=False)
+    given = dict(robust=True, dataset="cifar10", derive_score=True, derive_candidates=8)
+    base = with_preset("cpu", given, cuda=False)
     changes = {
         "main": {},
         "clean": {"robust": False},
         "no-beta-decay": {"beta_decay": 0.0},
         "weighted": {"objective": "weighted"},
-        "scored": {"path_share": 0.5, "derive_score": True},
+        "no-paths": {"path_share": 0.0},
         "mgda": {"objective": "mgda"},
-        "pareto": {"objective": "pareto", "path_share": 0.5, "front_baseline": True},
+        "pareto": {"objective": "pareto"},
         "pgd": {"weight_attack": "pgd"},
         "full-radius": {"eps": 8 / 255},
     }
