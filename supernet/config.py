@@ -55,8 +55,8 @@ class SearchConfig:
     term), epsilon (robust within a budget) or pareto (a front of cells over clean and robust
     accuracy and size). Automatic is weighted with --robust and clean without."""
     robust_weight: float = 0.5
-    """Share of the robust loss in the weighted and chebyshev objectives and in the score of derived
-    cells."""
+    """Share of the robust loss in the weighted and chebyshev objectives, and in the score of
+    derived cells (robust and epsilon score by the robust loss alone)."""
     size_weight: float = 0.0
     """Weight of the expected cost of the mixture, as a share of the all-3x3 cell's; 0 leaves it
     out. With epsilon, the weight of what exceeds the budget; 0 is automatic."""
@@ -267,8 +267,8 @@ def _digits() -> dict[str, Any]:
 def _cpu() -> dict[str, Any]:
     """CIFAR-sized images on two CPU cores: the benchmark's width, one cell per stage, half the side
     and half its radius; alpha follows the clean loss of adversarially trained weights."""
-    # What 1,500 steps can teach. At 8/255 the network is underfitted and pooling wins; under attack
-    # alpha prefers what amplifies least (skip, pool) long before the weights can defend a 3x3.
+    # In 1,500 steps at 8/255 the network is underfitted and pooling wins; under attack alpha
+    # prefers what amplifies least (skip, pool) long before the weights can defend a 3x3.
     return dict(
         C=16, N=1, shrink=2, epochs=4, warmup_epochs=1, batch_size=64, lr=0.05, alpha_lr=3e-3,
         limit=50_000, weight_attack="n_fgsm", eps=4 / 255, objective="clean", beta_decay=100.0,

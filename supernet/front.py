@@ -21,7 +21,7 @@ from supernet.files import atomic_write
 from supernet.genotype import Genotype
 from supernet.measure import cell_predictor
 from supernet.pareto import non_dominated
-from supernet.predictor import CellScore, Evaluation, scores_of
+from supernet.predictor import WORST_LOSS, CellScore, Evaluation, scores_of
 from supernet.preference import accuracy_preference, grid
 from supernet.search import Search
 from supernet.tabular.searches import Spent
@@ -29,8 +29,6 @@ from supernet.tracking import read_metrics
 
 SCORES_FILE = "front_scores.jsonl"
 GRID_STEPS = 5
-WORST_LOSS = 1e3
-"""Nats, finite for the normalisation inside NSGA-II; guessing among 120 classes has 4.8."""
 POPULATION = 30
 """Cells that alpha proposes, and cells in the population of NSGA-II, where the budget has them."""
 

@@ -71,11 +71,13 @@ def overfits_catastrophically(train_attack_acc: float, pgd_acc: float, chance: f
 
 
 def derive_cells(search: Search, progress: Callable[..., Any] = iter) -> Derivation:
-    """Read cells from alpha; where the config asks for it, score the most probable ones."""
+    """Read cells from alpha; where the config asks for it, score the most probable ones.
+
+    Cells of a robust search are chosen by their robustness too, also where alpha follows the clean
+    loss alone.
+    """
     config = search.config
-    weight = {"clean": 0.0, "robust": 1.0, "epsilon": 1.0}.get(
-        config.objective_name, config.robust_weight
-    )
+    weight = {"robust": 1.0, "epsilon": 1.0}.get(config.objective_name, config.robust_weight)
     return derive(
         search.strategy.expected_weights(),
         allow_none=config.derive_none,

@@ -15,6 +15,8 @@ Attack = Callable[..., Tensor]
 
 CHUNK = 256
 """Images per forward pass of an evaluation."""
+WORST_LOSS = 1e3
+"""Nats that a mean loss is cut off at; not a number counts as this. Guessing among 120 has 4.8."""
 
 
 class Evaluation(NamedTuple):
@@ -30,8 +32,8 @@ class Evaluation(NamedTuple):
 class CellScore:
     """Accuracies and mean cross-entropies (nats) of one cell with the supernet's weights.
 
-    Cells are ordered by the losses: on a few hundred images they order cells about twice as well as
-    the accuracies, which count images.
+    Cells are ordered by the losses: accuracies count images, and on a few hundred of them order
+    cells less well.
     """
 
     genotype: Genotype
@@ -83,7 +85,7 @@ class Predictor:
 def evaluate(
     model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, attack: Attack | None, seed: int
 ) -> Evaluation:
-    """Of all images; robust repeats clean where attack is None."""
+    """Means over all images; robust repeats clean where attack is None."""
     generator = torch.Generator(x.device).manual_seed(seed)
     right = torch.zeros(2, dtype=torch.int64, device=x.device)
     loss = torch.zeros(2, dtype=torch.float64, device=x.device)
@@ -96,8 +98,8 @@ def evaluate(
                 logits = model(batch)
                 right[row] += (logits.argmax(1) == labels).sum()
                 loss[row] += F.cross_entropy(logits.float(), labels, reduction="sum").double()
-    means = torch.cat((right.double(), loss)) / len(x)
-    clean, robust, clean_loss, robust_loss = means.tolist()
+    loss = (loss / len(x)).nan_to_num(WORST_LOSS, WORST_LOSS).clamp(max=WORST_LOSS)
+    (clean, robust), (clean_loss, robust_loss) = (right.double() / len(x)).tolist(), loss.tolist()
     if attack is None:
         robust, robust_loss = clean, clean_loss
     return Evaluation(clean, robust, clean_loss, robust_loss)

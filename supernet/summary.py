@@ -54,10 +54,10 @@ def _derivation(record: dict[str, Any]) -> list[str]:
     if derivation["chosen_by"] == "argmax":
         return ["chosen     the strongest operator of each edge"]
     best = derivation["scores"][0]
-    robust = f", robust {best['robust']:.1%}" if record["robust"] else ""
+    robust = f", robust {best['robust_loss']:.3f}" if record["robust"] else ""
     return [
         f"chosen     best of {len(derivation['scores'])} scored with inherited weights "
-        f"(clean {best['clean']:.1%}{robust}); argmax is {derivation['argmax']['code']}"
+        f"(loss {best['clean_loss']:.3f}{robust}); argmax is {derivation['argmax']['code']}"
     ]
 
 

@@ -62,7 +62,7 @@ class ImageData:
         if self.image_size % (4 * factor):
             raise UserError(
                 f"shrink {factor} makes images of side {self.image_size / factor:g} from "
-                f"{self.image_size}; networks here need a multiple of 4"
+                f"{self.image_size}; networks here need a multiple of 4: give --shrink 1"
             )
         side = self.image_size // factor
         return dataclasses.replace(

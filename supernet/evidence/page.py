@@ -11,7 +11,7 @@ from supernet.files import atomic_write, read_json
 from supernet.report.markdown import column_name, dataset_name, duration, table
 
 NOTES = "notes.md"
-ANSWERS = {"chosen": "chosen by score", "argmax": "argmax of alpha"}
+ANSWERS = {"argmax": "argmax of alpha", "chosen": "chosen by score"}
 HEADER = ("row", "seeds", "clean", "PGD-20 8/255", "AutoAttack", "rank", "regret", "params",
           "wall-clock", "machine")  # fmt: skip
 VERDICT_RANDOM = 50

@@ -25,15 +25,18 @@ class Row:
 
 
 ROWS = (
-    Row("main", "the search as it is", seeds=5),
-    Row("clean", "no adversarial training: weights and alpha see clean images", "--no-robust"),
+    Row("main", "the preset", seeds=5),
+    Row("clean", "no adversarial training: the weights see clean images", "--no-robust"),
     Row("no-beta-decay", "nothing against collapse", "--beta-decay 0"),
     Row(
         "weighted", "alpha follows the clean and the attacked loss, half and half",
         "--objective weighted",
     ),
     Row("no-paths", "every weight step trains the mixture", "--path-share 0"),
-    Row("mgda", "alpha follows their min-norm direction", "--objective mgda"),
+    Row(
+        "mgda", "alpha follows the min-norm direction of the clean and the attacked loss",
+        "--objective mgda",
+    ),
     Row("pareto", "the best weighted cell of a front", "--objective pareto"),
     Row("pgd", "weights trained against PGD-7 instead of N-FGSM", "--weight-attack pgd"),
     Row("full-radius", "trained at the benchmark's radius", "--eps 8/255"),

@@ -67,7 +67,8 @@ class RankConfig:
     steps: int = 10
     """Steps of pgd."""
     eps: float | None = None
-    """L-inf radius in the pixel range [0, 1]. Automatic is the data set's: 8/255, digits 32/255."""
+    """L-inf radius in the pixel range [0, 1]. Automatic is that of the search with --supernet, else
+    the data set's: 8/255, digits 32/255."""
     beta: float = 0.5
     """Share of the robust loss in the mixed kernels of ntk."""
     ntk_outputs: str = "sum"

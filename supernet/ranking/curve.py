@@ -87,7 +87,8 @@ def _ranking(folder: Path) -> Record:
         set(SUPERNET_SCORES) <= set(rows) for rows in ranking["rows"].values()
     ):
         raise UserError(
-            f"{folder} is no ranking by a supernet, or an old one; rank with --supernet RUN again"
+            f"{folder} is no ranking by a supernet, or an old one; rank with --supernet RUN again, "
+            "into another --out"
         )
     return ranking
 

@@ -63,6 +63,7 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
         if config.supernet is not None:
             facts["supernet_sha256"] = sha256(supernet_file(config))
         done = store.open(config, facts, cells)
+        _refuse_other_scores(store, cells, score_names(config))
         say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
         _score_all(config, scorer, store, cells, done, quiet=quiet, say=say)
     records, folder = store.read(cells), store.folder
@@ -80,6 +81,15 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
         draw_scatter(scores, truth, random, rows, column, figures / f"scatter-{name}")
         draw_coefficients(rows, column, figures / f"kendall-{name}")
     return folder
+
+
+def _refuse_other_scores(store: Store, cells: list[Cell], names: list[str]) -> None:
+    records = store.read(cells)
+    if records and set(records[0]["scores"]) != set(names):
+        raise UserError(
+            f"{store.path} was begun by another version, with the scores "
+            f"{', '.join(records[0]['scores'])}; give another --out"
+        )
 
 
 def _score_all(

@@ -16,6 +16,12 @@ def section(run: RunFiles) -> list[str]:
     if not path.is_file():
         return []
     record = read_json(path)
+    if "clean_loss" not in record["objectives"]:
+        return [
+            "## Front",
+            "`front.json` has scores of another version; "
+            f"`python scripts/search.py --resume {run.folder}` writes it again.",
+        ]
     figures.found_front(record, run.table, run.folder / "figures" / "front")
     blocks = [
         "## Front",

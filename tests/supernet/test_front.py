@@ -30,7 +30,8 @@ def synthetic(cell: Genotype) -> CellScore:
     """More convolutions are better, a 1x1 for clean accuracy alone; equal for isomorphic cells."""
     conv1, conv3 = (cell.canonical.count(f"@{OP_NAMES[op]}") for op in (CONV1, CONV3))
     clean, robust = (3 * conv3 + 2 * conv1) / 30, (3 * conv3 + conv1) / 30
-    return CellScore(cell, clean, robust, clean_loss=1 - clean, robust_loss=1 - robust)
+    # Accuracies that say the contrary: the losses decide.
+    return CellScore(cell, -clean, -robust, clean_loss=1 - clean, robust_loss=1 - robust)
 
 
 def archive(queries: int) -> Archive:
@@ -38,8 +39,8 @@ def archive(queries: int) -> Archive:
 
 
 def volume(found: Archive) -> float:
-    points = [(s.clean, s.robust, s.genotype.params() / 1e6) for s in found.scores]
-    return hypervolume(points, (0, 0, 2), (True, True, False))
+    points = [(s.clean_loss, s.robust_loss, s.genotype.params() / 1e6) for s in found.scores]
+    return hypervolume(points, (1, 1, 2), (False, False, False))
 
 
 def test_numbers_are_codes_in_base_five() -> None:
@@ -138,8 +139,9 @@ def test_a_trained_search_gives_a_front_and_scores_nothing_again(tmp_path: Path)
     assert len(seen) == len(front.archive) == 20
     assert set(front.cells) <= set(front.archive)
     assert front.derivation.chosen in {s.genotype for s in front.cells}
-    best = max(s.value(0.5) for s in front.archive)
-    assert front.derivation.scores[0].value(0.5) == best
+    best = min(s.clean_loss + s.robust_loss for s in front.archive)
+    first = front.derivation.scores[0]
+    assert first.clean_loss + first.robust_loss == best
     assert (search.strategy.alpha == before).all()
     lines = (tmp_path / "scores.jsonl").read_text()
     assert find_front(search, tmp_path / "scores.jsonl") == front

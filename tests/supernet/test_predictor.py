@@ -9,7 +9,7 @@ from torch import Tensor
 from supernet.attacks import ATTACKS
 from supernet.genotype import Genotype
 from supernet.networks import Supernet, inherit
-from supernet.predictor import CellScore, Predictor, evaluate
+from supernet.predictor import WORST_LOSS, CellScore, Predictor, evaluate
 
 
 def test_evaluate_counts_over_all_chunks() -> None:
@@ -31,6 +31,14 @@ def test_evaluate_counts_over_all_chunks() -> None:
         assert loss == pytest.approx(expected.item(), rel=1e-6)
     wrong = evaluate(model, x, 1 - y, None, seed=0)
     assert wrong.clean == wrong.robust == 0.0 and wrong.clean_loss == wrong.robust_loss > 0
+
+
+def test_a_loss_that_is_no_number_is_the_worst() -> None:
+    x, y = torch.rand(4, 3, 4, 4), torch.zeros(4, dtype=torch.long)
+    for value in (float("nan"), -1e30):
+        logits = torch.tensor([value, 1e30 if value < 0 else 0.0])
+        found = evaluate(lambda images, z=logits: z.expand(len(images), 2), x, y, None, seed=0)
+        assert found.clean_loss == found.robust_loss == WORST_LOSS
 
 
 def test_a_score_uses_the_cells_own_statistics() -> None:

@@ -80,8 +80,8 @@ def test_the_genotype_is_complete_and_consistent(whole: Path) -> None:
             "versions", "benchmark"} <= set(record)  # fmt: skip
     scores = record["derivation"]["scores"]
     assert len(scores) == 2 and scores[0]["code"] == record["code"]
-    values = [(s["clean"] + s["robust"]) / 2 for s in scores]
-    assert values == sorted(values, reverse=True)
+    values = [s["clean_loss"] + s["robust_loss"] for s in scores]
+    assert values == sorted(values)
     assert len(record["alpha"]) == 6 and len(record["alpha"][0]) == 5
 
 
@@ -256,14 +256,23 @@ def front(tmp_path_factory: pytest.TempPathFactory, invented_root: Path) -> Path
 
 def test_a_pareto_run_leaves_a_front(front: Path) -> None:
     record = json.loads((front / "front.json").read_text())
-    assert record["objectives"] == ["clean", "robust", "params"]
+    assert record["objectives"] == ["clean_loss", "robust_loss", "params"]
     assert len(record["archive"]) == 9
     costs = [cell["params"] for cell in record["cells"]]
     assert costs == sorted(costs)
     for number, cell in enumerate(record["cells"]):
         found, _ = read_cell(f"{front / 'front.json'}:{number}")
         assert found.code == cell["code"] and found.params() == cell["params"]
-        assert {"index", "unique_index", "flops", "clean", "robust", "preference"} <= set(cell)
+        assert {
+            "index",
+            "unique_index",
+            "flops",
+            "clean",
+            "robust",
+            "clean_loss",
+            "robust_loss",
+            "preference",
+        } <= set(cell)
         assert cell["benchmark"]["results"]["cifar10"]["clean"] >= 0
     assert any(cell["preference"] is not None for cell in record["cells"])
     assert set(record["found_vs_true"]) == {"found", "random", "nsga2 from random cells"}
@@ -273,10 +282,10 @@ def test_a_pareto_run_leaves_a_front(front: Path) -> None:
     scored = (front / "front_scores.jsonl").read_text().splitlines()
     assert 9 <= len(scored) <= 27 and len(set(scored)) == len(scored)
     chosen = json.loads((front / "genotype.json").read_text())
-    best = max(record["cells"], key=lambda cell: cell["clean"] + cell["robust"])
+    best = min(cell["clean_loss"] + cell["robust_loss"] for cell in record["cells"])
     assert chosen["derivation"]["scores"][0]["code"] == chosen["code"]
     found = next(cell for cell in record["cells"] if cell["code"] == chosen["code"])
-    assert found["clean"] + found["robust"] == best["clean"] + best["robust"]
+    assert found["clean_loss"] + found["robust_loss"] == best
 
 
 @pytest.mark.parametrize("step", [3, 5])

@@ -359,6 +359,13 @@ def test_a_budget_that_nothing_meets_is_refused() -> None:
         make_search(objective="epsilon", max_params=70_000.0)
 
 
+def test_cells_of_a_robust_search_are_chosen_by_both_losses_whatever_alpha_follows() -> None:
+    search = make_search(objective="clean", robust_weight=0.25, derive_candidates=6)
+    search.train_step()
+    values = [0.75 * s.clean_loss + 0.25 * s.robust_loss for s in derive_cells(search).scores]
+    assert values == sorted(values) and len(set(values)) > 1
+
+
 def test_a_clean_search_attacks_nothing() -> None:
     search = make_search(robust=False)
     search._attacked = lambda *a: pytest.fail("a clean search attacked")  # type: ignore

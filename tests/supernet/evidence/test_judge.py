@@ -48,19 +48,22 @@ def _ranking(folder: Path, scores: list[dict[str, Any]]) -> Path:
 
 
 def test_the_best_scored_random_cell_is_picked(invented: Table, tmp_path: Path) -> None:
+    names = ("croze", "ntk_clean_min", "supernet_robust_loss")
     ranking = _ranking(tmp_path / "r", [
-        {"code": "111111", "random": True, "scores": {"croze": 1.0, "ntk_clean_min": 5.0}},
-        {"code": "333133", "random": True, "scores": {"croze": 3.0, "ntk_clean_min": 7.0}},
-        {"code": "222222", "random": True, "scores": {"croze": 2.0, "ntk_clean_min": 7.0}},
-        {"code": "333333", "random": False, "scores": {"croze": 9.0, "ntk_clean_min": 9.0}},
+        {"code": code, "random": code != "333333", "scores": dict(zip(names, values, strict=True))}
+        for code, *values in (
+            ("111111", 1.0, 5.0, 2.0), ("333133", 3.0, 7.0, 1.5), ("222222", 2.0, 7.0, 1.0),
+            ("333333", 9.0, 9.0, 0.0),
+        )
     ])  # fmt: skip
-    croze, ntk = picks(invented, ranking)
+    croze, ntk, loss = picks(invented, ranking)
     assert (croze["code"], croze["ties"], croze["name"]) == (
         "333133", 1, "best of 3 cells by croze"
     )  # fmt: skip
     assert (ntk["code"], ntk["ties"], ntk["score"]) == ("333133", 2, "ntk_clean_min")
     assert croze["regret"] == judged(invented, "333133")["regret"]
     assert croze["images"] == "sixteen images"
+    assert loss["code"] == "222222", "of a loss less is better"
 
 
 def test_a_ranking_without_its_scores(invented: Table, tmp_path: Path) -> None:

@@ -88,8 +88,8 @@ def test_sentences_follow_the_numbers() -> None:
     ]
     # On seed 1 alone, not beside the median of all of main.
     assert lines_of(text, "- `mgda` beside") == [
-        "- `mgda` beside `main`, median difference on seed 1: chosen by score -1.00 points; "
-        "argmax of alpha -2.00 points."
+        "- `mgda` beside `main`, median difference on seed 1: argmax of alpha -2.00 points; "
+        "chosen by score -1.00 points."
     ]
     assert "**Not run yet:** `main` seeds 3, 4; `mgda` seed 0; `pgd` seed 0." in text
 

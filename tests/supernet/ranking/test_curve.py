@@ -24,8 +24,8 @@ def ranking(
     steps: int, robust: tuple[float, float | None], clean: tuple[float, float]
 ) -> dict[str, Any]:
     rows = {
-        "supernet_robust_loss": robust, "supernet_clean_loss": clean, "supernet_robust": robust,
-        "supernet_clean": clean, "parameters": (0.65, 0.28),
+        "supernet_robust_loss": robust, "supernet_clean_loss": clean,
+        "supernet_robust": (-0.1, None), "supernet_clean": (-0.2, -0.3), "parameters": (0.65, 0.28),
     }  # fmt: skip
     return {
         "supernet_steps": steps,
@@ -51,7 +51,7 @@ def test_the_budget_is_the_first_above_parameters() -> None:
     assert record["passes"]["pgd_8"] == {
         "supernet_robust_loss": {"all": 200, "top_10": 400},
         "supernet_clean_loss": {"all": None, "top_10": None},
-        "supernet_robust": {"all": 200, "top_10": 400},
+        "supernet_robust": {"all": None, "top_10": None},
         "supernet_clean": {"all": None, "top_10": None},
     }
     points = record["curves"]["pgd_8"]["supernet_robust_loss"]["all"]
@@ -63,7 +63,8 @@ def test_the_figure_shows_what_is_defined(tmp_path: Path) -> None:
     figure = draw_curve(curves_of(RANKINGS), "pgd_8", tmp_path / "curve")
     everywhere, top = figure.axes
     drawn = [container.lines[0].get_xydata().tolist() for container in top.containers]
-    assert drawn == 2 * [[[200, 0.2], [400, 0.3]], [[100, 0.1], [200, 0.2], [400, 0.28]]]
+    assert drawn[:2] == [[[200, 0.2], [400, 0.3]], [[100, 0.1], [200, 0.2], [400, 0.28]]]
+    assert drawn[2:] == [[], [[100, -0.3], [200, -0.3], [400, -0.3]]]
     assert everywhere.get_title() == "all cells (n = 100)"
     assert top.get_title() == "top 10 % (n = 12)"
     assert everywhere.lines[0].get_ydata() == [0.65, 0.65]
@@ -82,8 +83,11 @@ def test_other_cells_and_other_rankings_are_refused(tmp_path: Path) -> None:
     other["rows"]["pgd_8"]["parameters"]["all"] = point(0.6)
     with pytest.raises(UserError, match="are not of the same cells and columns"):
         make_curve([first, _write(tmp_path / "b", other)], tmp_path / "out")
-    with pytest.raises(UserError, match="is no ranking by a supernet"):
-        make_curve([first, _write(tmp_path / "c", {"rows": {}})], tmp_path / "out")
+    without_losses = ranking(200, (0.7, 0.2), (0.4, 0.2))
+    del without_losses["rows"]["pgd_8"]["supernet_clean_loss"]
+    for name, record in (("c", {"rows": {}}), ("d", without_losses)):
+        with pytest.raises(UserError, match="is no ranking by a supernet, or an old one"):
+            make_curve([first, _write(tmp_path / name, record)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
