@@ -40,6 +40,7 @@ ROWS = (
     Row("pareto", "the best weighted cell of a front", "--objective pareto"),
     Row("pgd", "weights trained against PGD-7 instead of N-FGSM", "--weight-attack pgd"),
     Row("full-radius", "trained at the benchmark's radius", "--eps 8/255"),
+    Row("longer", "twice the epochs", "--epochs 8"),
 )  # fmt: skip
 
 RANDOM = (1, 10, 50, 150)

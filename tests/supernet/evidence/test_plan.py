@@ -22,6 +22,7 @@ def test_every_row_changes_what_it_says_and_nothing_else() -> None:
         "pareto": {"objective": "pareto"},
         "pgd": {"weight_attack": "pgd"},
         "full-radius": {"eps": 8 / 255},
+        "longer": {"epochs": 8},
     }
     runs = [run for run in runs_of(ROWS, "", (), ()) if run.seed == 0]
     assert {run.row.name for run in runs} == set(changes)
@@ -34,16 +35,16 @@ def test_seed_by_seed_through_all_rows() -> None:
     names = [run.name for run in runs_of(ROWS, "", (), ())]
     assert names[:2] == ["main-seed0", "clean-seed0"]
     assert names[-2:] == ["main-seed3", "main-seed4"]
-    assert len(names) == 5 + 8 * 3
+    assert len(names) == 5 + 9 * 3
     some = runs_of(ROWS, "", ("mgda", "main"), (1, 4))
     assert [run.name for run in some] == ["main-seed1", "mgda-seed1", "main-seed4"]
     assert [run.config().seed for run in some] == [1, 1, 4]
 
 
 def test_more_flags_come_before_the_rows_own() -> None:
-    more = "--epochs 3 --beta-decay 2"
+    more = "--batch-size 32 --beta-decay 2"
     by_name = {run.name: run.config() for run in runs_of(ROWS, more, (), (0,))}
-    assert all(config.epochs == 3 for config in by_name.values())
+    assert all(config.batch_size == 32 for config in by_name.values())
     assert by_name["main-seed0"].beta_decay == 2
     assert by_name["no-beta-decay-seed0"].beta_decay == 0
 
