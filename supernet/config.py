@@ -13,6 +13,7 @@ ATTACK_NAMES = ("fgsm", "fgsm_rs", "n_fgsm", "pgd")
 OBJECTIVE_NAMES = ("clean", "robust", "weighted", "mgda", "chebyshev", "epsilon", "pareto")
 STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
 PATH_KINDS = ("alpha", "uniform", "sandwich")
+ATTACK_DTYPES = ("float32", "bfloat16")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
 WHERE_FIELDS = ("out", "data_root", "keep_epochs")
@@ -114,6 +115,9 @@ class SearchConfig:
     """Attack that alpha is judged by. Automatic is the weights' attack."""
     attack_steps: int = 7
     """Steps of PGD in both; the single-step attacks take one."""
+    attack_dtype: str = "float32"
+    """Arithmetic of attacks on weights and alpha: float32, or bfloat16, faster on a GPU; attacks
+    use no more than the signs of gradients. Training and measurements stay in float32."""
     eps: float | None = None
     """L-inf radius in the pixel range [0, 1]. Automatic is the data set's: 8/255, digits 32/255."""
     probe_steps: int = 10
@@ -149,6 +153,7 @@ class SearchConfig:
         _choose("size-metric", self.size_metric, ("params", "flops"))
         _choose("impl", self.impl, IMPL_NAMES)
         _choose("path-kind", self.path_kind, PATH_KINDS)
+        _choose("attack-dtype", self.attack_dtype, ATTACK_DTYPES)
         attacks = ATTACK_NAMES
         _choose("weight-attack", self.weight_attack, attacks)
         _choose("alpha-attack", self.alpha_attack or self.weight_attack, attacks)
@@ -280,8 +285,8 @@ def _gpu() -> dict[str, Any]:
     """The benchmark's own skeleton and attack, for one GPU."""
     return dict(
         C=16, N=5, epochs=50, warmup_epochs=2, batch_size=256, lr=0.1, alpha_lr=3e-3,
-        weight_attack="pgd", beta_decay=10.0, path_share=0.5, derive_score=True,
-        derive_candidates=32, derive_images=2048, probe_images=2048,
+        weight_attack="pgd", attack_dtype="bfloat16", beta_decay=10.0, path_share=0.5,
+        derive_score=True, derive_candidates=32, derive_images=2048, probe_images=2048,
     )  # fmt: skip
 
 

@@ -278,6 +278,8 @@ class Search:
         """
         statistics = "batch" if isinstance(w_EO, tuple) else self.config.bn_statistics
         model = self.net.fold(w_EO, statistics=statistics, x=x if statistics == "batch" else None)
+        if self.config.attack_dtype != "float32":
+            model = model.to(getattr(torch, self.config.attack_dtype))
         return attack(model, x, y)
 
     # -- alpha ---------------------------------------------------------------------------------

@@ -46,6 +46,10 @@ def test_the_automatic_preset() -> None:
         ({"strategy": "random"}, "strategy 'random' is unknown; choose one of darts"),
         ({"weight_attack": "cw"}, "weight-attack 'cw' is unknown; choose one of fgsm"),
         ({"alpha_attack": "cw"}, "alpha-attack 'cw' is unknown"),
+        (
+            {"attack_dtype": "float16"},
+            "attack-dtype 'float16' is unknown; choose one of float32",
+        ),
         ({"objective": "both", "robust": True}, "objective 'both' is unknown"),
         ({"objective": "mgda"}, "objective 'mgda' needs --robust"),
         ({"objective": "pareto"}, "objective 'pareto' needs --robust"),

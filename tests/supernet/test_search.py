@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ops.candidates import kept_statistics
 from ops.space import SKIP
-from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
+from supernet.config import ATTACK_DTYPES, OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
 from supernet.data import ImageData
 from supernet.errors import UserError
+from supernet.folded import FoldedNetwork
 from supernet.genotype import Genotype, all_genotypes
 from supernet.measure import derive_cells, measure, overfits_catastrophically, warnings
 from supernet.objectives import cost_share, expected_cost
@@ -266,6 +267,24 @@ def test_the_two_attacks_are_the_configured_ones() -> None:
     assert search.alpha_attack.keywords["steps"] == 5  # type: ignore[attr-defined]
     assert search.alpha_attack.keywords["eps"] == 0.25  # type: ignore[attr-defined]
     assert make_search().eps == 8 / 255
+
+
+@pytest.mark.parametrize("dtype", ATTACK_DTYPES)
+def test_attacks_run_in_the_configured_arithmetic_and_the_rest_does_not(dtype: str) -> None:
+    search = make_search(attack_dtype=dtype, weight_attack="pgd", attack_steps=2, eps=0.1)
+    x, y = search.held_out(16)
+    seen: list[torch.dtype] = []
+
+    def attack(model: FoldedNetwork, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        seen.append(model.stem.weight.dtype)
+        return search.weight_attack(model, x, y)
+
+    for w_EO in (search.strategy.expected_weights().detach(), (3, 2, 3, 1, 3, 4)):
+        x_adv = search._attacked(attack, x, y, w_EO)
+        assert x_adv.dtype == torch.float32 and 0.05 < (x_adv - x).abs().max() <= 0.1 + 1e-6
+    assert seen == 2 * [getattr(torch, dtype)]
+    search.train_step()
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in search.net.parameters())
 
 
 @pytest.mark.parametrize("statistics", ["running", "batch"])

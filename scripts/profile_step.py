@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Where the time of a search's step goes: by kind of work, by kernel, and what makes the host wait.
+
+    python scripts/profile_step.py --robust --dataset cifar10 --preset gpu --json step.json
+
+Takes the flags of scripts/search.py and profiles whole steps (alpha and weights, after the warm-up
+epochs) of that search on its own images. On a GPU the times are those of the device; what it did
+not work is `idle`. On a CPU they are those of the operators, without what they call.
+"""
+
+import re
+import shlex
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from supernet import cli, config
+from supernet.errors import UserError
+
+KINDS = {
+    "our kernels": r"robust_supernet|run_kernel",
+    "convolutions": r"conv|cudnn|mkldnn|cutlass|xmma|implicit_gemm|winograd",
+    "matrix products": r"gemm|::mm|::bmm|addmm|einsum|gemv",
+    "normalisation and sums": r"norm|moments|reduce|::sum|::mean|welford",
+    "copies and layouts": r"copy|memcpy|memset|::to|contiguous|clone|nchw|nhwc|cat|fill|zero_",
+    "optimiser": r"foreach|multi_tensor|adam|sgd",
+    "elementwise": r"elementwise|relu|add|mul|sub|div|clamp|sign|where|threshold|vectorized",
+}
+"""First match wins; everything else is `other`."""
+WAITS = r"cudaStreamSynchronize|cudaDeviceSynchronize|cudaEventSynchronize|_local_scalar_dense"
+SHOWN = 15
+
+
+def main() -> None:
+    """Profile, print tables, write JSON."""
+    parser = cli.argument_parser(__doc__)
+    add = parser.add_argument
+    add("--preset", metavar="NAME", help=f"One of {', '.join(config.PRESETS)}. Default: automatic.")
+    add("--steps", type=int, default=5, help="Steps that are profiled. Default: 5.")
+    add("--skip", type=int, default=5, help="Steps before them, which warm up. Default: 5.")
+    add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
+    cli.add_config_flags(parser, config.SearchConfig)
+    arguments = parser.parse_args()
+    if arguments.steps < 1 or arguments.skip < 1:
+        raise UserError("--steps and --skip must be at least 1")
+
+    import torch
+
+    from supernet.environment import describe, resolve_device
+    from supernet.files import write_json
+    from supernet.search import Search, load_images
+
+    settings = config.with_preset(
+        arguments.preset, cli.given_flags(arguments, config.SearchConfig),
+        cuda=torch.cuda.is_available(),
+    )  # fmt: skip
+    device = resolve_device(settings.device)
+    search = Search(settings, load_images(settings, device), device)
+    search.step = settings.warmup_epochs * search.steps_per_epoch
+    found = profile(search, arguments.skip, arguments.steps)
+    report = {
+        "command": shlex.join(["python", *sys.argv]), **describe(device),
+        "config": settings.to_dict(), "images": search.data.source, **found,
+    }  # fmt: skip
+    print(table(report))
+    if arguments.json:
+        write_json(arguments.json, report)
+
+
+def profile(search: Any, skip: int, steps: int) -> dict[str, Any]:
+    """Milliseconds per step by kind and by kernel, launches and host waits per step."""
+    import torch
+    from torch.profiler import ProfilerActivity
+
+    cuda = search.device.type == "cuda"
+    for _ in range(skip):
+        search.train_step()
+    plain = _seconds(search, steps)
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+    with torch.profiler.profile(activities=activities) as run:
+        _seconds(search, steps)
+    kernels: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    waits = 0
+    for event in run.key_averages():
+        if re.search(WAITS, event.key):
+            waits += event.count
+        on_device = str(event.device_type).endswith("CUDA")
+        spent = event.self_device_time_total if cuda else event.self_cpu_time_total
+        if spent and on_device == cuda:
+            kernels[event.key][0] += spent / 1e3 / steps
+            kernels[event.key][1] += event.count / steps
+    kinds: dict[str, float] = defaultdict(float)
+    for name, (milliseconds, _) in kernels.items():
+        kinds[kind_of(name)] += milliseconds
+    step = 1e3 * plain / steps
+    if cuda:
+        kinds["idle"] = max(0.0, step - sum(kinds.values()))
+    ordered = sorted(kernels.items(), key=lambda item: -item[1][0])
+    return {
+        "steps": steps,
+        "step_ms": step,
+        "images_per_second": 2e3 * search.config.batch_size / step,
+        "host_waits_per_step": waits / steps,
+        "kinds_ms": dict(sorted(kinds.items(), key=lambda item: -item[1])),
+        "kernels": [
+            {"name": name, "ms": ms, "calls": calls, "kind": kind_of(name)}
+            for name, (ms, calls) in ordered
+        ],
+    }
+
+
+def _seconds(search: Any, steps: int) -> float:
+    import torch
+
+    if search.device.type == "cuda":
+        torch.cuda.synchronize(search.device)
+    began = time.perf_counter()
+    for _ in range(steps):
+        search.train_step()
+    if search.device.type == "cuda":
+        torch.cuda.synchronize(search.device)
+    return time.perf_counter() - began
+
+
+def kind_of(name: str) -> str:
+    """The kind of work that a kernel or operator does, by its name."""
+    return next((k for k, pattern in KINDS.items() if re.search(pattern, name, re.I)), "other")
+
+
+def table(report: dict[str, Any]) -> str:
+    """The report for a terminal."""
+    total = sum(report["kinds_ms"].values())
+    lines = [
+        f"{report['device']}: {report['step_ms']:.1f} ms per step, "
+        f"{report['images_per_second']:,.0f} images/s, "
+        f"{report['host_waits_per_step']:.1f} waits of the host per step"
+    ]
+    lines += [f"{ms:10.2f} ms {ms / total:6.1%}  {kind}" for kind, ms in report["kinds_ms"].items()]
+    lines.append("")
+    lines += [
+        f"{row['ms']:10.2f} ms {row['calls']:8.1f} calls  {row['name'][:80]}"
+        for row in report["kernels"][:SHOWN]
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,49 @@
+"""scripts/profile_step.py: kinds of work by name, and one profile of a small search."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.inprocess import run_script
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("robust_supernet::attack_node", "our kernels"),
+        ("void run_kernel<AttackNode, float>(...)", "our kernels"),
+        ("aten::mkldnn_convolution", "convolutions"),
+        ("sm90_xmma_fprop_implicit_gemm_bf16", "convolutions"),
+        ("aten::addmm", "matrix products"),
+        ("aten::native_batch_norm", "normalisation and sums"),
+        ("Memcpy DtoD (Device -> Device)", "copies and layouts"),
+        ("aten::_foreach_add_", "optimiser"),
+        ("aten::relu", "elementwise"),
+        ("aten::randint", "other"),
+    ],
+)
+def test_kinds(name: str, kind: str) -> None:
+    assert importlib.import_module("scripts.profile_step").kind_of(name) == kind
+
+
+@pytest.mark.slow
+def test_a_profile_adds_up(tmp_path: Path) -> None:
+    done = run_script(
+        "profile_step.py", "--robust", "--C", "2", "--limit", "128", "--batch-size", "16",
+        "--device", "cpu", "--steps", "2", "--skip", "1", "--json", "step.json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "step.json").read_text())
+    assert sum(row["ms"] for row in report["kernels"]) == pytest.approx(
+        sum(report["kinds_ms"].values())
+    )
+    assert report["kinds_ms"]["convolutions"] > 0 and report["step_ms"] > 0
+    assert report["config"]["batch_size"] == 16 and report["steps"] == 2
+    assert "ms per step" in done.stdout and "convolutions" in done.stdout
+
+
+def test_nothing_to_profile(tmp_path: Path) -> None:
+    done = run_script("profile_step.py", "--steps", "0", cwd=tmp_path)
+    assert done.returncode == 2 and "--steps and --skip must be at least 1" in done.stderr
