@@ -54,3 +54,13 @@ def test_cells_and_numbers(
         assert f"| {100 * entry['clean']:.2f} % | {100 * entry['pgd_8']:.2f} % |" in text
         numbers = found_against_true(invented, [SMALL, FOUND], "cifar10")
         assert f"| found | 2 | {100 * numbers['hypervolume_ratio']:.1f} % |" in text
+
+
+def test_a_front_of_another_version_is_named(tmp_path: Path, invented: Table) -> None:
+    run = RunFiles.read(write_run(tmp_path, invented))
+    write_front(tmp_path, invented)
+    record = json.loads((tmp_path / "front.json").read_text())
+    record["objectives"] = ["clean", "robust", "params"]
+    (tmp_path / "front.json").write_text(json.dumps(record))
+    text = "\n\n".join(section(run))
+    assert f"search.py --resume {tmp_path}` writes it again" in text and "| 0 |" not in text
