@@ -9,7 +9,7 @@ from supernet.errors import UserError
 from supernet.evidence.plan import JUDGE, PICKS, RANDOM
 from supernet.files import read_json
 from supernet.genotype import Genotype
-from supernet.ranking.judge import lower_is_better
+from supernet.ranking.config import lower_is_better
 
 COLUMNS = ("clean", "pgd_8", "autoattack")
 

@@ -167,3 +167,10 @@ class RankConfig:
         """The fields that scores depend on, for JSON."""
         values = dataclasses.asdict(self) | {"proxies": list(self.proxy_names)}
         return {name: v for name, v in values.items() if name not in FREE_FIELDS}
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether less of a score means a better cell."""
+    from supernet.proxies import LOWER_IS_BETTER  # imports torch
+
+    return name in LOWER_IS_BETTER or name in SUPERNET_LOSSES

@@ -10,7 +10,7 @@ from scipy import stats
 from supernet.benchmark import COLUMNS, Table, check_name
 from supernet.correlation import REGIONS, Estimate, difference, judge, sort_value, threshold
 from supernet.errors import UserError
-from supernet.ranking.config import SUPERNET_LOSSES, RankConfig
+from supernet.ranking.config import RankConfig, lower_is_better
 from supernet.ranking.sample import Cell
 from supernet.surrogate import one_hot_rows, ridge_predictions
 from supernet.tabular.standard import StandardTable
@@ -128,13 +128,6 @@ def oriented_scores(
         ranks = [stats.rankdata(scores[part]) for part in combination.split("+")]
         scores[combination] = np.mean(ranks, axis=0)
     return scores
-
-
-def lower_is_better(name: str) -> bool:
-    """Whether less of a score means a better cell."""
-    from supernet.proxies import LOWER_IS_BETTER  # imports torch
-
-    return name in LOWER_IS_BETTER or name in SUPERNET_LOSSES
 
 
 def check_combinations(config: RankConfig, names: tuple[str, ...]) -> None:
