@@ -1,11 +1,17 @@
 """The front of cells that one trained supernet gives, over (clean loss, robust loss, size).
 
 Cells that alpha proposes for a grid of preferences start an evolutionary search; every cell is
-scored with the supernet's weights, and what no scored cell dominates is the front.
+scored with the supernet's weights, and what no scored cell of the same size dominates is the front.
+
+Why sizes do not compete: a size is exact, a score is an estimate, and one with a bias, since small
+cells train faster inside a supernet. Ordinary dominance believes it: it drops most large cells on
+the word of smaller ones, and with them most of the true front (docs/results/supernet). Cells that
+it would have dropped are marked instead.
 """
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import random
 from collections.abc import Callable
@@ -103,12 +109,21 @@ class Archive:
         return list(self._scores.values())
 
     def front(self) -> list[CellScore]:
-        """The scored cells that no other dominates over (clean loss, robust loss, cost), by rising
-        cost, then falling robustness."""
-        points = [(s.clean_loss, s.robust_loss, self.cost(s.genotype)) for s in self.scores]
-        keep = non_dominated(points, (False, False, False))
-        found = [score for score, kept in zip(self.scores, keep, strict=True) if kept]
-        return sorted(found, key=lambda s: (self.cost(s.genotype), s.robust_loss, s.genotype.code))
+        """The scored cells that none of the same cost dominates over (clean loss, robust loss), by
+        rising cost, then falling robustness."""
+        found: list[CellScore] = []
+        for cost in sorted({self.cost(score.genotype) for score in self.scores}):
+            same = [score for score in self.scores if self.cost(score.genotype) == cost]
+            points = [(s.clean_loss, s.robust_loss) for s in same]
+            kept = itertools.compress(same, non_dominated(points, (False, False)))
+            found += sorted(kept, key=lambda s: (s.robust_loss, s.genotype.code))
+        return found
+
+    def strict_front(self) -> list[CellScore]:
+        """Those of `front` that no scored cell dominates over (clean loss, robust loss, cost)."""
+        found = self.front()
+        points = [(s.clean_loss, s.robust_loss, self.cost(s.genotype)) for s in found]
+        return list(itertools.compress(found, non_dominated(points, (False, False, False))))
 
 
 @dataclass(frozen=True)
@@ -117,6 +132,8 @@ class Front:
 
     cells: list[CellScore]
     """The front, by rising cost."""
+    strict: list[CellScore]
+    """Those of them that no smaller cell dominates."""
     archive: list[CellScore]
     preferences: dict[str, list[float]]
     """Preference of the cells that alpha proposed, by isomorphism class."""
@@ -156,6 +173,7 @@ def find_front(
     argmax = argmax_cell(search.strategy.expected_weights(), config.derive_none)
     return Front(
         cells,
+        found.strict_front(),
         found.scores,
         {cell.canonical: preference for cell, preference in proposed},
         baselines,
@@ -181,26 +199,28 @@ def preference_cells(search: Search, count: int) -> list[tuple[Genotype, list[fl
 
 
 def evolve(archive: Archive, seed: int, allow_none: bool, start: list[Genotype] | None) -> None:
-    """NSGA-II over (clean loss, robust loss, cost) until the archive is full; from `start`, else
-    random.
+    """NSGA-II over (clean loss, robust loss) among cells of equal cost until the archive is full;
+    from `start`, else random.
 
-    A disconnected cell is not scored: it counts as dominated by every other.
+    Cost and its negative are both objectives: so no cell dominates one of another cost, and the
+    population spreads over the costs. A disconnected cell is not scored: it counts as dominated by
+    every other.
     """
     from supernet.tabular.nsga2 import CellProblem, nsga2
 
-    worst = (WORST_LOSS, WORST_LOSS, 2.0 * archive.cost(Genotype((CONV3,) * NUM_EDGES)))
+    worst = (WORST_LOSS, WORST_LOSS, 2.0 * archive.cost(Genotype((CONV3,) * NUM_EDGES)), 0.0)
 
-    def value(cell: Genotype) -> tuple[float, float, float]:
+    def value(cell: Genotype) -> tuple[float, float, float, float]:
         if not cell.is_connected:
             return worst
-        score = archive(cell)
-        return score.clean_loss, score.robust_loss, float(archive.cost(cell))
+        score, cost = archive(cell), float(archive.cost(cell))
+        return score.clean_loss, score.robust_loss, cost, -cost
 
     def costs(numbers: NDArray[np.int64]) -> NDArray[np.float64]:
         return np.array([value(cell_of(int(number))) for number in numbers])
 
     sampling = None if start is None else np.array([cell.ops for cell in start])
-    problem = CellProblem(costs, 3, lowest_op=NONE if allow_none else SKIP)
+    problem = CellProblem(costs, len(worst), lowest_op=NONE if allow_none else SKIP)
     algorithm = nsga2(
         problem, seed=seed, population=min(POPULATION, archive.queries), sampling=sampling
     )

@@ -12,6 +12,8 @@ from supernet.predictor import CellScore, scores_of
 from supernet.search import Search
 from supernet.tabular.front import found_against_true
 
+STRICT = "of those, not dominated by smaller ones"
+
 
 def judged_by(dataset: str, robust: bool) -> tuple[str, str]:
     """(data set, column) of the table by which a run is judged.
@@ -55,12 +57,14 @@ def genotype_record(
 def front_record(search: Search, front: Front, table: Table | None) -> dict[str, Any]:
     """The content of front.json; what needs the table is null without it.
 
-    `found_vs_true` judges cells by the table's values: `found`, and beside it the fronts of other
-    searches that scored as many cells, where those were asked for.
+    `found_vs_true` judges cells by the table's values: `found`, those of them that no smaller one
+    dominates, and the fronts of other searches that scored as many cells, where those were asked
+    for.
     """
     config = search.config
     dataset, _ = judged_by(config.dataset, True)
-    fronts = {"found": front.cells, **front.baselines}
+    fronts = {"found": front.cells, STRICT: front.strict, **front.baselines}
+    strict = {score.genotype for score in front.strict}
     return {
         "objectives": ["clean_loss", "robust_loss", config.size_metric],
         "dataset": config.dataset,
@@ -73,6 +77,7 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
             {
                 **cell_record(score.genotype, table, search.data),
                 **scores_of(score),
+                "strict": score.genotype in strict,
                 "preference": front.preferences.get(score.genotype.canonical),
             }
             for score in front.cells

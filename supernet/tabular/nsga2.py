@@ -1,4 +1,4 @@
-"""NSGA-II over cells for two or three objectives, through pymoo. Imported only when asked for.
+"""NSGA-II over cells for several objectives, through pymoo. Imported only when asked for.
 
 Legend: B queries, M objectives; `costs` are objectives to be minimised.
 """

@@ -67,19 +67,30 @@ def test_isomorphs_are_one_query_and_the_cheapest_stands_for_them() -> None:
     found(one[0])  # known ones stay free
 
 
-def test_the_front_is_what_no_scored_cell_dominates() -> None:
+def dominates(other: CellScore, score: CellScore, *, same_size: bool) -> bool:
+    """By definition, over the two losses and the size."""
+    ours, theirs = (
+        (s.clean_loss, s.robust_loss, s.genotype.params()) for s in (score, other)
+    )  # fmt: skip
+    if same_size and ours[2] != theirs[2]:
+        return False
+    return ours != theirs and all(t <= o for t, o in zip(theirs, ours, strict=True))
+
+
+def test_the_front_is_what_no_scored_cell_of_its_size_dominates() -> None:
     found = archive(400)
     draw_cells(found, seed=0, allow_none=True)
-    points = [(-s.clean_loss, -s.robust_loss, -s.genotype.params()) for s in found.scores]
-    kept = {s.genotype for s in found.front()}
-    for score, point in zip(found.scores, points, strict=True):
-        beaten = any(
-            all(o >= p for o, p in zip(other, point, strict=True)) and other != point
-            for other in points
-        )
-        assert (score.genotype in kept) == (not beaten)
-    costs = [s.genotype.params() for s in found.front()]
-    assert costs == sorted(costs) and len(found.scores) == 400
+    for cells, same_size in ((found.front(), True), (found.strict_front(), False)):
+        kept = {s.genotype for s in cells}
+        for score in found.scores:
+            beaten = any(dominates(other, score, same_size=same_size) for other in found.scores)
+            assert (score.genotype in kept) == (not beaten)
+        costs = [s.genotype.params() for s in cells]
+        assert costs == sorted(costs) and len(found.scores) == 400
+    assert {s.genotype.params() for s in found.front()} == {
+        s.genotype.params() for s in found.scores
+    }
+    assert 0 < len(found.strict_front()) < len(found.front())
 
 
 @pytest.mark.parametrize("allow_none", [True, False])
@@ -100,6 +111,22 @@ def test_evolution_spends_its_budget_on_connected_cells(allow_none: bool) -> Non
     assert start[0] in {s.genotype for s in kept.front()}
     assert start[3] in {s.genotype for s in kept.front()}
     assert volume(kept) > volume(chance)
+
+
+def test_evolution_looks_into_every_size_where_scores_favour_small_cells() -> None:
+    def biased(cell: Genotype) -> CellScore:
+        # The smaller the better: a search that believes it looks at small cells alone.
+        loss = cell.params() / 1e6 + int(cell.canonical.encode().hex(), 16) % 97 / 1e6
+        return CellScore(cell, 0.0, 0.0, clean_loss=loss, robust_loss=loss)
+
+    found = Archive(biased, 150, Genotype.params)
+    evolve(found, 0, False, None)
+    sizes = {cell.params() for cell in connected_cells(False)[0]}
+    met = {s.genotype.params() for s in found.front()}
+    assert len(sizes) == 28 and len(met) >= 20
+    # The larger half is looked at like the smaller one.
+    large = sum(s.genotype.params() > sorted(sizes)[13] for s in found.scores)
+    assert large > 50
 
 
 def test_a_space_that_is_scored_out_ends() -> None:

@@ -17,6 +17,7 @@ from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
 from supernet.errors import UserError
 from supernet.genotype import Genotype
 from supernet.predictor import CellScore, Predictor
+from supernet.results import STRICT
 from supernet.run import Interrupted, resume_search, run_search
 from supernet.search import Search
 
@@ -275,7 +276,9 @@ def test_a_pareto_run_leaves_a_front(front: Path) -> None:
         } <= set(cell)
         assert cell["benchmark"]["results"]["cifar10"]["clean"] >= 0
     assert any(cell["preference"] is not None for cell in record["cells"])
-    assert set(record["found_vs_true"]) == {"found", "random", "nsga2 from random cells"}
+    assert set(record["found_vs_true"]) == {"found", STRICT, "random", "nsga2 from random cells"}
+    strict = record["found_vs_true"][STRICT]["cells"]
+    assert sum(cell["strict"] for cell in record["cells"]) == strict
     for numbers in record["found_vs_true"].values():
         assert 0 <= numbers["hypervolume_ratio"] <= 1 and len(numbers["regret"]) == 5
     # Every search has as many scored cells as the others; shared ones are computed once.

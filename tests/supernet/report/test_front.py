@@ -20,7 +20,8 @@ def write_front(folder: Path, table: Table | None) -> None:
         {
             "code": cell.code, "params": cell.params(), "clean": 0.6, "robust": robust,
             "clean_loss": 1.2, "robust_loss": 2 - robust,
-            "preference": preference, "benchmark": table and table.query(cell),
+            "preference": preference, "strict": preference is None,
+            "benchmark": table and table.query(cell),
         }
         for cell, robust, preference in ((SMALL, 0.31, [0.0, 0.2, 0.8]), (FOUND, 0.42, None))
     ]  # fmt: skip
@@ -43,9 +44,9 @@ def test_cells_and_numbers(
     assert section(run) == []
     write_front(tmp_path, table)
     text = "\n\n".join(section(run))
-    assert "The 2 cells that none of 4 scored ones dominates" in text
-    assert "| 0 | `111112` | 0.10 M | 1.200, 60.0 % | 1.690, 31.0 % | 0.0 0.2 0.8 |" in text
-    assert "| 1 | `333133` | 1.29 M | 1.200, 60.0 % | 1.580, 42.0 % | - |" in text
+    assert "Of 4 scored cells, the 2 that none of the same size beats" in text
+    assert "| 0 | `111112` | 0.10 M | 1.200, 60.0 % | 1.690, 31.0 % |  | 0.0 0.2 0.8 |" in text
+    assert "| 1 | `333133` | 1.29 M | 1.200, 60.0 % | 1.580, 42.0 % | yes | - |" in text
     assert (tmp_path / "figures" / "front.png").is_file()
     assert f"--genotype {tmp_path}/front.json:0" in text
     assert ("### Found and true front" in text) == judged
