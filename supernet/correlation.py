@@ -3,6 +3,7 @@
 n cells; score_n the score, truth_n what the benchmark says. Higher is better in both. No torch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,6 +94,43 @@ def estimate(
     tail = (1 - confidence) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
     return Estimate(n, value, float(low), float(high))
+
+
+def estimate_within(
+    score_n: Array,
+    truth_n: Array,
+    group_n: NDArray[Any],
+    *,
+    repeats: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Kendall's tau-b over the pairs of cells that share their group, with a bootstrap interval.
+
+    tau = (concordant - discordant) / root of the pairs untied on each side, all three counted over
+    pairs (i, j) with group_i = group_j alone: what the score knows beyond the group. With the
+    number of parameters as the group, parameters themselves know nothing. Cells are resampled as in
+    `estimate`; a cell that is alone in its group takes no part.
+
+    `n` counts the cells that share their group. None below MIN_CELLS of them or where a side is
+    constant in every group.
+    Source: Korn 1984 (Kendall's tau with a blocking variable), as tau-b.
+    """
+    score_n, truth_n = np.asarray(score_n, float), np.asarray(truth_n, float)
+    _, number_n, size = np.unique(group_n, return_inverse=True, return_counts=True)
+    blocks = [np.flatnonzero(number_n == g) for g in np.flatnonzero(size > 1)]
+    shared = sum(len(block) for block in blocks)
+    once = np.ones((1, len(score_n)))
+    value = _kendall_in_blocks(score_n, truth_n, blocks, once)[0]
+    if shared < MIN_CELLS or not np.isfinite(value):
+        return Estimate(shared, None)
+    if repeats == 0:
+        return Estimate(shared, float(value))
+    draws_Rn = np.random.default_rng(seed).integers(len(score_n), size=(repeats, len(score_n)))
+    drawn = _kendall_in_blocks(score_n, truth_n, blocks, _counts(draws_Rn))
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return Estimate(shared, float(value), float(low), float(high))
 
 
 def difference(
@@ -209,11 +247,24 @@ def _resampled_kendall(x: Array, y: Array, draws_Rn: NDArray[np.int64]) -> Array
     if n > MATRIX_CELLS:
         found = [_coefficient("kendall", x[draw], y[draw]) for draw in draws_Rn]
         return np.array([np.nan if value is None else value for value in found])
-    counts_Rn = np.stack([np.bincount(draw, minlength=n) for draw in draws_Rn]).astype(float)
-    signs = [np.sign(side[:, None] - side[None, :]) for side in (x, y)]
-    agreement, untied_x, untied_y = (
-        ((counts_Rn @ matrix) * counts_Rn).sum(1)
-        for matrix in (signs[0] * signs[1], np.abs(signs[0]), np.abs(signs[1]))
-    )
+    return _kendall_in_blocks(x, y, [np.arange(n)], _counts(draws_Rn))
+
+
+def _counts(draws_Rn: NDArray[np.int64]) -> Array:
+    """How often each cell was drawn."""
+    n = draws_Rn.shape[1]
+    return np.stack([np.bincount(draw, minlength=n) for draw in draws_Rn]).astype(float)
+
+
+def _kendall_in_blocks(
+    x: Array, y: Array, blocks: Sequence[NDArray[np.int64]], counts_Rn: Array
+) -> Array:
+    """tau-b over the pairs inside blocks, for every row of counts; NaN where a side is constant."""
+    sums = np.zeros((3, len(counts_Rn)))
+    for block in blocks:
+        counts = counts_Rn[:, block]
+        signs = [np.sign(side[block, None] - side[None, block]) for side in (x, y)]
+        matrices = (signs[0] * signs[1], np.abs(signs[0]), np.abs(signs[1]))
+        sums += [((counts @ matrix) * counts).sum(1) for matrix in matrices]
     with np.errstate(invalid="ignore"):
-        return agreement / np.sqrt(untied_x * untied_y)
+        return np.asarray(sums[0] / np.sqrt(sums[1] * sums[2]))

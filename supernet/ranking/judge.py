@@ -8,9 +8,19 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from supernet.benchmark import COLUMNS, Table, check_name
-from supernet.correlation import REGIONS, Estimate, difference, judge, sort_value, threshold
+from supernet.correlation import (
+    REGIONS,
+    Estimate,
+    difference,
+    estimate_within,
+    judge,
+    sort_value,
+    threshold,
+)
 from supernet.errors import UserError
+from supernet.ranking import fronts
 from supernet.ranking.config import RankConfig, lower_is_better
+from supernet.ranking.fronts import pick_fronts
 from supernet.ranking.sample import Cell
 from supernet.surrogate import one_hot_rows, ridge_predictions
 from supernet.tabular.standard import StandardTable
@@ -47,7 +57,9 @@ def truth_of(table: Table, config: RankConfig, column: str) -> Array:
 def judge_scores(
     config: RankConfig, table: Table, cells: list[Cell], records: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """rows[column][score] = `supernet.correlation.judge`'s record, rows to beat included.
+    """rows[column][score] = `supernet.correlation.judge`'s record, rows to beat included, and
+    `equal_size`, Kendall's tau over pairs of random cells with as many parameters. `fronts` as
+    `pick_fronts` has it, of the random cells.
 
     Scores of which less is better are negated before they are judged. `parameters` needs no image;
     `one-hot ridge` is predicted out of fold from the other cells' truth. Combined rows are the mean
@@ -64,8 +76,14 @@ def judge_scores(
         if len(cells) >= 2 * FOLDS:
             features = one_hot_rows([cell.genotype for cell in cells])
             columns[RIDGE] = ridge_predictions(features, truth, folds=FOLDS, seed=config.seed)
+        options: dict[str, Any] = {"repeats": config.bootstrap, "seed": config.seed}
         rows[column] = {
-            name: judge(score, truth, truth_all, marked, repeats=config.bootstrap, seed=config.seed)
+            name: judge(score, truth, truth_all, marked, **options)
+            | {
+                "equal_size": estimate_within(
+                    score[marked], truth[marked], scores[PARAMETERS][marked], **options
+                ).as_dict()
+            }
             for name, score in columns.items()
         }
         claims[column] = kernel_claims(config, scores, truth, truth_all, marked)
@@ -77,6 +95,13 @@ def judge_scores(
         "config": config.fixed(),
         "tables": table.sources,
         "rows": rows,
+        "fronts": pick_fronts(
+            table,
+            config.benchmark_dataset,
+            [cell.genotype for cell in cells if cell.random],
+            {name: score[marked] for name, score in scores.items()},
+            seed=config.seed,
+        ),
         "kernel_claims": claims,
     }
 
@@ -148,18 +173,24 @@ def markdown(ranking: dict[str, Any]) -> str:
         counts = {r: next(iter(rows.values()))[r]["kendall"]["n"] for r in REGIONS}
         heads = [f"Kendall, {REGION_NAMES[r]} (n={counts[r]})" for r in REGIONS]
         lines += ["", f"## {column}", ""]
+        same = next(iter(rows.values()))["equal_size"]["n"]
+        heads.append(f"Kendall, equal size (n={same})")
         lines += [f"| score | Spearman, all | {' | '.join(heads)} | regret |"]
-        lines += ["|---|---|---|---|---|---|"]
+        lines += ["|---|---|---|---|---|---|---|"]
         taus = {name: sort_value(row["all"]["kendall"]["value"]) for name, row in rows.items()}
         for name in sorted(taus, key=taus.__getitem__, reverse=True):
             row = rows[name]
             cells = [str(Estimate(**row["all"]["spearman"]))]
             cells += [str(Estimate(**row[region]["kendall"])) for region in REGIONS]
+            cells.append(str(Estimate(**row["equal_size"])))
             lines += [f"| {name} | {' | '.join(cells)} | {100 * row['regret']:.2f} |"]
         lines += _claim_lines(ranking["kernel_claims"][column])
+    lines += fronts.markdown(ranking["fronts"], ranking["cells"])
     lines += [
         "",
-        "Intervals: 95 %, bootstrap over cells. Regions are the benchmark's best by the column. "
+        "Intervals: 95 %, bootstrap over cells. Regions are the benchmark's best by the column; "
+        "equal size: over pairs of random cells with as many parameters, so that size tells "
+        "nothing. "
         "Regret: accuracy points between the best scored cell's value and the best value among "
         "the random cells.",
     ]

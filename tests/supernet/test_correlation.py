@@ -14,6 +14,7 @@ from supernet.correlation import (
     Estimate,
     difference,
     estimate,
+    estimate_within,
     judge,
     kendall,
     regret,
@@ -90,6 +91,37 @@ def test_the_bootstrap_is_that_of_scipy(
     ours = getattr(correlation, f"_resampled_{kind}")(x, y, draws)
     scipy = stats.spearmanr if kind == "spearman" else stats.kendalltau
     assert ours == pytest.approx([scipy(x[d], y[d]).statistic for d in draws])
+
+
+def test_within_groups_pairs_of_one_group_count_alone() -> None:
+    rng = np.random.default_rng(0)
+    group = rng.integers(6, size=60)
+    group[:1] = 99  # alone
+    truth = rng.integers(12, size=60) + 100.0 * group
+    score = rng.integers(12, size=60) + 0.5 * (truth % 100) - 100.0 * group
+    agree = untied_score = untied_truth = 0
+    for i in range(60):
+        for j in range(i):
+            if group[i] == group[j]:
+                x, y = np.sign(score[i] - score[j]), np.sign(truth[i] - truth[j])
+                agree, untied_score = agree + x * y, untied_score + abs(x)
+                untied_truth += abs(y)
+    found = estimate_within(score, truth, group, repeats=200)
+    assert found.n == 59 and found.value is not None and found.low is not None
+    assert found.value == pytest.approx(agree / (untied_score * untied_truth) ** 0.5)
+    assert 0.1 < found.low < found.value < found.high < 0.9  # type: ignore[operator]
+    # Over all cells the order of the groups, which is wrong, decides.
+    assert kendall(score, truth) < -0.5  # type: ignore[operator]
+    assert estimate_within(score, truth, np.zeros(60), repeats=50) == estimate(
+        "kendall", score, truth, repeats=50
+    )
+    # What is constant in every group knows nothing; nine cells in groups are too few.
+    assert estimate_within(group.astype(float), truth, group).value is None
+    few = np.arange(20)
+    few[:9] = 0
+    assert estimate_within(few * 1.0, np.arange(20.0), few).as_dict() == {
+        "n": 9, "value": None, "low": None, "high": None,
+    }  # fmt: skip
 
 
 def test_few_cells_give_their_number_alone() -> None:

@@ -49,12 +49,14 @@ def test_rows_and_directions(invented: Table) -> None:
     for name in ("oracle", *lower):
         assert rows[name]["all"]["kendall"]["value"] == pytest.approx(1)
         assert rows[name]["regret"] == 0
+        assert rows[name]["equal_size"]["value"] == pytest.approx(1)
     assert rows["flat"]["all"]["kendall"]["value"] is None
     truth = invented.values("cifar10", "pgd_8")[[cell.row for cell in cells]]
     params = np.array([cell.genotype.params() for cell in cells])
     assert rows["parameters"]["all"]["kendall"]["value"] == pytest.approx(kendall(params, truth))
     # The invented table is noise: a linear model that has seen a cell's truth would fit some of it.
     assert abs(rows["one-hot ridge"]["all"]["spearman"]["value"]) < 0.35
+    assert rows["parameters"]["equal_size"]["value"] is None
     combined = rows["oracle+parameters"]["all"]["kendall"]["value"]
     assert kendall(params, truth) < combined < 1
     assert ranking["rows"]["clean"]["oracle"]["all"]["kendall"]["value"] < 0.5
@@ -65,8 +67,11 @@ def test_added_cells_count_in_the_top_region_alone(invented: Table) -> None:
     config = dataclasses.replace(CONFIG, top_cells=40)
     cells = draw_cells(invented, config)
     records = _records(invented, config)
-    row = judge_scores(config, invented, cells, records)["rows"]["pgd_8"]["oracle"]
+    ranking = judge_scores(config, invented, cells, records)
+    row = ranking["rows"]["pgd_8"]["oracle"]
     assert row["all"]["kendall"]["n"] == 80 and row["top_10"]["kendall"]["n"] >= 40
+    assert 10 < row["equal_size"]["n"] <= 80
+    assert ranking["fronts"]["every scored cell"]["cells"] == 80
 
 
 def test_markdown_says_what_it_is_of(invented: Table) -> None:
@@ -75,7 +80,7 @@ def test_markdown_says_what_it_is_of(invented: Table) -> None:
     assert text.startswith("# 80 random cells of cifar10\n")
     assert "| oracle | 1.00 [1.00, 1.00] | 1.00 [1.00, 1.00] |" in text
     assert "| flat | n/a | n/a | n/a | n/a |" in text
-    assert "Kendall, all (n=80)" in text
+    assert "Kendall, all (n=80)" in text and "| every scored cell | 80 |" in text
 
 
 def test_a_coefficient_of_exactly_zero_keeps_its_place(invented: Table) -> None:
