@@ -58,6 +58,7 @@ def page_text(evidence: Record, *, notes: str | None, source: str) -> str:
         ], "llrrrrrrrl"),
         _legend(letters),
         _missing(plan, runs),
+        *_fronts(evidence["runs"]),
         "## What the numbers say",
         "\n".join(f"- {sentence}" for sentence in _sentences(evidence, plan, runs)),
         "## The rows",
@@ -129,6 +130,10 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:.2f}"
 
 
+def _distance(value: float) -> str:
+    return f"{value:.3f}"
+
+
 def _count(value: float) -> str:
     """A rank, or the median of an even number of ranks."""
     return f"{value:,.1f}".removesuffix(".0")
@@ -142,6 +147,46 @@ def _missing(plan: dict[str, Record], runs: dict[str, list[Record]]) -> str:
             word = "seed" if len(absent) == 1 else "seeds"
             parts.append(f"`{name}` {word} {', '.join(map(str, absent))}")
     return f"**Not run yet:** {'; '.join(parts)}." if parts else ""
+
+
+def _fronts(records: Sequence[Record]) -> list[str]:
+    """What the fronts of searches reach of the true one, a line per way to find them."""
+    ways: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        for name, numbers in (record.get("fronts") or {}).items():
+            ways.setdefault((record["row"], name), []).append(numbers)
+    if not ways:
+        return []
+    budgets = list(next(iter(ways.values()))[0]["regret"])
+    lines = [
+        [
+            f"`{row}`, {name}",
+            str(len(found)),
+            _spread([f["cells"] for f in found], _count),
+            _spread([f["hypervolume_ratio"] for f in found], _points),
+            _spread([f["generational_distance"] for f in found], _distance),
+            _spread([f["inverted_generational_distance"] for f in found], _distance),
+            *[_regrets([f["regret"][budget] for f in found]) for budget in budgets],
+        ]
+        for (row, name), found in ways.items()
+    ]
+    header = ["front", "seeds", "cells", "hypervolume", "GD", "IGD"]
+    header += [f"to {float(budget) / 1e6:g} M" for budget in budgets]
+    return [
+        "## Fronts",
+        "By the table's values of the cells, over (parameters, clean, PGD-20 8/255). Hypervolume "
+        "in % of the true front's; GD and IGD, the mean distance from the cells to the true front "
+        "and back, in units of its range; then regret (points of PGD-20 8/255) within so many "
+        "parameters. `found` starts from the cells that alpha proposes; `nsga2 from random cells` "
+        "and `random` scored as many cells with the same weights.",
+        table(header, lines, "lrrrrr" + "r" * len(budgets)),
+    ]
+
+
+def _regrets(values: Sequence[float | None]) -> str:
+    """A dash where no cell was small enough, of some seed."""
+    known = [value for value in values if value is not None]
+    return _spread(known, _points) if len(known) == len(values) else "-"
 
 
 def _sentences(

@@ -37,7 +37,10 @@ ROWS = (
         "mgda", "alpha follows the min-norm direction of the clean and the attacked loss",
         "--objective mgda",
     ),
-    Row("pareto", "the best weighted cell of a front", "--objective pareto"),
+    Row(
+        "pareto", "a front, and its best weighted cell",
+        "--objective pareto --front-baseline --derive-images 256",
+    ),
     Row("pgd", "weights trained against PGD-7 instead of N-FGSM", "--weight-attack pgd"),
     Row("full-radius", "trained at the benchmark's radius", "--eps 8/255"),
     Row("longer", "twice the epochs", "--epochs 8"),

@@ -173,6 +173,7 @@ def _locked(folder: Path) -> Iterator[int]:
 def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
     result, description = read_json(folder / "genotype.json"), read_json(folder / "config.json")
     chosen, argmax = result, result["derivation"]["argmax"]
+    front = folder / "front.json"
     return {
         "row": run.row.name,
         "seed": run.seed,
@@ -180,6 +181,7 @@ def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
         "chosen_by": result["derivation"]["chosen_by"],
         "chosen": {**judged(table, chosen["code"]), "params": chosen["params"]},
         "argmax": {**judged(table, argmax["code"]), "params": argmax["params"]},
+        "fronts": read_json(front)["found_vs_true"] if front.is_file() else None,
         "seconds": result["seconds"],
         "machine": description["device"],
         "impl": description["impl"],

@@ -110,6 +110,29 @@ def test_where_no_cell_was_scored_there_is_one_answer() -> None:
     assert "is above all 3x3, the largest cell (47.37 %) and above best of 50" in text
 
 
+def front(cells: int, hypervolume: float, small: float | None) -> dict[str, Any]:
+    return {
+        "cells": cells, "hypervolume_ratio": hypervolume, "generational_distance": 0.1,
+        "inverted_generational_distance": 0.2, "regret": {"200000": small, "1200000": 0.011},
+    }  # fmt: skip
+
+
+def test_fronts_are_a_line_for_each_way_to_find_them() -> None:
+    some = evidence()
+    assert "## Fronts" not in page_text(some, notes=None, source="e")
+    some["runs"][1]["fronts"] = {"found": front(40, 0.92, 0.03), "random": front(9, 0.9, None)}
+    some["runs"][2]["fronts"] = {"found": front(44, 0.90, 0.01), "random": front(9, 0.9, 0.02)}
+    some["runs"][3]["fronts"] = None
+    text = page_text(some, notes=None, source="e")
+    (found,) = lines_of(text, "| `main`, found |")
+    assert found.startswith("| `main`, found | 2 | 42 (40..44) | 91.00 (90.00..92.00) | 0.100 (")
+    assert found.endswith("| 2.00 (1.00..3.00) | 1.10 (1.10..1.10) |")
+    (chance,) = lines_of(text, "| `main`, random |")
+    assert chance.endswith("| - | 1.10 (1.10..1.10) |")
+    (header,) = lines_of(text, "| front |")
+    assert header.endswith("| to 0.2 M | to 1.2 M |")
+
+
 def test_notes_are_taken_as_they_are(tmp_path: Path) -> None:
     out, page = tmp_path / "docs" / "search" / "evidence", tmp_path / "docs" / "search.md"
     with pytest.raises(UserError, match=r"there is no .*evidence\.json"):

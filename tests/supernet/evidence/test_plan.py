@@ -19,7 +19,7 @@ def test_every_row_changes_what_it_says_and_nothing_else() -> None:
         "weighted": {"objective": "weighted"},
         "no-paths": {"path_share": 0.0},
         "mgda": {"objective": "mgda"},
-        "pareto": {"objective": "pareto"},
+        "pareto": {"objective": "pareto", "front_baseline": True, "derive_images": 256},
         "pgd": {"weight_attack": "pgd"},
         "full-radius": {"eps": 8 / 255},
         "longer": {"epochs": 8},

@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from supernet.benchmark import Table
 from supernet.errors import UserError
 from supernet.evidence import run
 from supernet.evidence.config import EvidenceConfig
 from supernet.evidence.plan import BASE, Row, runs_of
 from supernet.evidence.run import make_evidence
+from supernet.files import write_json
 from supernet.interrupts import Interrupted
+from supernet.tabular.front import found_against_true
 from tests.supernet.evidence.conftest import ROWS, read
 from tests.supernet.report.runs import ARGMAX, FOUND, write_run
 
@@ -60,8 +63,19 @@ def test_no_minutes_start_nothing_but_record_what_is_finished(
     write_run(Path(config.runs) / "main-seed1", None)
     make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS)
     assert searches == []
-    assert [r["seed"] for r in read(config)["runs"]] == [1]
+    assert [(r["seed"], r["fronts"]) for r in read(config)["runs"]] == [(1, None)]
     assert "0 minutes are over, 2 runs are left" in capsys.readouterr().out
+
+
+def test_what_a_front_reaches_is_recorded(
+    config: EvidenceConfig, searches: list[list[str]], invented: Table
+) -> None:
+    folder = write_run(Path(config.runs) / "main-seed1", None)
+    numbers = {"found": found_against_true(invented, [FOUND, ARGMAX], "cifar10")}
+    write_json(folder / "front.json", {"found_vs_true": numbers})
+    page = make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS)
+    assert read(config)["runs"][0]["fronts"] == numbers
+    assert "| `main`, found | 1 | 2 |" in page.read_text()
 
 
 def test_a_failed_search_stops_no_other(
