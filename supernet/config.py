@@ -125,6 +125,9 @@ class SearchConfig:
     probe_images: int = 512
     """Images of the alpha half that are evaluated after each epoch."""
 
+    derive_by: str = "alpha"
+    """Where the strongest operators are read: alpha (its edge weights), or gains (how fast the
+    objective's loss falls as an operator gains weight in the even mixture, measured at the end)."""
     derive_score: bool = False
     """Score the most probable cells with inherited weights and choose the best, instead of taking
     the strongest operator of each edge. Both answers are reported."""
@@ -152,6 +155,7 @@ class SearchConfig:
         _choose("bn-statistics", self.bn_statistics, ("running", "batch"))
         _choose("size-metric", self.size_metric, ("params", "flops"))
         _choose("impl", self.impl, IMPL_NAMES)
+        _choose("derive-by", self.derive_by, ("alpha", "gains"))
         _choose("path-kind", self.path_kind, PATH_KINDS)
         _choose("attack-dtype", self.attack_dtype, ATTACK_DTYPES)
         attacks = ATTACK_NAMES
@@ -277,7 +281,7 @@ def _cpu() -> dict[str, Any]:
     return dict(
         C=16, N=1, shrink=2, epochs=4, warmup_epochs=1, batch_size=64, lr=0.05, alpha_lr=3e-3,
         limit=50_000, weight_attack="n_fgsm", eps=4 / 255, objective="clean", beta_decay=100.0,
-        path_share=0.5,
+        path_share=0.5, derive_by="gains",
     )  # fmt: skip
 
 

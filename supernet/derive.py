@@ -16,16 +16,28 @@ Fits = Callable[[Genotype], bool]
 
 @dataclass(frozen=True)
 class Derivation:
-    """Both answers: the argmax cell, and (where cells were scored) the best-scored one."""
+    """All answers: the argmax of alpha and of gains, and (where cells were scored) the best-scored
+    cell."""
 
     argmax: Genotype
-    scores: tuple[CellScore, ...]
+    """Of alpha's edge weights."""
+    scores: tuple[CellScore, ...] = ()
     """Best first; empty where no cell was scored."""
+    gains: Tensor | None = None
+    """(6, 5) operator gains; None where the search is not derived by them."""
+    argmax_gains: Genotype | None = None
 
     @property
     def chosen(self) -> Genotype:
-        """The best-scored cell, or the argmax where no cell was scored."""
-        return self.scores[0].genotype if self.scores else self.argmax
+        """The best-scored cell; without scores the argmax of the gains, else of alpha."""
+        if self.scores:
+            return self.scores[0].genotype
+        return self.argmax_gains or self.argmax
+
+    @property
+    def chosen_by(self) -> str:
+        """score, gains or argmax."""
+        return "score" if self.scores else "gains" if self.argmax_gains else "argmax"
 
 
 def argmax_cell(w_EO: Tensor, allow_none: bool, fits: Fits | None = None) -> Genotype:
@@ -87,23 +99,29 @@ def derive(
     w_EO: Tensor,
     *,
     allow_none: bool,
+    gains: Tensor | None = None,
     candidates: int = 0,
     score: Callable[[Genotype], CellScore] | None = None,
     robust_weight: float = 0.5,
     progress: Callable[[Iterable[Genotype]], Iterable[Genotype]] = iter,
     fits: Fits | None = None,
 ) -> Derivation:
-    """The argmax cell of edge weights (6, 5); with `score`, also the best of the probable cells.
+    """The argmax cell of edge weights (6, 5), and of operator gains (6, 5) where they are given;
+    with `score`, also the best of the cells that gains (else edge weights) make most probable.
 
-    With `fits`, both among the cells that do (those within a budget).
+    With `fits`, all among the cells that do (those within a budget).
     The scores select among the candidates on the images they are measured on, by the loss: they
     rank cells and are no estimate of what a cell reaches when it is trained alone.
     """
-    argmax = argmax_cell(w_EO, allow_none, fits)
-    if score is None:
-        return Derivation(argmax, ())
-    cells = probable_cells(w_EO, candidates, allow_none, fits)
-    scores = [score(cell) for cell in progress(cells)]
-    # Stable: among equal scores the more probable cell wins.
-    scores.sort(key=lambda s: -s.value(robust_weight))
-    return Derivation(argmax, tuple(scores))
+    argmax, by_gains = argmax_cell(w_EO, allow_none, fits), None
+    if gains is not None:
+        # log of softmax is the gain but for a constant of the edge: the same order of cells.
+        w_EO = gains.softmax(dim=1)
+        by_gains = argmax_cell(w_EO, allow_none, fits)
+    scores: list[CellScore] = []
+    if score is not None:
+        cells = probable_cells(w_EO, candidates, allow_none, fits)
+        scores = [score(cell) for cell in progress(cells)]
+        # Stable: among equal scores the more probable cell wins.
+        scores.sort(key=lambda s: -s.value(robust_weight))
+    return Derivation(argmax, tuple(scores), gains, by_gains)

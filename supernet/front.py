@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops.space import CONV3, NONE, NUM_EDGES, NUM_OPS, SKIP
-from supernet.derive import Derivation, argmax_cell, connected_cells, probable_cells
+from supernet.derive import Derivation, connected_cells, derive, probable_cells
 from supernet.files import atomic_write
+from supernet.gains import operator_gains
 from supernet.genotype import Genotype
 from supernet.measure import cell_predictor
 from supernet.pareto import non_dominated
@@ -140,7 +141,7 @@ class Front:
     baselines: dict[str, list[CellScore]]
     """Fronts of other searches with as many scored cells, by name."""
     derivation: Derivation
-    """The front's cells by falling weighted score, and the argmax without regard to size."""
+    """The front's cells by falling weighted score, and argmax cells without regard to size."""
 
 
 def find_front(
@@ -170,14 +171,18 @@ def find_front(
         baselines = {"random": chance.front(), "nsga2 from random cells": evolved.front()}
     cells = found.front()
     best = sorted(cells, key=lambda s: (-s.value(config.robust_weight), found.cost(s.genotype)))
-    argmax = argmax_cell(search.strategy.expected_weights(), config.derive_none)
+    derivation = derive(
+        search.strategy.expected_weights(),
+        allow_none=config.derive_none,
+        gains=operator_gains(search) if config.derive_by == "gains" else None,
+    )
     return Front(
         cells,
         found.strict_front(),
         found.scores,
         {cell.canonical: preference for cell, preference in proposed},
         baselines,
-        Derivation(argmax, tuple(best)),
+        dataclasses.replace(derivation, scores=tuple(best)),
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from supernet.derive import Derivation, derive
 from supernet.folded import FoldedNetwork
+from supernet.gains import operator_gains
 from supernet.predictor import Predictor, evaluate
 from supernet.search import Search
 from supernet.strategies.regularisers import collapse_warning, entropy, skip_share
@@ -71,7 +72,7 @@ def overfits_catastrophically(train_attack_acc: float, pgd_acc: float, chance: f
 
 
 def derive_cells(search: Search, progress: Callable[..., Any] = iter) -> Derivation:
-    """Read cells from alpha; where the config asks for it, score the most probable ones.
+    """Read cells from alpha and, where the config asks for it, from gains and from scores.
 
     Cells of a robust search are chosen by their robustness too, also where alpha follows the clean
     loss alone.
@@ -81,6 +82,7 @@ def derive_cells(search: Search, progress: Callable[..., Any] = iter) -> Derivat
     return derive(
         search.strategy.expected_weights(),
         allow_none=config.derive_none,
+        gains=operator_gains(search) if config.derive_by == "gains" else None,
         candidates=config.derive_candidates,
         score=cell_predictor(search).score if config.derive_score else None,
         robust_weight=weight if config.robust else 0.0,

@@ -42,8 +42,11 @@ def genotype_record(
         "alpha": search.strategy.alpha.detach().cpu().tolist(),
         "edge_weights": search.strategy.expected_weights().cpu().tolist(),
         "derivation": {
-            "chosen_by": "score" if derivation.scores else "argmax",
+            "chosen_by": derivation.chosen_by,
             "argmax": cell_record(derivation.argmax, table, search.data),
+            "gains": None if derivation.gains is None else derivation.gains.tolist(),
+            "argmax_gains": derivation.argmax_gains
+            and cell_record(derivation.argmax_gains, table, search.data),
             "images": min(config.derive_images, len(search.alpha_half)),
             "attack": f"pgd-{config.probe_steps}" if config.robust else None,
             "scores": [_score(score) for score in derivation.scores],

@@ -299,6 +299,26 @@ class Search:
         self._move_alpha(direction.view_as(alpha) + regulariser)
         self._count_alpha(gradients_TP, losses_T, coefficients)
 
+    def objective_gradient(self, x: Tensor, y: Tensor, w_EO: Tensor) -> Tensor:
+        """d L / d w_EO of the objective's loss on images x, y at any edge weights.
+
+        As in a step of alpha: batch statistics, attacked losses under alpha's attack on this
+        mixture, gradients of several terms combined by the objective. Nothing is moved.
+
+        Shapes: x (B, 3, H, W), y (B,), w_EO (6, 5) -> (6, 5).
+        """
+        self.net.train()
+        losses, leaf = self._losses((x, y), (x, y)), w_EO.detach().clone().requires_grad_()
+        with kept_statistics(self.net):
+            losses.prepare(w_EO.detach())
+            values = losses.validation(leaf)
+            gradients = [torch.autograd.grad(value, leaf)[0].flatten() for value in values]
+        preference = None if self.preferences is None else self.preference
+        direction, _ = self.objective.direction(
+            torch.stack(gradients), torch.stack(values).detach(), preference
+        )
+        return direction.view_as(w_EO)
+
     def _move_alpha(self, gradient_EO: Tensor) -> None:
         """Adam's step, then beta-decay's; of a pareto search, the steps of what alpha is made by.
 

@@ -52,12 +52,17 @@ def _index(record: dict[str, Any]) -> str:
 def _derivation(record: dict[str, Any]) -> list[str]:
     derivation = record["derivation"]
     if derivation["chosen_by"] == "argmax":
-        return ["chosen     the strongest operator of each edge"]
+        return ["chosen     the strongest operator of each edge by alpha"]
+    if derivation["chosen_by"] == "gains":
+        return [
+            "chosen     the strongest operator of each edge by gains; "
+            f"by alpha {derivation['argmax']['code']}"
+        ]
     best = derivation["scores"][0]
     robust = f", robust {best['robust_loss']:.3f}" if record["robust"] else ""
     return [
         f"chosen     best of {len(derivation['scores'])} scored with inherited weights "
-        f"(loss {best['clean_loss']:.3f}{robust}); argmax is {derivation['argmax']['code']}"
+        f"(loss {best['clean_loss']:.3f}{robust}); by alpha {derivation['argmax']['code']}"
     ]
 
 

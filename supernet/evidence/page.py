@@ -11,7 +11,9 @@ from supernet.files import atomic_write, read_json
 from supernet.report.markdown import column_name, dataset_name, duration, table
 
 NOTES = "notes.md"
-ANSWERS = {"argmax": "argmax of alpha", "chosen": "chosen by score"}
+ANSWERS = {
+    "argmax": "argmax of alpha", "gains": "argmax of gains", "chosen": "chosen by score",
+}  # fmt: skip
 HEADER = ("row", "seeds", "clean", "PGD-20 8/255", "AutoAttack", "rank", "regret", "params",
           "wall-clock", "machine")  # fmt: skip
 VERDICT_RANDOM = 50
@@ -79,9 +81,13 @@ def _legend(letters: dict[str, str]) -> str:
 
 
 def _answers(records: Sequence[Record]) -> list[str]:
-    """The argmax alone where no cell was scored: both are the same then."""
-    scored = any(r["chosen_by"] == "score" for r in records)
-    return list(ANSWERS) if scored else ["argmax"]
+    """What every run of a row has: the argmax of alpha, that of gains, the best-scored cell."""
+    found = ["argmax"]
+    if all(r.get("gains") for r in records):
+        found.append("gains")
+    if all(r["chosen_by"] == "score" for r in records):
+        found.append("chosen")
+    return found
 
 
 def _searched_lines(runs: dict[str, list[Record]], letters: dict[str, str]) -> list[list[str]]:
@@ -197,9 +203,9 @@ def _sentences(
         records = runs[name]
         if not records:
             continue
-        found += [_verdict(name, a, records, evidence) for a in _answers(records)]
-        if "chosen" in _answers(records):
-            found.append(_scored_against_argmax(name, records))
+        answers = _answers(records)
+        found += [_verdict(name, answer, records, evidence) for answer in answers]
+        found += [_against_argmax(name, a, records) for a in answers if a != "argmax"]
         if name != "main":
             found += _beside_main(name, records, runs.get("main", []))
     return found or ["No search has been run yet."]
@@ -230,11 +236,11 @@ def _compared(value: float, other: float) -> str:
     return "above" if value > other else "below" if value < other else "equal to"
 
 
-def _scored_against_argmax(name: str, records: Sequence[Record]) -> str:
-    gains = [r["chosen"]["pgd_8"] - r["argmax"]["pgd_8"] for r in records]
+def _against_argmax(name: str, answer: str, records: Sequence[Record]) -> str:
+    gains = [r[answer]["pgd_8"] - r["argmax"]["pgd_8"] for r in records]
     better, worse = sum(g > 0 for g in gains), sum(g < 0 for g in gains)
     return (
-        f"`{name}`: against the argmax of the same run, the cell chosen by score is better in "
+        f"`{name}`: against the argmax of alpha in the same run, {ANSWERS[answer]} is better in "
         f"{better} of {len(gains)} runs, worse in {worse}, as good in {len(gains) - better - worse}"
         f"; median difference {100 * statistics.median(gains):+.2f} points."
     )
@@ -247,7 +253,8 @@ def _beside_main(name: str, records: Sequence[Record], main: Sequence[Record]) -
     if not shared:
         return []
     parts = []
-    for answer in ANSWERS:
+    both = set(_answers(shared)) & set(_answers([other[record["seed"]] for record in shared]))
+    for answer in (answer for answer in ANSWERS if answer in both):
         gains = [r[answer]["pgd_8"] - other[r["seed"]][answer]["pgd_8"] for r in shared]
         parts.append(f"{ANSWERS[answer]} {100 * statistics.median(gains):+.2f} points")
     seeds = ", ".join(str(record["seed"]) for record in shared)
@@ -269,11 +276,17 @@ def _all_runs(records: Sequence[Record]) -> list[str]:
         [
             f"`{r['row']}`", str(r["seed"]), f"`{r['chosen']['code']}`",
             _count(r["chosen"]["rank"]), f"`{r['argmax']['code']}`", _count(r["argmax"]["rank"]),
-            duration(r["seconds"]), f"`{r['config_hash']}`", f"`{r['commit'] or '-'}`",
+            *_code_and_rank(r.get("gains")), duration(r["seconds"]), f"`{r['config_hash']}`",
+            f"`{r['commit'] or '-'}`",
         ]
         for r in records
     ]  # fmt: skip
-    header = ("row", "seed", "chosen", "rank", "argmax", "rank", "wall-clock", "config", "commit")
+    header = ("row", "seed", "chosen", "rank", "by alpha", "rank", "by gains", "rank",
+              "wall-clock", "config", "commit")  # fmt: skip
     facts = "; ".join(dict.fromkeys(f"torch {r['torch']}, {r['impl']} cells" for r in records))
     images = "; ".join(dict.fromkeys(r["images"] for r in records))
-    return ["## All runs", table(header, lines, "lrlrlrrll"), f"Images: {images}. {facts}."]
+    return ["## All runs", table(header, lines, "lrlrlrlrrll"), f"Images: {images}. {facts}."]
+
+
+def _code_and_rank(cell: Record | None) -> tuple[str, str]:
+    return ("", "") if cell is None else (f"`{cell['code']}`", _count(cell["rank"]))

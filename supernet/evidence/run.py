@@ -172,15 +172,19 @@ def _locked(folder: Path) -> Iterator[int]:
 
 def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
     result, description = read_json(folder / "genotype.json"), read_json(folder / "config.json")
-    chosen, argmax = result, result["derivation"]["argmax"]
-    front = folder / "front.json"
+    front, derivation = folder / "front.json", result["derivation"]
+
+    def cell(record: dict[str, Any]) -> dict[str, Any]:
+        return {**judged(table, record["code"]), "params": record["params"]}
+
     return {
         "row": run.row.name,
         "seed": run.seed,
         "flags": shlex.join(run.flags),
-        "chosen_by": result["derivation"]["chosen_by"],
-        "chosen": {**judged(table, chosen["code"]), "params": chosen["params"]},
-        "argmax": {**judged(table, argmax["code"]), "params": argmax["params"]},
+        "chosen_by": derivation["chosen_by"],
+        "chosen": cell(result),
+        "argmax": cell(derivation["argmax"]),
+        "gains": derivation["argmax_gains"] and cell(derivation["argmax_gains"]),
         "fronts": read_json(front)["found_vs_true"] if front.is_file() else None,
         "seconds": result["seconds"],
         "machine": description["device"],

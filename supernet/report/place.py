@@ -95,10 +95,12 @@ def _beside(run: RunFiles, entry: dict[str, Any]) -> str:
     dataset, column = run.judge
     shown = ["clean", "pgd_8", "autoattack"]
     rows: list[dict[str, Any]] = [{"name": f"**found: {run.cell.code}**", **entry}]
-    argmax = Genotype.parse(run.record["derivation"]["argmax"]["code"])
-    other = run.query(argmax)
-    if argmax != run.cell and other is not None:
-        rows.append({"name": f"argmax of the edge weights: {argmax.code}", **other})
+    for key, words in (("argmax", "alpha"), ("argmax_gains", "gains")):
+        record = run.record["derivation"][key]
+        argmax = record and Genotype.parse(record["code"])
+        other = argmax and run.query(argmax)
+        if other and argmax != run.cell:
+            rows.append({"name": f"argmax of {words}: {argmax.code}", **other})
     rows += _no_search_rows(run)
     lines = [
         [

@@ -85,8 +85,9 @@ class RunFiles:
         """What the benchmark says of a cell: from the table, else what genotype.json kept."""
         if self.table is not None:
             return self.table.query(cell)
-        kept = [self.record, self.record["derivation"]["argmax"]]
-        return next((r["benchmark"] for r in kept if r["code"] == cell.code), None)
+        derivation = self.record["derivation"]
+        kept = [self.record, derivation["argmax"], derivation["argmax_gains"]]
+        return next((r["benchmark"] for r in kept if r and r["code"] == cell.code), None)
 
 
 def _find_table(named: str | None) -> Table | None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ops.space import EDGES, OP_NAMES
 from supernet import figures
 from supernet.genotype import Genotype
 from supernet.report.markdown import column_name, dataset_name, percent, pixels, score, table
@@ -61,29 +62,31 @@ def learning_curves(run: RunFiles) -> list[str]:
 
 
 def derivation(run: RunFiles) -> list[str]:
-    """Both answers, argmax and derive-by-score, side by side, and the best-scored cells."""
+    """The answers by alpha, gains and score side by side, the gains, and the best-scored cells."""
     record = run.record["derivation"]
-    argmax = Genotype.parse(record["argmax"]["code"])
     by_code = {score["code"]: score for score in record["scores"]}
-    answers = [("strongest operator of each edge (argmax)", argmax)]
+    answers = {"argmax": ("strongest operator of each edge by alpha", record["argmax"]["code"])}
+    if record["argmax_gains"]:
+        answers["gains"] = (
+            "strongest operator of each edge by gains",
+            record["argmax_gains"]["code"],
+        )
     if record["scores"]:
-        answers.append(
-            (
-                f"best of {len(record['scores'])} by score",
-                Genotype.parse(record["scores"][0]["code"]),
-            )
+        answers["score"] = (
+            f"best of {len(record['scores'])} by score",
+            record["scores"][0]["code"],
         )
     rows = [
         [
-            name + (" **(chosen)**" if cell == run.cell and by_score == bool(number) else ""),
-            f"`{cell.code}`",
-            *_score(by_code.get(cell.code), run.robust),
-            *_benchmark(run, cell),
+            name + (" **(chosen)**" if record["chosen_by"] == way else ""),
+            f"`{code}`",
+            *_score(by_code.get(code), run.robust),
+            *_benchmark(run, Genotype.parse(code)),
         ]
-        for number, (name, cell) in enumerate(answers)
-        for by_score in (record["chosen_by"] == "score",)
+        for way, (name, code) in answers.items()
     ]
     blocks = ["## Derivation", table(["answer", *_header(run)], rows, align=_align(run))]
+    blocks += _gains(record)
     if not record["scores"]:
         return [*blocks, "Cells were not scored (`--derive-score` does it)."]
     attack = f" and under {record['attack'].upper()}" if record["attack"] else ""
@@ -103,6 +106,21 @@ def derivation(run: RunFiles) -> list[str]:
         f"<details><summary>The {len(best)} best-scored cells</summary>",
         table(["place", *_header(run)], best, align=_align(run)),
         "</details>",
+    ]
+
+
+def _gains(record: dict[str, Any]) -> list[str]:
+    if not record["gains"]:
+        return []
+    rows = [
+        [f"{source} to {target}", *[f"{1000 * gain:+.0f}" for gain in gains]]
+        for (target, source), gains in zip(EDGES, record["gains"], strict=True)
+    ]
+    return [
+        "Gains: by how many millinats the objective's loss on held-out images falls, per unit of "
+        "weight and against the mean of the edge, as an operator gains weight in the even mixture "
+        "of the trained network.",
+        table(["edge", *OP_NAMES], rows, align="l" + "r" * len(OP_NAMES)),
     ]
 
 

@@ -78,7 +78,7 @@ def test_sentences_follow_the_numbers() -> None:
         "equal to best of 50 random cells (expected) (46.00 %)."
     ]
     assert lines_of(text, "- `main`: against the argmax") == [
-        "- `main`: against the argmax of the same run, the cell chosen by score is better in 0 of "
+        "- `main`: against the argmax of alpha in the same run, chosen by score is better in 0 of "
         "3 runs, worse in 2, as good in 1; median difference -1.00 points."
     ]
     assert lines_of(text, "- `mgda`, chosen") == [
@@ -92,6 +92,22 @@ def test_sentences_follow_the_numbers() -> None:
         "chosen by score -1.00 points."
     ]
     assert "**Not run yet:** `main` seeds 3, 4; `mgda` seed 0; `pgd` seed 0." in text
+
+
+def test_gains_are_an_answer_where_every_run_of_the_row_has_them() -> None:
+    some = evidence()
+    for record in some["runs"][:2]:
+        record["gains"] = cell("333332", 0.475, 20)
+    text = page_text(some, notes=None, source="e")
+    assert "argmax of gains" not in text and "| `333332` | 20 |" in text
+    some["runs"][2]["gains"] = cell("333332", 0.475, 20)
+    text = page_text(some, notes=None, source="e")
+    assert len(lines_of(text, "| `main`, argmax of gains | 3 |")) == 1
+    better = "- `main`: against the argmax of alpha in the same run, argmax of gains is better in 2"
+    assert len(lines_of(text, better)) == 1
+    # mgda has none: it is compared by what both have.
+    (beside,) = lines_of(text, "- `mgda` beside")
+    assert "gains" not in beside and "argmax of alpha -2.00 points" in beside
 
 
 def test_two_ranks_have_a_half_between_them() -> None:

@@ -55,6 +55,7 @@ def _genotype(config: dict[str, Any], table: Table | None) -> dict[str, Any]:
         "seed": config["seed"], "edge_weights": _epoch(3)["edge_weights"], "seconds": 95.0,
         "derivation": {
             "chosen_by": "score", "argmax": cell(ARGMAX), "images": 500, "attack": "pgd-10",
+            "gains": [[-0.004, -0.001, 0.0, 0.012, -0.007]] * 6, "argmax_gains": cell(OTHER),
             "scores": [
                 {
                     "arch": c.arch, "code": c.code, "clean": clean, "robust": robust,

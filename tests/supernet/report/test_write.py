@@ -11,7 +11,7 @@ from supernet.errors import UserError
 from supernet.figures.landscape import COLUMN_NAMES, DATASET_NAMES
 from supernet.genotype import Genotype
 from supernet.report import write_report
-from tests.supernet.report.runs import ARGMAX, FOUND, write_run
+from tests.supernet.report.runs import ARGMAX, FOUND, OTHER, write_run
 
 
 def _at_hand(monkeypatch: pytest.MonkeyPatch, table: Table | None) -> None:
@@ -64,7 +64,7 @@ def test_all_values_are_the_tables(report: str, invented: Table) -> None:
 
 def test_beside_the_cell_stands_what_needs_no_search(report: str, invented: Table) -> None:
     rows = {row[0]: row for row in _rows(report, "## Place in the benchmark")}
-    found, argmax = rows[f"**found: {FOUND.code}**"], rows["argmax of the edge weights: 333333"]
+    found, argmax = rows[f"**found: {FOUND.code}**"], rows["argmax of alpha: 333333"]
     for row, cell in ((found, FOUND), (argmax, ARGMAX), (rows["all skip"], Genotype((1,) * 6))):
         entry = invented.query(cell)
         shown = [entry["results"]["cifar10"][c] for c in ("clean", "pgd_8", "autoattack")]
@@ -86,15 +86,17 @@ def test_the_answer_comes_first_and_is_judged(report: str, invented: Table) -> N
     assert FOUND.arch in report and f"| {FOUND.params():,} |" in report
 
 
-def test_both_derivations_are_reported(report: str) -> None:
+def test_all_derivations_are_reported(report: str) -> None:
     rows = _rows(report, "## Derivation")
+    assert "| 0 to 1 | -4 | -1 | +0 | +12 | -7 |" in report
     assert rows[0][:4] == [
-        "strongest operator of each edge (argmax)",
+        "strongest operator of each edge by alpha",
         "`333333`",
         "1.400, 60.0 %",
         "2.590, 41.0 %",
     ]
-    assert rows[1][:4] == [
+    assert rows[1][:2] == ["strongest operator of each edge by gains", f"`{OTHER.code}`"]
+    assert rows[2][:4] == [
         "best of 3 by score **(chosen)**",
         "`333133`",
         "1.390, 61.0 %",
