@@ -21,8 +21,12 @@ FREE_FIELDS = (
 """Fields that change no score: a ranking may go on with other ones."""
 NTK_OUTPUTS = ("sum", "trace")
 SUPERNET_LOSSES = {"supernet_robust_loss": "robust loss", "supernet_clean_loss": "clean loss"}
+SUPERNET_GAINS = {
+    "supernet_gains": "gains", "supernet_gains_inner": "gains without the last cell",
+}  # fmt: skip
 SUPERNET_SCORES = {
     **SUPERNET_LOSSES, "supernet_robust": "robust accuracy", "supernet_clean": "clean accuracy",
+    **SUPERNET_GAINS,
 }  # fmt: skip
 """Scores with a supernet's weights, in words. Of a loss less is better."""
 
@@ -36,7 +40,9 @@ class RankConfig:
     images, or ntk for all kernel scores. Automatic is all clean scores, or none with --supernet."""
     supernet: str | None = None
     """Run directory of a search: cells are scored with its trained weights, clean and under attack,
-    by accuracy (supernet_clean, supernet_robust) and mean cross-entropy (the same with _loss)."""
+    by accuracy (supernet_clean, supernet_robust) and mean cross-entropy (the same with _loss), and
+    by the sum of their operators' gains (supernet_gains, or supernet_gains_inner without the last
+    cell of the network)."""
     epoch: int | None = None
     """Take the weights that the search kept after this epoch (its --keep-epochs). Automatic is its
     last checkpoint."""

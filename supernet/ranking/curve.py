@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from supernet.correlation import Estimate
 from supernet.errors import UserError
-from supernet.figures.style import BLACK, BLUE, VERMILLION, new_figure, save, styled
+from supernet.figures.style import BLACK, BLUE, GREEN, VERMILLION, new_figure, save, styled
 from supernet.files import read_json, write_json
 from supernet.ranking.config import SUPERNET_SCORES
 from supernet.ranking.figures import column_label
@@ -23,6 +23,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "supernet_clean_loss": dict(marker="D", color=BLUE),
     "supernet_robust": dict(marker="o", color=VERMILLION, mfc="white", ls=":"),
     "supernet_clean": dict(marker="D", color=BLUE, mfc="white", ls=":"),
+    "supernet_gains": dict(marker="s", color=GREEN, mfc="white", ls=":"),
+    "supernet_gains_inner": dict(marker="s", color=GREEN),
 }
 SHOWN = ("all", "top_10")
 
@@ -130,7 +132,7 @@ def draw_curve(record: Record, column: str, path: Path | None = None) -> Figure:
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     panels[0].set_ylabel(f"Kendall's τ with {column_label(column)}")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
     if path is not None:
         save(figure, path)
     return figure

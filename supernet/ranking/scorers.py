@@ -18,6 +18,7 @@ from supernet.data import ImageData, load_dataset, to_float
 from supernet.environment import resolve_device
 from supernet.errors import UserError
 from supernet.files import read_json
+from supernet.gains import gain_of, operator_gains
 from supernet.genotype import Genotype
 from supernet.networks import DerivedNetwork
 from supernet.predictor import Evaluation, Predictor, scores_of
@@ -26,7 +27,7 @@ from supernet.proxies.croze import croze
 from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.robust import attacked
-from supernet.ranking.config import RankConfig
+from supernet.ranking.config import SUPERNET_GAINS, RankConfig
 from supernet.search import Search, load_images
 
 ROBUST = "robust_"
@@ -150,10 +151,13 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
     )
     x, y = search.held_out(config.images)
     predictor = Predictor(search.net, x, y, search.calibration(), attack, config.seed)
+    # Slopes at the even mixture: two passes now, and no more for any number of cells.
+    everywhere, inner = (operator_gains(search, last_cell=last) for last in (True, False))
+    gains = dict(zip(SUPERNET_GAINS, (everywhere, inner), strict=True))
 
     def score(genotype: Genotype) -> dict[str, float]:
-        found = scores_of(predictor.score(genotype))
-        return {f"supernet_{name}": value for name, value in found.items()}
+        found = {f"supernet_{n}": v for n, v in scores_of(predictor.score(genotype)).items()}
+        return found | {name: gain_of(genotype, gains_EO) for name, gains_EO in gains.items()}
 
     return score
 
@@ -223,7 +227,11 @@ def initialised(
 
 def score_names(config: RankConfig) -> list[str]:
     """The names that a cell's scores will have, in their order."""
-    names = [f"supernet_{name}" for name in Evaluation._fields] if config.supernet else []
+    names = (
+        [*(f"supernet_{name}" for name in Evaluation._fields), *SUPERNET_GAINS]
+        if config.supernet
+        else []
+    )
     for name in config.proxy_names:
         names += NTK_NAMES if name == "ntk" else (name,)
     return names

@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from ops.candidates import kept_statistics
 from ops.space import NUM_EDGES, NUM_OPS
-from supernet.gains import operator_gains
+from supernet.gains import gain_of, operator_gains
+from supernet.genotype import Genotype
 from supernet.measure import derive_cells
 from supernet.search import Search
 from tests.supernet.test_search import make_search
@@ -58,6 +59,23 @@ def test_gains_are_the_slope_of_the_loss_at_the_even_mixture() -> None:
     assert gains.std() > 0.04  # far above the tolerance
 
 
+def test_the_last_cell_can_be_left_out() -> None:
+    search = trained()
+    whole, inner = operator_gains(search), operator_gains(search, last_cell=False)
+    assert (whole - inner).abs().max() > 1e-3
+    assert torch.equal(operator_gains(search), whole)  # left out for that one call alone
+    # To the first cells' own slopes, the last one contributes nothing: hold it by hand.
+    last = search.net.cells[-1]
+    forward = last.forward
+    last.forward = lambda x, w_EO, impl: forward(x, torch.full_like(w_EO, 0.2), impl)
+    assert torch.allclose(operator_gains(search), inner, atol=1e-7)
+
+
+def test_a_cells_gain_is_the_sum_of_its_operators() -> None:
+    gains = torch.arange(30.0).view(6, 5)
+    assert gain_of(Genotype.parse("012340"), gains) == 0 + 6 + 12 + 18 + 24 + 25
+
+
 def test_the_robust_loss_is_under_the_attack_of_alpha() -> None:
     clean = trained()
     weighted = trained(objective="weighted", robust_weight=0.5)
@@ -76,7 +94,10 @@ def test_nothing_is_moved_and_every_objective_has_gains(objective: str, strategy
     search = trained(objective=objective, strategy=strategy, **fields)
     before = {name: value.clone() for name, value in search.net.state_dict().items()}
     alpha = search.strategy.alpha.detach().clone()
+    stream = search.random["attack"].get_state()
     gains = operator_gains(search, images=16)
+    assert torch.equal(operator_gains(search, images=16), gains)
+    assert torch.equal(search.random["attack"].get_state(), stream)
     assert gains.shape == (NUM_EDGES, NUM_OPS) and bool(gains.isfinite().all())
     assert all(torch.equal(before[name], v) for name, v in search.net.state_dict().items())
     assert torch.equal(search.strategy.alpha, alpha)

@@ -25,7 +25,9 @@ def ranking(
 ) -> dict[str, Any]:
     rows = {
         "supernet_robust_loss": robust, "supernet_clean_loss": clean,
-        "supernet_robust": (-0.1, None), "supernet_clean": (-0.2, -0.3), "parameters": (0.65, 0.28),
+        "supernet_robust": (-0.1, None), "supernet_clean": (-0.2, -0.3),
+        "supernet_gains": (0.4, 0.1), "supernet_gains_inner": (0.5, 0.2),
+        "parameters": (0.65, 0.28),
     }  # fmt: skip
     return {
         "supernet_steps": steps,
@@ -53,6 +55,8 @@ def test_the_budget_is_the_first_above_parameters() -> None:
         "supernet_clean_loss": {"all": None, "top_10": None},
         "supernet_robust": {"all": None, "top_10": None},
         "supernet_clean": {"all": None, "top_10": None},
+        "supernet_gains": {"all": None, "top_10": None},
+        "supernet_gains_inner": {"all": None, "top_10": None},
     }
     points = record["curves"]["pgd_8"]["supernet_robust_loss"]["all"]
     assert [(p["steps"], p["value"]) for p in points] == [(100, 0.3), (200, 0.7), (400, 0.6)]
@@ -64,7 +68,8 @@ def test_the_figure_shows_what_is_defined(tmp_path: Path) -> None:
     everywhere, top = figure.axes
     drawn = [container.lines[0].get_xydata().tolist() for container in top.containers]
     assert drawn[:2] == [[[200, 0.2], [400, 0.3]], [[100, 0.1], [200, 0.2], [400, 0.28]]]
-    assert drawn[2:] == [[], [[100, -0.3], [200, -0.3], [400, -0.3]]]
+    assert drawn[2:4] == [[], [[100, -0.3], [200, -0.3], [400, -0.3]]]
+    assert drawn[4:] == [[[s, tau] for s in (100, 200, 400)] for tau in (0.1, 0.2)]
     assert everywhere.get_title() == "all cells (n = 100)"
     assert top.get_title() == "top 10 % (n = 12)"
     assert everywhere.lines[0].get_ydata() == [0.65, 0.65]

@@ -11,6 +11,7 @@ import torch
 from supernet.config import SearchConfig
 from supernet.data import load_dataset
 from supernet.errors import UserError
+from supernet.gains import gain_of, operator_gains
 from supernet.genotype import Genotype
 from supernet.networks import DerivedNetwork
 from supernet.proxies import NTK_NAMES, PROXIES
@@ -144,7 +145,10 @@ def test_supernet_scores_are_of_the_held_out_half(trained: Path, quick: dict[str
     scorer, source = make_scorer(config)
     found = scorer(CELL)
     names = ["supernet_clean", "supernet_robust", "supernet_clean_loss", "supernet_robust_loss"]
+    names += ["supernet_gains", "supernet_gains_inner"]
     assert list(found) == [*names, "snip"]
+    gains = operator_gains(load_search(trained, config, torch.device("cpu")))
+    assert found["supernet_gains"] == pytest.approx(gain_of(CELL, gains))
     assert found["supernet_robust_loss"] > found["supernet_clean_loss"] > 0
     assert "on 50 held-out training images" in source
     for name in ("supernet_clean", "supernet_robust"):
