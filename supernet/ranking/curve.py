@@ -147,21 +147,22 @@ def _draw_parameters(panel: Axes, bar: Record) -> None:
 
 
 def _table(record: Record, column: str) -> str:
-    curves, bars = record["curves"][column], record["parameters"][column]
+    """A line for each score and region, a column for each number of steps."""
+    curves, bars, passes = (record[name][column] for name in ("curves", "parameters", "passes"))
     steps = [point["steps"] for point in next(iter(curves.values()))["all"]]
-    heads = [(score, region) for score in SUPERNET_SCORES for region in SHOWN]
-    rows = [
-        [f"{count:,}", *(str(_estimate(curves[s][r][n])) for s, r in heads)]
-        for n, count in enumerate(steps)
-    ]
-    rows.append([PARAMETERS, *(str(_estimate(bars[r])) for _, r in heads)])
-    passes = record["passes"][column]
-    rows.append([
-        "passes at",
-        *("never" if passes[s][r] is None else f"{passes[s][r]:,}" for s, r in heads),
-    ])  # fmt: skip
-    header = ["steps", *(f"{SUPERNET_SCORES[s]}, {REGION_NAMES[r]}" for s, r in heads)]
-    return f"{column_label(column)}, Kendall's tau\n{aligned(header, rows)}"
+    rows = []
+    for region in SHOWN:
+        for score, words in SUPERNET_SCORES.items():
+            first = passes[score][region]
+            rows.append([
+                words, REGION_NAMES[region], *(str(_estimate(p)) for p in curves[score][region]),
+                "never" if first is None else f"{first:,}",
+            ])  # fmt: skip
+        rows.append(
+            [PARAMETERS, REGION_NAMES[region], *[str(_estimate(bars[region]))] * len(steps), ""]
+        )
+    header = ["score", "cells", *(f"{count:,} steps" for count in steps), "passes at"]
+    return f"{column_label(column)}, Kendall's tau\n{aligned(header, rows, left=2)}"
 
 
 def _estimate(point: Record) -> Estimate:

@@ -121,5 +121,8 @@ def test_a_curve_from_the_epochs_of_a_search(quick: dict[str, Any], tmp_path: Pa
         points[0]["value"] == ranked["rows"]["pgd_8"]["supernet_clean"]["all"]["kendall"]["value"]
     )
     assert (tmp_path / "curve" / "figures" / "curve-pgd_8.png").exists()
-    lines = [line.split()[0] for line in text.splitlines() if line]
-    assert lines[1:5] == ["steps", "2", "4", "parameters"]
+    lines = [line.split() for line in text.splitlines() if line]
+    assert lines[1] == ["score", "cells", "2", "steps", "4", "steps", "passes", "at"]
+    assert [line[0] for line in lines[2:9]] == [
+        "robust", "clean", "robust", "clean", "gains", "gains", "parameters"
+    ]  # fmt: skip
