@@ -38,16 +38,17 @@ def operator_gains(search: Search, images: int = GAIN_IMAGES, *, last_cell: bool
     batches is left out, unless there is but one.
     """
     w_EO = torch.full((NUM_EDGES, NUM_OPS), 1 / NUM_OPS, device=search.device)
-    x, y = search.held_out(len(search.alpha_half))
-    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(search.config.seed))
-    batches = order[:images].to(search.device).split(search.config.batch_size)
+    order = torch.randperm(
+        len(search.alpha_half), generator=torch.Generator().manual_seed(search.config.seed)
+    )
+    batches = search.alpha_half[order[:images]].split(search.config.batch_size)
     if len(batches) > 1 and len(batches[-1]) < len(batches[0]):
         batches = batches[:-1]
     total = torch.zeros(NUM_EDGES, NUM_OPS, dtype=torch.float64)
     held = contextlib.nullcontext() if last_cell else _held(search.net.cells[-1])
     with held, _seeded(search.random["attack"], search.config.seed):
         for batch in batches:
-            total -= search.objective_gradient(x[batch], y[batch], w_EO).cpu().double()
+            total -= search.objective_gradient(*search.images_at(batch), w_EO).cpu().double()
     gains = total / len(batches)
     return gains - gains.mean(dim=1, keepdim=True)
 

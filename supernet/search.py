@@ -426,7 +426,11 @@ class Search:
     def _fixed_images(self, half: Tensor, count: int) -> tuple[Tensor, Tensor]:
         # Evenly spaced: files are often sorted by class.
         count = min(count, len(half))
-        index = half[torch.arange(count) * len(half) // count].to(self.device)
+        return self.images_at(half[torch.arange(count) * len(half) // count])
+
+    def images_at(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Training images by number, as they are, and their labels."""
+        index = index.to(self.device)
         x = to_float(self.data.train_x[index])
         return x.contiguous(memory_format=torch.channels_last), self.data.train_y[index]
 
