@@ -130,7 +130,7 @@ class SearchConfig:
     objective's loss falls as an operator gains weight in the even mixture, measured at the end)."""
     derive_score: bool = False
     """Score the most probable cells with inherited weights and choose the best, instead of taking
-    the strongest operator of each edge. Both answers are reported."""
+    the strongest operator of each edge. All answers are reported."""
     derive_candidates: int = 32
     """Cells that are scored."""
     derive_images: int = 512
@@ -290,8 +290,7 @@ def _gpu() -> dict[str, Any]:
     return dict(
         C=16, N=5, epochs=50, warmup_epochs=2, batch_size=256, lr=0.1, alpha_lr=3e-3,
         weight_attack="pgd", attack_dtype="bfloat16", beta_decay=10.0, path_share=0.5,
-        derive_by="gains", derive_score=True, derive_candidates=32, derive_images=2048,
-        probe_images=2048,
+        derive_score=True, derive_candidates=32, derive_images=2048, probe_images=2048,
     )  # fmt: skip
 
 

@@ -87,13 +87,7 @@ def estimate(
         return Estimate(n, value)
     draws_Rn = np.random.default_rng(seed).integers(n, size=(repeats, n))
     resampled = _resampled_spearman if kind == "spearman" else _resampled_kendall
-    drawn = resampled(score_n, truth_n, draws_Rn)
-    kept = drawn[np.isfinite(drawn)]
-    if not len(kept):
-        return Estimate(n, value)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(kept, [tail, 1 - tail])
-    return Estimate(n, value, float(low), float(high))
+    return _with_interval(n, value, resampled(score_n, truth_n, draws_Rn), confidence)
 
 
 def estimate_within(
@@ -128,9 +122,7 @@ def estimate_within(
         return Estimate(shared, float(value))
     draws_Rn = np.random.default_rng(seed).integers(len(score_n), size=(repeats, len(score_n)))
     drawn = _kendall_in_blocks(score_n, truth_n, blocks, _counts(draws_Rn))
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail])
-    return Estimate(shared, float(value), float(low), float(high))
+    return _with_interval(shared, float(value), drawn, confidence)
 
 
 def difference(
@@ -160,8 +152,16 @@ def difference(
     draws_Rn = np.random.default_rng(seed).integers(n, size=(repeats, n))
     resampled = _resampled_spearman if kind == "spearman" else _resampled_kendall
     drawn = resampled(sides[0], sides[2], draws_Rn) - resampled(sides[1], sides[2], draws_Rn)
+    return _with_interval(n, value, drawn, confidence)
+
+
+def _with_interval(n: int, value: float, drawn_R: Array, confidence: float) -> Estimate:
+    """Percentiles of the resampled coefficients that are defined; none, no interval."""
+    kept = drawn_R[np.isfinite(drawn_R)]
+    if not len(kept):
+        return Estimate(n, value)
     tail = (1 - confidence) / 2
-    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    low, high = np.quantile(kept, [tail, 1 - tail])
     return Estimate(n, value, float(low), float(high))
 
 

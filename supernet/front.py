@@ -174,7 +174,7 @@ def find_front(
     derivation = derive(
         search.strategy.expected_weights(),
         allow_none=config.derive_none,
-        gains=operator_gains(search) if config.derive_by == "gains" else None,
+        gains=operator_gains(search).whole if config.derive_by == "gains" else None,
     )
     return Front(
         cells,

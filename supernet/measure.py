@@ -82,7 +82,7 @@ def derive_cells(search: Search, progress: Callable[..., Any] = iter) -> Derivat
     return derive(
         search.strategy.expected_weights(),
         allow_none=config.derive_none,
-        gains=operator_gains(search) if config.derive_by == "gains" else None,
+        gains=operator_gains(search).whole if config.derive_by == "gains" else None,
         candidates=config.derive_candidates,
         score=cell_predictor(search).score if config.derive_score else None,
         robust_weight=weight if config.robust else 0.0,

@@ -12,8 +12,6 @@ from supernet.predictor import CellScore, scores_of
 from supernet.search import Search
 from supernet.tabular.front import found_against_true
 
-STRICT = "of those, not dominated by smaller ones"
-
 
 def judged_by(dataset: str, robust: bool) -> tuple[str, str]:
     """(data set, column) of the table by which a run is judged.
@@ -60,13 +58,13 @@ def genotype_record(
 def front_record(search: Search, front: Front, table: Table | None) -> dict[str, Any]:
     """The content of front.json; what needs the table is null without it.
 
-    `found_vs_true` judges cells by the table's values: `found`, those of them that no smaller one
-    dominates, and the fronts of other searches that scored as many cells, where those were asked
-    for.
+    `found_vs_true` judges cells by the table's values: `found`, `strict`, those of them that no
+    smaller one dominates, and the fronts of other searches that scored as many cells, where those
+    were asked for.
     """
     config = search.config
     dataset, _ = judged_by(config.dataset, True)
-    fronts = {"found": front.cells, STRICT: front.strict, **front.baselines}
+    fronts = {"found": front.cells, "strict": front.strict, **front.baselines}
     strict = {score.genotype for score in front.strict}
     return {
         "objectives": ["clean_loss", "robust_loss", config.size_metric],

@@ -37,6 +37,9 @@ from supernet.randomness import Randomness
 from supernet.strategies import Losses, WeightStep, make_strategy
 from supernet.strategies.regularisers import decay_step
 
+Term = Callable[[Tensor], Tensor]
+"""Edge weights w_EO (6, 5) -> a scalar loss."""
+
 ALPHA_BETAS = (0.5, 0.999)
 CALIBRATION_IMAGES = 256
 """Clean images of the weight half whose batch statistics evaluation freezes."""
@@ -299,26 +302,6 @@ class Search:
         self._move_alpha(direction.view_as(alpha) + regulariser)
         self._count_alpha(gradients_TP, losses_T, coefficients)
 
-    def objective_gradient(self, x: Tensor, y: Tensor, w_EO: Tensor) -> Tensor:
-        """d L / d w_EO of the objective's loss on images x, y at any edge weights.
-
-        As in a step of alpha: batch statistics, attacked losses under alpha's attack on this
-        mixture, gradients of several terms combined by the objective. Nothing is moved.
-
-        Shapes: x (B, 3, H, W), y (B,), w_EO (6, 5) -> (6, 5).
-        """
-        self.net.train()
-        losses, leaf = self._losses((x, y), (x, y)), w_EO.detach().clone().requires_grad_()
-        with kept_statistics(self.net):
-            losses.prepare(w_EO.detach())
-            values = losses.validation(leaf)
-            gradients = [torch.autograd.grad(value, leaf)[0].flatten() for value in values]
-        preference = None if self.preferences is None else self.preference
-        direction, _ = self.objective.direction(
-            torch.stack(gradients), torch.stack(values).detach(), preference
-        )
-        return direction.view_as(w_EO)
-
     def _move_alpha(self, gradient_EO: Tensor) -> None:
         """Adam's step, then beta-decay's; of a pareto search, the steps of what alpha is made by.
 
@@ -346,26 +329,38 @@ class Search:
         self, alpha_batch: tuple[Tensor, Tensor], weight_batch: tuple[Tensor, Tensor]
     ) -> Losses:
         """The closures that strategies differentiate; `prepare` makes their attacked images."""
-        (xa, ya), (xw, yw) = alpha_batch, weight_batch
+        xw, yw = weight_batch
+        terms: list[Term] = []
         attacked: dict[str, Tensor] = {}
 
         def prepare(w_EO: Tensor) -> None:
-            if "robust" in self.objective.terms:
-                attacked["alpha"] = self._attacked(self.alpha_attack, xa, ya, w_EO)
+            terms[:] = self.term_losses(*alpha_batch, w_EO)
             if self.strategy.needs_training_batch and self.config.robust:
                 attacked["weights"] = self._attacked(self.weight_attack, xw, yw, w_EO)
 
-        terms: dict[str, Callable[[Tensor], Tensor]] = {
-            "clean": lambda w_EO: F.cross_entropy(self.net(xa, w_EO), ya),
-            "robust": lambda w_EO: F.cross_entropy(self.net(attacked["alpha"], w_EO), ya),
-            "size": self._expected_cost,
-            "excess": self._excess,
-        }
         return Losses(
-            validation=lambda w_EO: [terms[name](w_EO) for name in self.objective.terms],
+            validation=lambda w_EO: [term(w_EO) for term in terms],
             training=lambda w_EO: self._weight_loss(w_EO, xw, attacked.get("weights"), yw),
             prepare=prepare,
         )
+
+    def term_losses(self, x: Tensor, y: Tensor, w_EO: Tensor) -> list[Term]:
+        """The objective's terms on images x, y as functions of edge weights, in its order.
+
+        What is attacked is attacked here and now, against the mixture w_EO.
+        """
+        attacked = self._attacked(self.alpha_attack, x, y, w_EO) if self._attacks_alpha else x
+        terms: dict[str, Term] = {
+            "clean": lambda w_EO: F.cross_entropy(self.net(x, w_EO), y),
+            "robust": lambda w_EO: F.cross_entropy(self.net(attacked, w_EO), y),
+            "size": self._expected_cost,
+            "excess": self._excess,
+        }
+        return [terms[name] for name in self.objective.terms]
+
+    @property
+    def _attacks_alpha(self) -> bool:
+        return "robust" in self.objective.terms
 
     def _expected_cost(self, w_EO: Tensor) -> Tensor:
         return expected_cost(

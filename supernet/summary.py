@@ -60,9 +60,12 @@ def _derivation(record: dict[str, Any]) -> list[str]:
         ]
     best = derivation["scores"][0]
     robust = f", robust {best['robust_loss']:.3f}" if record["robust"] else ""
+    others = f"by alpha {derivation['argmax']['code']}"
+    if derivation.get("argmax_gains"):
+        others += f", by gains {derivation['argmax_gains']['code']}"
     return [
         f"chosen     best of {len(derivation['scores'])} scored with inherited weights "
-        f"(loss {best['clean_loss']:.3f}{robust}); by alpha {derivation['argmax']['code']}"
+        f"(loss {best['clean_loss']:.3f}{robust}); {others}"
     ]
 
 

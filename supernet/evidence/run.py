@@ -46,6 +46,7 @@ def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Pa
     done = {(r["row"], r["seed"]): r for r in evidence["runs"]}
     for run in runs_of(rows, config.search_flags or "", (), ()):  # a page has one set of flags
         _refuse_another(run, done.get((run.row.name, run.seed)), out)
+        _refuse_another_config(run, done.get((run.row.name, run.seed)), out)
     left = [run for run in wanted if (run.row.name, run.seed) not in done]
     order = {row.name: number for number, row in enumerate(rows)}
 
@@ -88,6 +89,14 @@ def _refuse_another(run: Run, record: dict[str, Any] | None, out: Path) -> None:
         raise UserError(
             f"{out / EVIDENCE} has {run.name} with the flags {record['flags']}, not "
             f"{shlex.join(run.flags)}; give another --out and --runs"
+        )
+
+
+def _refuse_another_config(run: Run, record: dict[str, Any] | None, out: Path) -> None:
+    if record is not None and record["config_hash"] != run.config().hash():
+        raise UserError(
+            f"{out / EVIDENCE} has {run.name} with another config under the same flags (a preset "
+            "has changed since); give another --out and --runs"
         )
 
 
@@ -184,7 +193,7 @@ def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
         "chosen_by": derivation["chosen_by"],
         "chosen": cell(result),
         "argmax": cell(derivation["argmax"]),
-        "gains": derivation["argmax_gains"] and cell(derivation["argmax_gains"]),
+        "gains": derivation.get("argmax_gains") and cell(derivation["argmax_gains"]),
         "fronts": read_json(front)["found_vs_true"] if front.is_file() else None,
         "seconds": result["seconds"],
         "machine": description["device"],

@@ -18,7 +18,7 @@ from supernet.data import ImageData, load_dataset, to_float
 from supernet.environment import resolve_device
 from supernet.errors import UserError
 from supernet.files import read_json
-from supernet.gains import gain_of, operator_gains
+from supernet.gains import GAIN_IMAGES, gain_of, operator_gains
 from supernet.genotype import Genotype
 from supernet.networks import DerivedNetwork
 from supernet.predictor import Evaluation, Predictor, scores_of
@@ -58,7 +58,11 @@ def make_scorer(config: RankConfig) -> tuple[Scorer, str]:
         search = load_search(Path(config.supernet), config, device)
         parts.append(_supernet_scorer(search, config))
         count = min(config.images, len(search.alpha_half))
-        sources.append(f"supernet scores on {count} held-out training images: {search.data.source}")
+        more = min(GAIN_IMAGES, len(search.alpha_half))
+        sources.append(
+            f"supernet scores on {count} held-out training images, gains on {more}: "
+            f"{search.data.source}"
+        )
     if config.proxy_names:
         data = load_dataset(
             config.dataset, data_root=config.data_root, limit=POOL, test_limit=0, device=device
@@ -151,13 +155,12 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
     )
     x, y = search.held_out(config.images)
     predictor = Predictor(search.net, x, y, search.calibration(), attack, config.seed)
-    # Slopes at the even mixture: two passes now, and no more for any number of cells.
-    everywhere, inner = (operator_gains(search, last_cell=last) for last in (True, False))
-    gains = dict(zip(SUPERNET_GAINS, (everywhere, inner), strict=True))
+    # One pass over thousands of images, for any number of cells: at the first one.
+    gains = functools.cache(lambda: dict(zip(SUPERNET_GAINS, operator_gains(search), strict=True)))
 
     def score(genotype: Genotype) -> dict[str, float]:
         found = {f"supernet_{n}": v for n, v in scores_of(predictor.score(genotype)).items()}
-        return found | {name: gain_of(genotype, gains_EO) for name, gains_EO in gains.items()}
+        return found | {name: gain_of(genotype, g_EO) for name, g_EO in gains().items()}
 
     return score
 

@@ -5,6 +5,9 @@ from typing import Any
 
 from supernet.figures.landscape import COLUMN_NAMES, DATASET_NAMES
 
+FRONT_NAMES = {"strict": "found, strict cells alone"}
+"""Key of found_vs_true in front.json -> words, where the key is not the word."""
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str | None = None) -> str:
     """A pipe table. `align` has one letter per column, l or r; the default is l, then r.

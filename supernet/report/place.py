@@ -96,7 +96,7 @@ def _beside(run: RunFiles, entry: dict[str, Any]) -> str:
     shown = ["clean", "pgd_8", "autoattack"]
     rows: list[dict[str, Any]] = [{"name": f"**found: {run.cell.code}**", **entry}]
     for key, words in (("argmax", "alpha"), ("argmax_gains", "gains")):
-        record = run.record["derivation"][key]
+        record = run.record["derivation"].get(key)
         argmax = record and Genotype.parse(record["code"])
         other = argmax and run.query(argmax)
         if other and argmax != run.cell:

@@ -86,7 +86,7 @@ class RunFiles:
         if self.table is not None:
             return self.table.query(cell)
         derivation = self.record["derivation"]
-        kept = [self.record, derivation["argmax"], derivation["argmax_gains"]]
+        kept = [self.record, derivation["argmax"], derivation.get("argmax_gains")]
         return next((r["benchmark"] for r in kept if r and r["code"] == cell.code), None)
 
 

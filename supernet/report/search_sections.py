@@ -66,7 +66,7 @@ def derivation(run: RunFiles) -> list[str]:
     record = run.record["derivation"]
     by_code = {score["code"]: score for score in record["scores"]}
     answers = {"argmax": ("strongest operator of each edge by alpha", record["argmax"]["code"])}
-    if record["argmax_gains"]:
+    if record.get("argmax_gains"):
         answers["gains"] = (
             "strongest operator of each edge by gains",
             record["argmax_gains"]["code"],
@@ -94,7 +94,7 @@ def derivation(run: RunFiles) -> list[str]:
         "Scores are the mean cross-entropy in nats, by which cells are ordered, and the accuracy "
         f"with inherited weights, clean{attack}, on {record['images']:,} images of the alpha half. "
         "They rank cells; a cell trained alone reaches other numbers. "
-        "The argmax has no score where isomorphic or disconnected cells were left out."
+        "An answer without a score was none of the scored cells."
     )
     best = [
         [str(place), f"`{s['code']}`", *_score(s, run.robust), *_benchmark(run, cell)]
@@ -110,16 +110,15 @@ def derivation(run: RunFiles) -> list[str]:
 
 
 def _gains(record: dict[str, Any]) -> list[str]:
-    if not record["gains"]:
+    if not record.get("gains"):
         return []
     rows = [
         [f"{source} to {target}", *[f"{1000 * gain:+.0f}" for gain in gains]]
         for (target, source), gains in zip(EDGES, record["gains"], strict=True)
     ]
     return [
-        "Gains: by how many millinats the objective's loss on held-out images falls, per unit of "
-        "weight and against the mean of the edge, as an operator gains weight in the even mixture "
-        "of the trained network.",
+        "Gains: how fast the objective's loss on held-out images falls as an operator gains weight "
+        "in the even mixture of the trained network, against the mean of the edge, in thousandths.",
         table(["edge", *OP_NAMES], rows, align="l" + "r" * len(OP_NAMES)),
     ]
 

@@ -17,7 +17,6 @@ from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
 from supernet.errors import UserError
 from supernet.genotype import Genotype
 from supernet.predictor import CellScore, Predictor
-from supernet.results import STRICT
 from supernet.run import Interrupted, resume_search, run_search
 from supernet.search import Search
 
@@ -232,12 +231,18 @@ def test_every_strategy_and_objective_ends_with_a_cell(
     budget = {"max_flops": 12e6} if objective == "epsilon" else {}
     folder = search_in(
         tmp_path / "run", strategy=strategy, objective=objective, C=4, epochs=1, warmup_epochs=0,
-        limit=60, size_weight=0.1, front_queries=4, derive_images=10, **budget,
+        limit=60, size_weight=0.1, front_queries=4, derive_images=10, derive_by="gains", **budget,
     )  # fmt: skip
     record = json.loads((folder / "genotype.json").read_text())
     assert Genotype.parse(record["arch"]).code == record["code"]
     assert record["objective"] == objective and record["strategy"] == strategy
-    assert record["flops"] <= budget.get("max_flops", 1e9)
+    by_gains = record["derivation"]["argmax_gains"]
+    for cell in (record, *([] if objective == "pareto" else [by_gains])):
+        assert cell["flops"] <= budget.get("max_flops", 1e9)
+    gains = torch.tensor(record["derivation"]["gains"])
+    assert gains.shape == (6, 5) and gains.abs().max() > 0
+    if objective not in ("epsilon", "pareto"):
+        assert by_gains["code"] == "".join(str(op + 1) for op in gains[:, 1:].argmax(1).tolist())
     assert (folder / "front.json").exists() == (objective == "pareto")
 
 
@@ -276,8 +281,8 @@ def test_a_pareto_run_leaves_a_front(front: Path) -> None:
         } <= set(cell)
         assert cell["benchmark"]["results"]["cifar10"]["clean"] >= 0
     assert any(cell["preference"] is not None for cell in record["cells"])
-    assert set(record["found_vs_true"]) == {"found", STRICT, "random", "nsga2 from random cells"}
-    strict = record["found_vs_true"][STRICT]["cells"]
+    assert set(record["found_vs_true"]) == {"found", "strict", "random", "nsga2 from random cells"}
+    strict = record["found_vs_true"]["strict"]["cells"]
     assert sum(cell["strict"] for cell in record["cells"]) == strict
     for numbers in record["found_vs_true"].values():
         assert 0 <= numbers["hypervolume_ratio"] <= 1 and len(numbers["regret"]) == 5

@@ -41,6 +41,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(run, "_search", search)
     # The invented runs are not of these flags.
     monkeypatch.setattr(run, "_refuse_folder", lambda folder, expected: None)
+    monkeypatch.setattr(run, "_refuse_another_config", lambda one, record, out: None)
     return commands
 
 

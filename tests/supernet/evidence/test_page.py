@@ -75,7 +75,8 @@ def test_sentences_follow_the_numbers() -> None:
     assert lines_of(text, "- `main`, chosen by score: ") == [
         "- `main`, chosen by score: median rank 301 of 6,466 over 3 seeds, best 100, worst 900; "
         "its median 46.00 % under PGD-20 8/255 is below all 3x3, the largest cell (47.37 %) and "
-        "equal to best of 50 random cells (expected) (46.00 %)."
+        "equal to best of 50 random cells (expected) (46.00 %). In the best 1 % (rank 64 or "
+        "better): 0 of 3; in the worse half: 0."
     ]
     assert lines_of(text, "- `main`: against the argmax") == [
         "- `main`: against the argmax of alpha in the same run, chosen by score is better in 0 of "
@@ -84,7 +85,7 @@ def test_sentences_follow_the_numbers() -> None:
     assert lines_of(text, "- `mgda`, chosen") == [
         "- `mgda`, chosen by score: rank 1,500 of 6,466 (one seed); its 44.00 % under PGD-20 "
         "8/255 is below all 3x3, the largest cell (47.37 %) and below best of 50 random cells "
-        "(expected) (46.00 %)."
+        "(expected) (46.00 %). In the best 1 % (rank 64 or better): 0 of 1; in the worse half: 0."
     ]
     # On seed 1 alone, not beside the median of all of main.
     assert lines_of(text, "- `mgda` beside") == [

@@ -99,6 +99,18 @@ def test_other_flags_are_refused(config: EvidenceConfig, searches: list[list[str
     assert len(searches) == 2
 
 
+def test_a_record_of_a_preset_that_has_changed_is_refused(
+    config: EvidenceConfig, searches: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_evidence(config, rows=ROWS)
+    monkeypatch.undo()
+    monkeypatch.setattr(run.Table, "load", lambda where: None)
+    with pytest.raises(UserError, match="has main-seed0 with another config under the same flags"):
+        run._refuse_another_config(runs_of(ROWS, "", (), ())[0], read(config)["runs"][0], Path("x"))
+    same = {"config_hash": runs_of(ROWS, "", (), ())[0].config().hash()}
+    run._refuse_another_config(runs_of(ROWS, "", (), ())[0], same, Path("x"))
+
+
 def test_a_folder_of_another_config_is_refused(config: EvidenceConfig) -> None:
     folder = Path(config.runs) / "main-seed0"
     folder.mkdir(parents=True)

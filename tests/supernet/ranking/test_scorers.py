@@ -148,9 +148,11 @@ def test_supernet_scores_are_of_the_held_out_half(trained: Path, quick: dict[str
     names += ["supernet_gains", "supernet_gains_inner"]
     assert list(found) == [*names, "snip"]
     gains = operator_gains(load_search(trained, config, torch.device("cpu")))
-    assert found["supernet_gains"] == pytest.approx(gain_of(CELL, gains))
+    assert found["supernet_gains"] == pytest.approx(gain_of(CELL, gains.whole))
+    assert found["supernet_gains_inner"] == pytest.approx(gain_of(CELL, gains.inner))
+    assert found["supernet_gains"] != found["supernet_gains_inner"]
     assert found["supernet_robust_loss"] > found["supernet_clean_loss"] > 0
-    assert "on 50 held-out training images" in source
+    assert "on 50 held-out training images, gains on 100" in source
     for name in ("supernet_clean", "supernet_robust"):
         assert 0 <= found[name] <= 1 and found[name] * 50 == pytest.approx(round(found[name] * 50))
     scorer(OTHER)

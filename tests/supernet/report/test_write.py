@@ -1,5 +1,6 @@
 """report.md says what the files of the run say, and nothing else."""
 
+import json
 import re
 from pathlib import Path
 
@@ -160,3 +161,15 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"genotype\.json is missing.*--resume"):
         write_report(tmp_path)
     assert not (tmp_path / "report.md").exists()
+
+
+def test_a_search_of_an_older_version_has_no_gains(
+    tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Table, "find", classmethod(lambda cls, where=None: invented))
+    folder = write_run(tmp_path, invented)
+    record = json.loads((folder / "genotype.json").read_text())
+    del record["derivation"]["gains"], record["derivation"]["argmax_gains"]
+    (folder / "genotype.json").write_text(json.dumps(record))
+    text = write_report(folder).read_text()
+    assert "by alpha" in text and "gains" not in text
