@@ -126,8 +126,9 @@ class SearchConfig:
     """Images of the alpha half that are evaluated after each epoch."""
 
     derive_by: str = "alpha"
-    """Where the strongest operators are read: alpha (its edge weights), or gains (how fast the
-    objective's loss falls as an operator gains weight in the even mixture, measured at the end)."""
+    """Where the strongest operators are read: alpha (its edge weights), gains (how fast the
+    objective's loss falls as an operator gains weight in the even mixture, measured at the end), or
+    inner_gains (without the network's last cell). The last two report all three."""
     derive_score: bool = False
     """Score the most probable cells with inherited weights and choose the best, instead of taking
     the strongest operator of each edge. All answers are reported."""
@@ -155,7 +156,7 @@ class SearchConfig:
         _choose("bn-statistics", self.bn_statistics, ("running", "batch"))
         _choose("size-metric", self.size_metric, ("params", "flops"))
         _choose("impl", self.impl, IMPL_NAMES)
-        _choose("derive-by", self.derive_by, ("alpha", "gains"))
+        _choose("derive-by", self.derive_by, ("alpha", "gains", "inner_gains"))
         _choose("path-kind", self.path_kind, PATH_KINDS)
         _choose("attack-dtype", self.attack_dtype, ATTACK_DTYPES)
         attacks = ATTACK_NAMES

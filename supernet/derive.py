@@ -16,28 +16,33 @@ Fits = Callable[[Genotype], bool]
 
 @dataclass(frozen=True)
 class Derivation:
-    """All answers: the argmax of alpha and of gains, and (where cells were scored) the best-scored
-    cell."""
+    """All answers: the argmax of alpha and, where they were asked for, of both kinds of gains, and
+    the best-scored cell."""
 
     argmax: Genotype
     """Of alpha's edge weights."""
     scores: tuple[CellScore, ...] = ()
     """Best first; empty where no cell was scored."""
-    gains: Tensor | None = None
-    """(6, 5) operator gains; None where the search is not derived by them."""
-    argmax_gains: Genotype | None = None
+    gains: tuple[Tensor, Tensor] | None = None
+    """(6, 5) operator gains of the whole network and without its last cell."""
+    by_gains: tuple[Genotype, Genotype] | None = None
+    """The argmax of both."""
+    by: str = "alpha"
+    """What the search is derived by: alpha, gains or inner_gains."""
 
     @property
     def chosen(self) -> Genotype:
-        """The best-scored cell; without scores the argmax of the gains, else of alpha."""
+        """The best-scored cell; without scores the argmax of what the search is derived by."""
         if self.scores:
             return self.scores[0].genotype
-        return self.argmax_gains or self.argmax
+        if self.by_gains is None:
+            return self.argmax
+        return self.by_gains[self.by == "inner_gains"]
 
     @property
     def chosen_by(self) -> str:
-        """score, gains or argmax."""
-        return "score" if self.scores else "gains" if self.argmax_gains else "argmax"
+        """score, alpha, gains or inner_gains."""
+        return "score" if self.scores else self.by
 
 
 def argmax_cell(w_EO: Tensor, allow_none: bool, fits: Fits | None = None) -> Genotype:
@@ -99,15 +104,17 @@ def derive(
     w_EO: Tensor,
     *,
     allow_none: bool,
-    gains: Tensor | None = None,
+    by: str = "alpha",
+    gains: tuple[Tensor, Tensor] | None = None,
     candidates: int = 0,
     score: Callable[[Genotype], CellScore] | None = None,
     robust_weight: float = 0.5,
     progress: Callable[[Iterable[Genotype]], Iterable[Genotype]] = iter,
     fits: Fits | None = None,
 ) -> Derivation:
-    """The argmax cell of edge weights (6, 5), and of operator gains (6, 5) where they are given;
-    with `score`, also the best of the cells that gains (else edge weights) make most probable.
+    """The argmax cell of edge weights (6, 5), and of operator gains (6, 5) of the whole network and
+    of its inner cells where they are given; with `score`, also the best of the cells that `by`
+    (alpha, gains or inner_gains) makes most probable.
 
     With `fits`, all among the cells that do (those within a budget).
     The scores select among the candidates on the images they are measured on, by the loss: they
@@ -116,12 +123,13 @@ def derive(
     argmax, by_gains = argmax_cell(w_EO, allow_none, fits), None
     if gains is not None:
         # log of softmax is the gain but for a constant of the edge: the same order of cells.
-        w_EO = gains.softmax(dim=1)
-        by_gains = argmax_cell(w_EO, allow_none, fits)
+        whole, inner = (g_EO.softmax(dim=1) for g_EO in gains)
+        by_gains = argmax_cell(whole, allow_none, fits), argmax_cell(inner, allow_none, fits)
+        w_EO = {"alpha": w_EO, "gains": whole, "inner_gains": inner}[by]
     scores: list[CellScore] = []
     if score is not None:
         cells = probable_cells(w_EO, candidates, allow_none, fits)
         scores = [score(cell) for cell in progress(cells)]
         # Stable: among equal scores the more probable cell wins.
         scores.sort(key=lambda s: -s.value(robust_weight))
-    return Derivation(argmax, tuple(scores), gains, by_gains)
+    return Derivation(argmax, tuple(scores), gains, by_gains, by)

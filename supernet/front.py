@@ -174,7 +174,8 @@ def find_front(
     derivation = derive(
         search.strategy.expected_weights(),
         allow_none=config.derive_none,
-        gains=operator_gains(search).whole if config.derive_by == "gains" else None,
+        by=config.derive_by,
+        gains=None if config.derive_by == "alpha" else operator_gains(search),
     )
     return Front(
         cells,

@@ -82,7 +82,8 @@ def derive_cells(search: Search, progress: Callable[..., Any] = iter) -> Derivat
     return derive(
         search.strategy.expected_weights(),
         allow_none=config.derive_none,
-        gains=operator_gains(search).whole if config.derive_by == "gains" else None,
+        by=config.derive_by,
+        gains=None if config.derive_by == "alpha" else operator_gains(search),
         candidates=config.derive_candidates,
         score=cell_predictor(search).score if config.derive_score else None,
         robust_weight=weight if config.robust else 0.0,

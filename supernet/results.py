@@ -42,9 +42,7 @@ def genotype_record(
         "derivation": {
             "chosen_by": derivation.chosen_by,
             "argmax": cell_record(derivation.argmax, table, search.data),
-            "gains": None if derivation.gains is None else derivation.gains.tolist(),
-            "argmax_gains": derivation.argmax_gains
-            and cell_record(derivation.argmax_gains, table, search.data),
+            **_gains_record(derivation, table, search.data),
             "images": min(config.derive_images, len(search.alpha_half)),
             "attack": f"pgd-{config.probe_steps}" if config.robust else None,
             "scores": [_score(score) for score in derivation.scores],
@@ -53,6 +51,16 @@ def genotype_record(
         "config_hash": config.hash(),
         "versions": versions(),
     }
+
+
+def _gains_record(derivation: Derivation, table: Table | None, data: ImageData) -> dict[str, Any]:
+    """gains, argmax_gains and the same of inner gains; null where there are none."""
+    found: dict[str, Any] = {}
+    for number, name in enumerate(("gains", "inner_gains")):
+        both = derivation.gains and derivation.by_gains
+        found[name] = both and derivation.gains and derivation.gains[number].tolist()
+        found[f"argmax_{name}"] = both and cell_record(both[number], table, data)
+    return found
 
 
 def front_record(search: Search, front: Front, table: Table | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from supernet.config import SearchConfig
 from supernet.files import read_json, write_json
+from supernet.report.run_files import argmax_cells
 from supernet.results import judged_by
 from supernet.run import config_of, resume_search, run_search
 from supernet.tabular.text import short
@@ -50,23 +51,21 @@ def _index(record: dict[str, Any]) -> str:
 
 
 def _derivation(record: dict[str, Any]) -> list[str]:
-    derivation = record["derivation"]
-    if derivation["chosen_by"] == "argmax":
-        return ["chosen     the strongest operator of each edge by alpha"]
-    if derivation["chosen_by"] == "gains":
-        return [
-            "chosen     the strongest operator of each edge by gains; "
-            f"by alpha {derivation['argmax']['code']}"
-        ]
-    best = derivation["scores"][0]
-    robust = f", robust {best['robust_loss']:.3f}" if record["robust"] else ""
-    others = f"by alpha {derivation['argmax']['code']}"
-    if derivation.get("argmax_gains"):
-        others += f", by gains {derivation['argmax_gains']['code']}"
-    return [
-        f"chosen     best of {len(derivation['scores'])} scored with inherited weights "
-        f"(loss {best['clean_loss']:.3f}{robust}); {others}"
-    ]
+    derivation, answers = record["derivation"], argmax_cells(record)
+    by = derivation["chosen_by"]
+    others = "; ".join(
+        f"by {words} {cell['code']}" for name, (words, cell) in answers.items() if name != by
+    )
+    if by != "score":
+        words = f"the strongest operator of each edge by {answers[by][0]}"
+    else:
+        best = derivation["scores"][0]
+        robust = f", robust {best['robust_loss']:.3f}" if record["robust"] else ""
+        words = (
+            f"best of {len(derivation['scores'])} scored with inherited weights "
+            f"(loss {best['clean_loss']:.3f}{robust})"
+        )
+    return ["; ".join(filter(None, (f"chosen     {words}", others)))]
 
 
 def _benchmark(record: dict[str, Any]) -> list[str]:

@@ -18,7 +18,8 @@ from supernet.report.markdown import (
 
 NOTES = "notes.md"
 ANSWERS = {
-    "argmax": "argmax of alpha", "gains": "argmax of gains", "chosen": "chosen by score",
+    "argmax": "argmax of alpha", "gains": "argmax of gains",
+    "inner_gains": "argmax of gains without the last cell", "chosen": "chosen by score",
 }  # fmt: skip
 HEADER = ("row", "seeds", "clean", "PGD-20 8/255", "AutoAttack", "rank", "regret", "params",
           "wall-clock", "machine")  # fmt: skip
@@ -91,8 +92,7 @@ def _legend(letters: dict[str, str]) -> str:
 def _answers(records: Sequence[Record]) -> list[str]:
     """What every run of a row has: the argmax of alpha, that of gains, the best-scored cell."""
     found = ["argmax"]
-    if all(r.get("gains") for r in records):
-        found.append("gains")
+    found += [by for by in ("gains", "inner_gains") if all(r.get(by) for r in records)]
     if all(r["chosen_by"] == "score" for r in records):
         found.append("chosen")
     return found
@@ -287,16 +287,17 @@ def _all_runs(records: Sequence[Record]) -> list[str]:
         [
             f"`{r['row']}`", str(r["seed"]), f"`{r['chosen']['code']}`",
             _count(r["chosen"]["rank"]), f"`{r['argmax']['code']}`", _count(r["argmax"]["rank"]),
-            *_code_and_rank(r.get("gains")), duration(r["seconds"]), f"`{r['config_hash']}`",
+            *_code_and_rank(r.get("gains")), *_code_and_rank(r.get("inner_gains")),
+            duration(r["seconds"]), f"`{r['config_hash']}`",
             f"`{r['commit'] or '-'}`",
         ]
         for r in records
     ]  # fmt: skip
     header = ("row", "seed", "chosen", "rank", "by alpha", "rank", "by gains", "rank",
-              "wall-clock", "config", "commit")  # fmt: skip
+              "without the last cell", "rank", "wall-clock", "config", "commit")  # fmt: skip
     facts = "; ".join(dict.fromkeys(f"torch {r['torch']}, {r['impl']} cells" for r in records))
     images = "; ".join(dict.fromkeys(r["images"] for r in records))
-    return ["## All runs", table(header, lines, "lrlrlrlrrll"), f"Images: {images}. {facts}."]
+    return ["## All runs", table(header, lines, "lrlrlrlrlrrll"), f"Images: {images}. {facts}."]
 
 
 def _code_and_rank(cell: Record | None) -> tuple[str, str]:

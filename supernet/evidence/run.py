@@ -193,7 +193,10 @@ def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
         "chosen_by": derivation["chosen_by"],
         "chosen": cell(result),
         "argmax": cell(derivation["argmax"]),
-        "gains": derivation.get("argmax_gains") and cell(derivation["argmax_gains"]),
+        **{
+            by: cell(derivation[f"argmax_{by}"]) if derivation.get(f"argmax_{by}") else None
+            for by in ("gains", "inner_gains")
+        },
         "fronts": read_json(front)["found_vs_true"] if front.is_file() else None,
         "seconds": result["seconds"],
         "machine": description["device"],

@@ -13,7 +13,7 @@ from supernet.report.markdown import (
     points,
     table,
 )
-from supernet.report.run_files import RunFiles
+from supernet.report.run_files import RunFiles, argmax_cells
 
 BEST_OF = (1, 10, 50, 150)
 VERDICT_BEST_OF = 50
@@ -95,10 +95,9 @@ def _beside(run: RunFiles, entry: dict[str, Any]) -> str:
     dataset, column = run.judge
     shown = ["clean", "pgd_8", "autoattack"]
     rows: list[dict[str, Any]] = [{"name": f"**found: {run.cell.code}**", **entry}]
-    for key, words in (("argmax", "alpha"), ("argmax_gains", "gains")):
-        record = run.record["derivation"].get(key)
-        argmax = record and Genotype.parse(record["code"])
-        other = argmax and run.query(argmax)
+    for words, record in argmax_cells(run.record).values():
+        argmax = Genotype.parse(record["code"])
+        other = run.query(argmax)
         if other and argmax != run.cell:
             rows.append({"name": f"argmax of {words}: {argmax.code}", **other})
     rows += _no_search_rows(run)

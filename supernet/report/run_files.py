@@ -85,9 +85,18 @@ class RunFiles:
         """What the benchmark says of a cell: from the table, else what genotype.json kept."""
         if self.table is not None:
             return self.table.query(cell)
-        derivation = self.record["derivation"]
-        kept = [self.record, derivation["argmax"], derivation.get("argmax_gains")]
-        return next((r["benchmark"] for r in kept if r and r["code"] == cell.code), None)
+        kept = [self.record, *(cell for _, cell in argmax_cells(self.record).values())]
+        return next((r["benchmark"] for r in kept if r["code"] == cell.code), None)
+
+
+def argmax_cells(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """What it is derived by -> (in words, cell) of a genotype.json, whatever its version has."""
+    derivation = record["derivation"]
+    words = {"alpha": "alpha", "gains": "gains", "inner_gains": "gains without the last cell"}
+    keys = {"alpha": "argmax", "gains": "argmax_gains", "inner_gains": "argmax_inner_gains"}
+    return {
+        by: (words[by], derivation[key]) for by, key in keys.items() if derivation.get(key)
+    }  # fmt: skip
 
 
 def _find_table(named: str | None) -> Table | None:

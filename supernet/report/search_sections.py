@@ -6,7 +6,7 @@ from ops.space import EDGES, OP_NAMES
 from supernet import figures
 from supernet.genotype import Genotype
 from supernet.report.markdown import column_name, dataset_name, percent, pixels, score, table
-from supernet.report.run_files import RunFiles
+from supernet.report.run_files import RunFiles, argmax_cells
 
 SHOWN_SCORES = 10
 
@@ -65,12 +65,10 @@ def derivation(run: RunFiles) -> list[str]:
     """The answers by alpha, gains and score side by side, the gains, and the best-scored cells."""
     record = run.record["derivation"]
     by_code = {score["code"]: score for score in record["scores"]}
-    answers = {"argmax": ("strongest operator of each edge by alpha", record["argmax"]["code"])}
-    if record.get("argmax_gains"):
-        answers["gains"] = (
-            "strongest operator of each edge by gains",
-            record["argmax_gains"]["code"],
-        )
+    answers = {
+        by: (f"strongest operator of each edge by {words}", cell["code"])
+        for by, (words, cell) in argmax_cells(run.record).items()
+    }
     if record["scores"]:
         answers["score"] = (
             f"best of {len(record['scores'])} by score",
@@ -78,7 +76,8 @@ def derivation(run: RunFiles) -> list[str]:
         )
     rows = [
         [
-            name + (" **(chosen)**" if record["chosen_by"] == way else ""),
+            name
+            + (" **(chosen)**" if way == record["chosen_by"].replace("argmax", "alpha") else ""),
             f"`{code}`",
             *_score(by_code.get(code), run.robust),
             *_benchmark(run, Genotype.parse(code)),
@@ -113,12 +112,16 @@ def _gains(record: dict[str, Any]) -> list[str]:
     if not record.get("gains"):
         return []
     rows = [
-        [f"{source} to {target}", *[f"{1000 * gain:+.0f}" for gain in gains]]
-        for (target, source), gains in zip(EDGES, record["gains"], strict=True)
+        [f"{source} to {target}", *[f"{1000 * g:+.0f} ({1000 * i:+.0f})" for g, i in pairs]]
+        for (target, source), *both in zip(
+            EDGES, record["gains"], record["inner_gains"], strict=True
+        )
+        for pairs in (zip(*both, strict=True),)
     ]
     return [
         "Gains: how fast the objective's loss on held-out images falls as an operator gains weight "
-        "in the even mixture of the trained network, against the mean of the edge, in thousandths.",
+        "in the even mixture of the trained network, against the mean of the edge, in thousandths; "
+        "in brackets without the network's last cell, which little but global pooling follows.",
         table(["edge", *OP_NAMES], rows, align="l" + "r" * len(OP_NAMES)),
     ]
 

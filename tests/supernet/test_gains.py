@@ -139,22 +139,34 @@ def test_nothing_is_moved_and_every_objective_has_gains(objective: str, strategy
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in search.net.parameters())
 
 
+def strongest(gains: torch.Tensor) -> tuple[int, ...]:
+    return tuple((gains[:, 1:].argmax(dim=1) + 1).tolist())
+
+
 def test_derived_by_gains_and_by_alpha() -> None:
     search = trained(derive_by="gains", derive_score=False)
-    gains = operator_gains(search).whole
+    gains = operator_gains(search)
     found = derive_cells(search)
-    assert found.gains is not None and torch.equal(found.gains, gains)
-    strongest = tuple((gains[:, 1:].argmax(dim=1) + 1).tolist())
-    assert found.chosen == found.argmax_gains and found.chosen.ops == strongest
-    assert found.chosen_by == "gains"
+    assert found.gains is not None and found.by_gains is not None
+    assert all(map(torch.equal, found.gains, gains))
+    assert [cell.ops for cell in found.by_gains] == [strongest(g) for g in gains]
+    assert found.chosen == found.by_gains[0] and found.chosen_by == "gains"
+    inner = derive_cells(trained(derive_by="inner_gains", derive_score=False))
+    assert inner.by_gains == found.by_gains and inner.chosen == found.by_gains[1]
+    assert inner.chosen_by == "inner_gains"
     by_alpha = derive_cells(trained(derive_score=False))
-    assert by_alpha.gains is by_alpha.argmax_gains is None and by_alpha.chosen_by == "argmax"
+    assert by_alpha.gains is by_alpha.by_gains is None and by_alpha.chosen_by == "alpha"
     assert by_alpha.argmax == found.argmax == by_alpha.chosen
-    # Of several cells those with the largest summed gains are scored.
-    scored = derive_cells(trained(derive_by="gains", derive_candidates=4))
+
+
+@pytest.mark.parametrize("by", ["gains", "inner_gains"])
+def test_of_several_cells_those_with_the_largest_summed_gains_are_scored(by: str) -> None:
+    search = trained(derive_by=by, derive_candidates=4)
+    gains = operator_gains(search)[by == "inner_gains"]
+    sums: dict[str, Genotype] = {}
     cells, _ = connected_cells(False)
-    sums = {}
     for cell in sorted(cells, key=lambda c: -sum(float(gains[e, o]) for e, o in enumerate(c.ops))):
         sums.setdefault(cell.canonical, cell)
+    scored = derive_cells(search)
     assert {s.genotype for s in scored.scores} == set(list(sums.values())[:4])
-    assert scored.chosen_by == "score" and scored.argmax_gains == found.argmax_gains
+    assert scored.chosen_by == "score" and scored.chosen == scored.scores[0].genotype

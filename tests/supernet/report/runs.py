@@ -56,6 +56,8 @@ def _genotype(config: dict[str, Any], table: Table | None) -> dict[str, Any]:
         "derivation": {
             "chosen_by": "score", "argmax": cell(ARGMAX), "images": 500, "attack": "pgd-10",
             "gains": [[-0.004, -0.001, 0.0, 0.012, -0.007]] * 6, "argmax_gains": cell(OTHER),
+            "inner_gains": [[-0.003, -0.001, 0.0, 0.005, -0.001]] * 6,
+            "argmax_inner_gains": cell(OTHER),
             "scores": [
                 {
                     "arch": c.arch, "code": c.code, "clean": clean, "robust": robust,
