@@ -127,7 +127,7 @@ class SearchConfig:
 
     derive_by: str = "alpha"
     """Where the strongest operators are read: alpha (its edge weights), gains (how fast the
-    objective's loss falls as an operator gains weight in the even mixture, measured at the end), or
+    clean loss falls as an operator gains weight in the even mixture, measured at the end), or
     inner_gains (without the network's last cell). The last two report all three."""
     derive_score: bool = False
     """Score the most probable cells with inherited weights and choose the best, instead of taking

@@ -1,7 +1,11 @@
 """Operator gains: what each operator of each edge is worth to the trained network, to first order.
 
 g[e, o] = -d L / d w[e, o] at the even mixture, w = 1/5, less the mean of the edge: how fast the
-objective's loss on held-out images falls as operator o of edge e gains weight. Higher is better.
+clean loss on held-out images falls as operator o of edge e gains weight. Higher is better.
+
+The clean loss, whatever alpha follows: of weights trained against attacks. Slopes of a loss under
+attack say which operators pass least of the attack on, pooling and skips, long before a network
+resists it (docs/results/search.md).
 
 Why not alpha: its gradients are taken at alpha's own mixture. There operators that can stand in for
 each other share the weight until another bit of either is worth the same, so that the largest
@@ -14,7 +18,7 @@ batch norm and relu alone between them: pooling there costs next to nothing, and
 little. It is one cell of fifteen in the benchmark's networks and one of three in a supernet with
 N = 1, so its share is kept apart.
 
-Legend: E = 6 edges, O = 5 operators, T terms of the objective.
+Legend: E = 6 edges, O = 5 operators.
 """
 
 import contextlib
@@ -22,6 +26,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops.candidates import kept_statistics
@@ -34,23 +39,20 @@ GAIN_IMAGES = 9_600
 
 
 class Gains(NamedTuple):
-    """Gains (6, 5), float64, each row of mean 0; in nats per unit of weight, but for a pareto
-    search, whose objective has no unit."""
+    """Gains (6, 5), float64, each row of mean 0, in nats per unit of weight."""
 
     whole: Tensor
-    """Of the whole network: what cells are read from."""
+    """Of the whole network."""
     inner: Tensor
     """Without the last cell."""
 
 
 def operator_gains(search: Search, images: int = GAIN_IMAGES) -> Gains:
-    """The gains of a search's supernet. The search stays as it is, its random numbers too.
+    """The gains of a search's supernet, which stays as it is.
 
-    G_t = -d L_t / d w_EO, the mean over batches of the search's own size, with batch statistics;
-    attacked losses are under alpha's attack on the even mixture. Each row of each G_t is centred
-    (weight that one operator gains, others lose), and the objective combines the terms as it
-    combines their gradients in a step of alpha; a pareto search by its preference for accuracy. A
-    budget's term is left out: it knows size alone, and derivation keeps budgets exactly.
+    L is the mean clean cross-entropy over batches of the search's own size, with batch statistics,
+    plus config.size_weight times the mixture's expected cost where the objective has that. Rows are centred, since weight that
+    one operator gains others lose. A budget is no part of it: derivation keeps budgets exactly.
 
     The images are the first of a seeded shuffle of the alpha half, not augmented; what is left of a
     whole number of batches is left out, unless there is but one.
@@ -59,35 +61,22 @@ def operator_gains(search: Search, images: int = GAIN_IMAGES) -> Gains:
     Differs: with respect to edge weights, at the even mixture and not at alpha's.
     """
     w_EO = torch.full((NUM_EDGES, NUM_OPS), 1 / NUM_OPS, device=search.device)
-    terms = search.objective.terms
-    totals = torch.zeros(2, len(terms), NUM_EDGES, NUM_OPS, dtype=torch.float64)
-    losses_T = torch.zeros(len(terms), dtype=torch.float64)
-    batches = _batches(search, images)
-    search.net.train()
     inner, last = (w_EO.clone().requires_grad_() for _ in range(2))
-    with (
-        kept_statistics(search.net),
-        _seeded(search.random["attack"], search.config.seed),
-        _weights_of_its_own(search.net.cells[-1], last),
-    ):
+    total = torch.zeros(2, NUM_EDGES, NUM_OPS, dtype=torch.float64)
+    batches = _batches(search, images)
+    # Elsewhere size_weight means something else, or nothing: epsilon, pareto.
+    sized = "size" in search.objective.terms and search.preferences is None
+    size_weight = search.config.size_weight if sized else 0.0
+    search.net.train()
+    with kept_statistics(search.net), _weights_of_its_own(search.net.cells[-1], last):
         for batch in batches:
-            for t, term in enumerate(search.term_losses(*search.images_at(batch), w_EO)):
-                if terms[t] == "excess":
-                    continue
-                loss = term(inner)
-                losses_T[t] += loss.item()
-                parts = torch.autograd.grad(loss, (inner, last), materialize_grads=True)
-                totals[:, t] -= torch.stack(parts).cpu().double()
-    inner_TEO, last_TEO = totals / len(batches)
-    inner_TEO, last_TEO = (g - g.mean(dim=2, keepdim=True) for g in (inner_TEO, last_TEO))
-    preference = None if search.preferences is None else search.preference.cpu().double()
-    _, coefficients_T = search.objective.direction(
-        (inner_TEO + last_TEO).flatten(1), losses_T / len(batches), preference
-    )
-    whole, inner_EO = (
-        torch.einsum("t,teo->eo", coefficients_T, g) for g in (inner_TEO + last_TEO, inner_TEO)
-    )
-    return Gains(whole, inner_EO)
+            x, y = search.images_at(batch)
+            loss = F.cross_entropy(search.net(x, inner), y)
+            loss = loss + size_weight * search.expected_cost(inner)
+            total -= torch.stack(torch.autograd.grad(loss, (inner, last))).cpu().double()
+    total /= len(batches)
+    of_inner, of_last = total - total.mean(dim=2, keepdim=True)
+    return Gains(of_inner + of_last, of_inner)
 
 
 def gain_of(cell: Genotype, gains_EO: Tensor) -> float:
@@ -132,14 +121,3 @@ def _weights_of_its_own(cell: nn.Module, w_EO: Tensor) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-@contextlib.contextmanager
-def _seeded(generator: torch.Generator, seed: int) -> Iterator[None]:
-    """Inside, the generator draws what a fresh one of this seed would."""
-    state = generator.get_state()
-    generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        generator.set_state(state)

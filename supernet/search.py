@@ -353,7 +353,7 @@ class Search:
         terms: dict[str, Term] = {
             "clean": lambda w_EO: F.cross_entropy(self.net(x, w_EO), y),
             "robust": lambda w_EO: F.cross_entropy(self.net(attacked, w_EO), y),
-            "size": self._expected_cost,
+            "size": self.expected_cost,
             "excess": self._excess,
         }
         return [terms[name] for name in self.objective.terms]
@@ -362,7 +362,8 @@ class Search:
     def _attacks_alpha(self) -> bool:
         return "robust" in self.objective.terms
 
-    def _expected_cost(self, w_EO: Tensor) -> Tensor:
+    def expected_cost(self, w_EO: Tensor) -> Tensor:
+        """`objectives.expected_cost` of this search's network."""
         return expected_cost(
             w_EO, self.config.size_metric, num_classes=self.data.num_classes,
             image_size=self.data.image_size, C=self.config.C, N=self.config.N,

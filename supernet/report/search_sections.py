@@ -119,7 +119,7 @@ def _gains(record: dict[str, Any]) -> list[str]:
         for pairs in (zip(*both, strict=True),)
     ]
     return [
-        "Gains: how fast the objective's loss on held-out images falls as an operator gains weight "
+        "Gains: how fast the clean loss on held-out images falls as an operator gains weight "
         "in the even mixture of the trained network, against the mean of the edge, in thousandths; "
         "in brackets without the network's last cell, which little but global pooling follows.",
         table(["edge", *OP_NAMES], rows, align="l" + "r" * len(OP_NAMES)),
