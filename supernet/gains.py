@@ -51,8 +51,9 @@ def operator_gains(search: Search, images: int = GAIN_IMAGES) -> Gains:
     """The gains of a search's supernet, which stays as it is.
 
     L is the mean clean cross-entropy over batches of the search's own size, with batch statistics,
-    plus config.size_weight times the mixture's expected cost where the objective has that. Rows are centred, since weight that
-    one operator gains others lose. A budget is no part of it: derivation keeps budgets exactly.
+    plus config.size_weight times the mixture's expected cost where the objective has that. Rows are
+    centred: weight that one operator gains, others lose. A budget is no part of it, as derivation
+    keeps budgets exactly.
 
     The images are the first of a seeded shuffle of the alpha half, not augmented; what is left of a
     whole number of batches is left out, unless there is but one.
