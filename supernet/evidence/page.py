@@ -21,8 +21,8 @@ ANSWERS = {
     "argmax": "argmax of alpha", "gains": "argmax of gains",
     "inner_gains": "argmax of gains without the last cell", "chosen": "chosen by score",
 }  # fmt: skip
-HEADER = ("row", "seeds", "clean", "PGD-20 8/255", "AutoAttack", "rank", "regret", "params",
-          "wall-clock", "machine")  # fmt: skip
+HEADER = ("row", "seeds", "clean", "PGD-20 8/255", "AutoAttack", "rank", "best 1 %", "worse half",
+          "regret", "params", "wall-clock", "machine")  # fmt: skip
 VERDICT_RANDOM = 50
 TOP, HALF = 64, 3233
 """The last rank of the best 1 % of 6,466 cells, and of the better half."""
@@ -62,11 +62,12 @@ def page_text(evidence: Record, *, notes: str | None, source: str) -> str:
         "`--seed`, a seed after the other. Cells are looked up in NAS-RobBench-201, which trained "
         f"them alone, adversarially: test accuracy on {dataset_name(dataset)}, in %. Rank (of "
         f"6,466) and regret (points below the best cell) are by {column_name(column)}. Rows of "
-        "several seeds show the median and, in brackets, the least and the greatest value.",
+        "several seeds show the median and, in brackets, the least and the greatest value; "
+        f"*best 1 %* and *worse half* count seeds of rank {TOP} or better and beyond {HALF:,}.",
         table(HEADER, [
             *_searched_lines(runs, letters), *_free_lines(evidence["without_search"]),
             *_free_lines(evidence["picks"]),
-        ], "llrrrrrrrl"),
+        ], "llrrrrrrrrrl"),
         _legend(letters),
         _missing(plan, runs),
         *_fronts(evidence["runs"]),
@@ -124,12 +125,19 @@ def _named(row: Record) -> str:
 
 
 def _numbers(cells: Sequence[Record]) -> list[str]:
-    """Clean, PGD-20, AutoAttack, rank, regret, params."""
-    shown: list[tuple[str, Callable[[float], str]]] = [
-        ("clean", _points), ("pgd_8", _points), ("autoattack", _points), ("rank", _count),
-        ("regret", _points), ("params", lambda value: f"{value / 1e6:.2f} M"),
+    """Clean, PGD-20, AutoAttack, rank, how many ranks are among the best and the worse, regret,
+    params."""
+
+    def column(name: str, words: Callable[[float], str]) -> str:
+        return _spread([cell[name] for cell in cells], words)
+
+    ranks = [cell["rank"] for cell in cells]
+    return [
+        column("clean", _points), column("pgd_8", _points), column("autoattack", _points),
+        column("rank", _count),
+        str(sum(rank <= TOP for rank in ranks)), str(sum(rank > HALF for rank in ranks)),
+        column("regret", _points), column("params", lambda value: f"{value / 1e6:.2f} M"),
     ]  # fmt: skip
-    return [_spread([cell[name] for cell in cells], words) for name, words in shown]
 
 
 def _spread(values: Sequence[float], words: Callable[[float], str]) -> str:
@@ -212,10 +220,11 @@ def _sentences(
         records = runs[name]
         if not records:
             continue
-        answers = _answers(records)
-        found += [_verdict(name, answer, records, evidence) for answer in answers]
-        found += [_against_argmax(name, a, records) for a in answers if a != "argmax"]
-        if name != "main":
+        if name == "main":
+            answers = _answers(records)
+            found += [_verdict(name, answer, records, evidence) for answer in answers]
+            found += [_against_argmax(name, a, records) for a in answers if a != "argmax"]
+        else:
             found += _beside_main(name, records, runs.get("main", []))
     return found or ["No search has been run yet."]
 
@@ -236,10 +245,8 @@ def _verdict(name: str, answer: str, records: Sequence[Record], evidence: Record
         f"{_compared(value, row['pgd_8'])} {row['name']} ({_points(row['pgd_8'])} %)"
         for row in rivals
     )
-    top, half = sum(rank <= TOP for rank in ranks), sum(rank > HALF for rank in ranks)
     return (
-        f"`{name}`, {ANSWERS[answer]}: {place} {_points(value)} % under PGD-20 8/255 is {against}. "
-        f"In the best 1 % (rank {TOP} or better): {top} of {len(ranks)}; in the worse half: {half}."
+        f"`{name}`, {ANSWERS[answer]}: {place} {_points(value)} % under PGD-20 8/255 is {against}."
     )
 
 
