@@ -55,11 +55,12 @@ def genotype_record(
 
 def _gains_record(derivation: Derivation, table: Table | None, data: ImageData) -> dict[str, Any]:
     """gains, argmax_gains and the same of inner gains; null where there are none."""
+    names = ("gains", "inner_gains")
+    if derivation.gains is None or derivation.by_gains is None:
+        return {key: None for name in names for key in (name, f"argmax_{name}")}
     found: dict[str, Any] = {}
-    for number, name in enumerate(("gains", "inner_gains")):
-        both = derivation.gains and derivation.by_gains
-        found[name] = both and derivation.gains and derivation.gains[number].tolist()
-        found[f"argmax_{name}"] = both and cell_record(both[number], table, data)
+    for name, g_EO, cell in zip(names, derivation.gains, derivation.by_gains, strict=True):
+        found |= {name: g_EO.tolist(), f"argmax_{name}": cell_record(cell, table, data)}
     return found
 
 

@@ -37,9 +37,6 @@ from supernet.randomness import Randomness
 from supernet.strategies import Losses, WeightStep, make_strategy
 from supernet.strategies.regularisers import decay_step
 
-Term = Callable[[Tensor], Tensor]
-"""Edge weights w_EO (6, 5) -> a scalar loss."""
-
 ALPHA_BETAS = (0.5, 0.999)
 CALIBRATION_IMAGES = 256
 """Clean images of the weight half whose batch statistics evaluation freezes."""
@@ -329,38 +326,26 @@ class Search:
         self, alpha_batch: tuple[Tensor, Tensor], weight_batch: tuple[Tensor, Tensor]
     ) -> Losses:
         """The closures that strategies differentiate; `prepare` makes their attacked images."""
-        xw, yw = weight_batch
-        terms: list[Term] = []
+        (xa, ya), (xw, yw) = alpha_batch, weight_batch
         attacked: dict[str, Tensor] = {}
 
         def prepare(w_EO: Tensor) -> None:
-            terms[:] = self.term_losses(*alpha_batch, w_EO)
+            if "robust" in self.objective.terms:
+                attacked["alpha"] = self._attacked(self.alpha_attack, xa, ya, w_EO)
             if self.strategy.needs_training_batch and self.config.robust:
                 attacked["weights"] = self._attacked(self.weight_attack, xw, yw, w_EO)
 
-        return Losses(
-            validation=lambda w_EO: [term(w_EO) for term in terms],
-            training=lambda w_EO: self._weight_loss(w_EO, xw, attacked.get("weights"), yw),
-            prepare=prepare,
-        )
-
-    def term_losses(self, x: Tensor, y: Tensor, w_EO: Tensor) -> list[Term]:
-        """The objective's terms on images x, y as functions of edge weights, in its order.
-
-        What is attacked is attacked here and now, against the mixture w_EO.
-        """
-        attacked = self._attacked(self.alpha_attack, x, y, w_EO) if self._attacks_alpha else x
-        terms: dict[str, Term] = {
-            "clean": lambda w_EO: F.cross_entropy(self.net(x, w_EO), y),
-            "robust": lambda w_EO: F.cross_entropy(self.net(attacked, w_EO), y),
+        terms: dict[str, Callable[[Tensor], Tensor]] = {
+            "clean": lambda w_EO: F.cross_entropy(self.net(xa, w_EO), ya),
+            "robust": lambda w_EO: F.cross_entropy(self.net(attacked["alpha"], w_EO), ya),
             "size": self.expected_cost,
             "excess": self._excess,
         }
-        return [terms[name] for name in self.objective.terms]
-
-    @property
-    def _attacks_alpha(self) -> bool:
-        return "robust" in self.objective.terms
+        return Losses(
+            validation=lambda w_EO: [terms[name](w_EO) for name in self.objective.terms],
+            training=lambda w_EO: self._weight_loss(w_EO, xw, attacked.get("weights"), yw),
+            prepare=prepare,
+        )
 
     def expected_cost(self, w_EO: Tensor) -> Tensor:
         """`objectives.expected_cost` of this search's network."""

@@ -43,10 +43,8 @@ def test_gains_are_the_slope_of_the_loss_at_the_even_mixture() -> None:
     assert len(batches(search)) > 1
     gains = operator_gains(search).whole
     assert gains.sum(dim=1).abs().max() < 1e-12
-    even, h = (
-        torch.full((NUM_EDGES, NUM_OPS), 1 / NUM_OPS),
-        2e-4,
-    )  # small: a tiny network has many kinks
+    even = torch.full((NUM_EDGES, NUM_OPS), 1 / NUM_OPS)
+    h = 2e-4  # small: a tiny network has many kinks
     # Weight moved from `none` to each other operator: the difference of two gains.
     for edge in range(NUM_EDGES):
         for op in range(1, NUM_OPS):
