@@ -10,7 +10,10 @@ from typing import Any
 from supernet.errors import UserError
 
 ATTACK_NAMES = ("fgsm", "fgsm_rs", "n_fgsm", "pgd")
-OBJECTIVE_NAMES = ("clean", "robust", "weighted", "mgda", "chebyshev", "epsilon", "pareto")
+OBJECTIVE_NAMES = ("clean", "robust", "weighted", "mgda", "chebyshev", "epsilon", "pareto",
+                   "pareto_fixed")  # fmt: skip
+FRONT_OBJECTIVES = ("pareto", "pareto_fixed")
+"""Those whose search ends with a front of cells."""
 STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
 PATH_KINDS = ("alpha", "uniform", "sandwich")
 ATTACK_DTYPES = ("float32", "bfloat16")
@@ -53,8 +56,9 @@ class SearchConfig:
     """How alpha becomes edge weights: darts, darts2 (second order), drnas, gdas."""
     objective: str | None = None
     """What alpha improves: clean, robust, weighted, mgda (min-norm), chebyshev (the worst weighted
-    term), epsilon (robust within a budget) or pareto (a front of cells over clean and robust
-    accuracy and size). Automatic is weighted with --robust and clean without."""
+    term), epsilon (robust within a budget), pareto (a front of cells over clean and robust
+    accuracy and size) or pareto_fixed (the same, with an alpha for each of six preferences instead
+    of one function of all). Automatic is weighted with --robust and clean without."""
     robust_weight: float = 0.5
     """Share of the robust loss in the weighted and chebyshev objectives, and in the score of
     derived cells (robust and epsilon score by the robust loss alone)."""

@@ -29,13 +29,12 @@ from supernet.genotype import Genotype
 from supernet.measure import cell_predictor
 from supernet.pareto import non_dominated
 from supernet.predictor import WORST_LOSS, CellScore, Evaluation, scores_of
-from supernet.preference import accuracy_preference, grid
+from supernet.preference import accuracy_preference
 from supernet.search import Search
 from supernet.tabular.searches import Spent
 from supernet.tracking import read_metrics
 
 SCORES_FILE = "front_scores.jsonl"
-GRID_STEPS = 5
 POPULATION = 30
 """Cells that alpha proposes, and cells in the population of NSGA-II, where the budget has them."""
 
@@ -136,10 +135,12 @@ class Front:
     strict: list[CellScore]
     """Those of them that no smaller cell dominates."""
     archive: list[CellScore]
-    preferences: dict[str, list[float]]
-    """Preference of the cells that alpha proposed, by isomorphism class."""
+    proposed: list[tuple[Genotype, list[float]]]
+    """The cells that alpha proposed, with their preferences."""
     baselines: dict[str, list[CellScore]]
     """Fronts of other searches with as many scored cells, by name."""
+    drawn: list[Genotype]
+    """As many random cells as alpha proposed, the first of the baseline's; empty without it."""
     derivation: Derivation
     """The front's cells by falling weighted score, and argmax cells without regard to size."""
 
@@ -163,11 +164,13 @@ def find_front(
     proposed = preference_cells(search, count)
     found = archive()
     evolve(found, config.seed, config.derive_none, [cell for cell, _ in proposed])
-    baselines = {}
+    baselines: dict[str, list[CellScore]] = {}
+    drawn: list[Genotype] = []
     if config.front_baseline:
         chance, evolved = archive(), archive()
         draw_cells(chance, config.seed, config.derive_none)
         evolve(evolved, config.seed, config.derive_none, None)
+        drawn = [score.genotype for score in chance.scores[: len(proposed)]]
         baselines = {"random": chance.front(), "nsga2 from random cells": evolved.front()}
     cells = found.front()
     best = sorted(cells, key=lambda s: (-s.value(config.robust_weight), found.cost(s.genotype)))
@@ -181,17 +184,19 @@ def find_front(
         cells,
         found.strict_front(),
         found.scores,
-        {cell.canonical: preference for cell, preference in proposed},
+        proposed,
         baselines,
+        drawn,
         dataclasses.replace(derivation, scores=tuple(best)),
     )
 
 
 def preference_cells(search: Search, count: int) -> list[tuple[Genotype, list[float]]]:
     """`count` cells with the preference they are for: the most probable cell of every preference
-    on the grid, then the second of each, and so on, without isomorphs."""
+    that alpha has points for, then the second of each, and so on, without isomorphs."""
+    assert search.preferences is not None
     ranked = []
-    for preference in grid(GRID_STEPS):
+    for preference in search.preferences.points():
         search.prefer(preference)
         w_EO = search.strategy.expected_weights()
         cells = probable_cells(w_EO, count, search.config.derive_none)

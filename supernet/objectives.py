@@ -16,6 +16,7 @@ from torch import Tensor
 from ops.space import CONV1, CONV3, NUM_EDGES
 from supernet.errors import UserError
 from supernet.genotype import Cost
+from supernet.preference import AlphaOfPreference, FixedPreferences, Preferences
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class Objective:
     terms: tuple[str, ...]
     combine: Callable[[Tensor, Tensor], Tensor]
     """gradients (T, P), losses (T,) -> coefficients (T,), non-negative."""
-    per_preference: bool = False
-    """Whether the coefficients are multiplied by a preference that every step draws anew."""
+    preferences: Callable[[], Preferences] | None = None
+    """What makes alpha a function of a preference; each step draws one, and multiplies the
+    coefficients with it."""
 
     def direction(
         self, gradients_TP: Tensor, losses_T: Tensor, preference_T: Tensor | None = None
@@ -190,7 +192,11 @@ def _epsilon(robust_weight: float, size_weight: float) -> Objective:
     return Objective(("robust", "excess"), _fixed(1.0, size_weight or EXCESS_WEIGHT))
 
 
-def _pareto(robust_weight: float, size_weight: float) -> Objective:
+def _pareto(
+    robust_weight: float,
+    size_weight: float,
+    preferences: Callable[[], Preferences] = AlphaOfPreference,
+) -> Objective:
     """sum_t lambda_t g_t / |g_t|: of unit length, or lambda would mean what the terms' scales say.
 
     They drift apart: on the embedded digits the clean loss's gradient becomes a third as long in
@@ -200,7 +206,11 @@ def _pareto(robust_weight: float, size_weight: float) -> Objective:
     def combine(gradients_TP: Tensor, losses_T: Tensor) -> Tensor:
         return gradients_TP.norm(dim=1).clamp_min(1e-12).reciprocal()
 
-    return Objective(("clean", "robust", "size"), combine, per_preference=True)
+    return Objective(("clean", "robust", "size"), combine, preferences)
+
+
+def _pareto_fixed(robust_weight: float, size_weight: float) -> Objective:
+    return _pareto(robust_weight, size_weight, FixedPreferences)
 
 
 def _with_size(terms: tuple[str, ...], weights: Sequence[float], size_weight: float) -> Objective:
@@ -217,6 +227,7 @@ OBJECTIVES: dict[str, Callable[[float, float], Objective]] = {
     "chebyshev": _chebyshev,
     "epsilon": _epsilon,
     "pareto": _pareto,
+    "pareto_fixed": _pareto_fixed,
 }
 """name -> factory(robust_weight, size_weight)."""
 

@@ -67,13 +67,21 @@ def _gains_record(derivation: Derivation, table: Table | None, data: ImageData) 
 def front_record(search: Search, front: Front, table: Table | None) -> dict[str, Any]:
     """The content of front.json; what needs the table is null without it.
 
-    `found_vs_true` judges cells by the table's values: `found`, `strict`, those of them that no
-    smaller one dominates, and the fronts of other searches that scored as many cells, where those
-    were asked for.
+    `found_vs_true` judges cells by the table's values: `found`; `strict`, those of them that no
+    smaller one dominates; `proposed`, all cells that alpha proposed, no score asked; and, where
+    baselines were asked for, `drawn`, as many random cells as were proposed, and the fronts of
+    other searches that scored as many cells as this.
     """
     config = search.config
     dataset, _ = judged_by(config.dataset, True)
-    fronts = {"found": front.cells, "strict": front.strict, **front.baselines}
+    fronts = {
+        "found": [score.genotype for score in front.cells],
+        "strict": [score.genotype for score in front.strict],
+        "proposed": [cell for cell, _ in front.proposed],
+        **({"drawn": front.drawn} if front.drawn else {}),
+        **{n: [score.genotype for score in scores] for n, scores in front.baselines.items()},
+    }
+    preferences = {cell.canonical: preference for cell, preference in front.proposed}
     strict = {score.genotype for score in front.strict}
     return {
         "objectives": ["clean_loss", "robust_loss", config.size_metric],
@@ -88,7 +96,7 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
                 **cell_record(score.genotype, table, search.data),
                 **scores_of(score),
                 "strict": score.genotype in strict,
-                "preference": front.preferences.get(score.genotype.canonical),
+                "preference": preferences.get(score.genotype.canonical),
             }
             for score in front.cells
         ],
@@ -100,10 +108,8 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
         "judged_by": dataset,
         "found_vs_true": table
         and {
-            name: found_against_true(
-                table, [score.genotype for score in scores], dataset, config.size_metric
-            )
-            for name, scores in fronts.items()
+            name: found_against_true(table, cells, dataset, config.size_metric)
+            for name, cells in fronts.items()
         },
     }
 

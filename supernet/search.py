@@ -32,7 +32,7 @@ from supernet.genotype import Genotype
 from supernet.networks import Supernet
 from supernet.objectives import conflict_angle, cost_share, expected_cost, make_objective
 from supernet.predictor import Attack
-from supernet.preference import AlphaOfPreference, accuracy_preference, draw
+from supernet.preference import accuracy_preference
 from supernet.randomness import Randomness
 from supernet.strategies import Losses, WeightStep, make_strategy
 from supernet.strategies.regularisers import decay_step
@@ -74,7 +74,8 @@ class Search:
             robust_weight=config.robust_weight,
             size_weight=config.size_weight,
         )
-        self.preferences = AlphaOfPreference().to(device) if self.objective.per_preference else None
+        make = self.objective.preferences
+        self.preferences = None if make is None else make().to(device)
         """Of a pareto search: what alpha is a function of. Between the steps `strategy.alpha` is
         that of `accuracy_preference`."""
         self.prefer(accuracy_preference(config.robust_weight))
@@ -174,7 +175,7 @@ class Search:
         if self.step % self.steps_per_epoch == 0:
             self._set_progress()
         if self.preferences is not None:
-            self.prefer(draw(self.random["preference"]))
+            self.prefer(self.preferences.draw(self.random["preference"]))
         weight_batch = self._images(next(self.weight_batches))
         if not self.warming_up:
             self._alpha_step(self._images(next(self.alpha_batches)), weight_batch)

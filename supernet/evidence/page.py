@@ -199,7 +199,8 @@ def _fronts(records: Sequence[Record]) -> list[str]:
         "By the table's values of the cells, over (parameters, clean, PGD-20 8/255). Hypervolume "
         "in % of the true front's; GD and IGD, the mean distance from the cells to the true front "
         "and back, in units of its range; then regret (points of PGD-20 8/255) within so many "
-        "parameters. `found` starts from the cells that alpha proposes; `nsga2 from random cells` "
+        "parameters. `found` starts from the cells that alpha proposes, of which a line of its own "
+        "has all, before a score has chosen among them; `nsga2 from random cells` "
         "and `random` scored as many cells with the same weights. The wall-clock of such a run is "
         "that of the search and of all three.",
         table(header, lines, "lrrrrr" + "r" * len(budgets)),

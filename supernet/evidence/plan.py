@@ -40,6 +40,10 @@ ROWS = (
         "pareto", "a front, and its best weighted cell",
         "--objective pareto --front-baseline --derive-images 256",
     ),
+    Row(
+        "pareto-fixed", "a front, from an alpha for each of six preferences",
+        "--objective pareto_fixed --derive-images 256",
+    ),
     Row("pgd", "weights trained against PGD-7 instead of N-FGSM", "--weight-attack pgd"),
     Row("longer", "twice the epochs", "--epochs 8", seeds=2),
 )  # fmt: skip

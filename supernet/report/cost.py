@@ -3,6 +3,7 @@
 from typing import Any
 
 from ops.space import NUM_EDGES, NUM_OPS
+from supernet.config import FRONT_OBJECTIVES
 from supernet.genotype import Cost
 
 BENCHMARK_EPOCHS, BENCHMARK_IMAGES, BENCHMARK_PASSES = 50, 50_000, 8
@@ -61,7 +62,7 @@ def search_cost(description: dict[str, Any]) -> float:
 
 
 def _front_cost(description: dict[str, Any], cell: float) -> float:
-    if description["objective"] != "pareto":
+    if description["objective"] not in FRONT_OBJECTIVES:
         return 0.0
     config = description["config"]
     images = min(config["derive_images"], description["data"]["alpha_images"])

@@ -5,7 +5,11 @@ from typing import Any
 
 from supernet.figures.landscape import COLUMN_NAMES, DATASET_NAMES
 
-FRONT_NAMES = {"strict": "found, strict cells alone"}
+FRONT_NAMES = {
+    "strict": "found, strict cells alone",
+    "proposed": "what alpha proposed, unscored",
+    "drawn": "as many random cells, unscored",
+}
 """Key of found_vs_true in front.json -> words, where the key is not the word."""
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from ops.candidates import kept_statistics
 from ops.space import NUM_EDGES, NUM_OPS
-from supernet.config import STRATEGY_NAMES
+from supernet.config import FRONT_OBJECTIVES, STRATEGY_NAMES
 from supernet.derive import connected_cells
 from supernet.gains import gain_of, operator_gains
 from supernet.genotype import Genotype
@@ -84,11 +84,11 @@ def test_a_cells_gain_is_the_sum_of_its_operators() -> None:
     assert gain_of(Genotype.parse("300002"), gains) == 0 + 5 + 10 + 15 + 20 + 25
 
 
-@pytest.mark.parametrize("objective", ["robust", "mgda", "pareto", "epsilon"])
+@pytest.mark.parametrize("objective", ["robust", "mgda", "pareto", "pareto_fixed", "epsilon"])
 def test_gains_are_of_the_clean_loss_whatever_alpha_follows(objective: str) -> None:
     """And a budget's hinge, which would make every 3x3 the worst operator, is no part of them."""
     fields: dict[str, object] = {}
-    if objective in ("epsilon", "pareto"):  # whose size_weight is not that of a cost
+    if objective in ("epsilon", *FRONT_OBJECTIVES):  # whose size_weight is not that of a cost
         fields["size_weight"] = 5.0
     if objective == "epsilon":
         fields["max_params"] = 3e5

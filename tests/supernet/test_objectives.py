@@ -19,6 +19,7 @@ from supernet.objectives import (
     min_norm_coefficients,
     smooth_chebyshev,
 )
+from supernet.preference import AlphaOfPreference, FixedPreferences
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,9 @@ def test_chebyshev_coefficients_are_its_gradient() -> None:
 def test_pareto_weighs_unit_gradients_by_the_preference() -> None:
     gradients = torch.tensor([[3.0, 4.0], [0.0, 0.1], [0.0, 0.0]])
     objective = make_objective("pareto")
-    assert objective.per_preference and objective.terms == ("clean", "robust", "size")
+    assert objective.preferences is AlphaOfPreference
+    assert make_objective("pareto_fixed").preferences is FixedPreferences
+    assert objective.terms == ("clean", "robust", "size")
     preference = torch.tensor([0.5, 0.2, 0.3])
     direction, _ = objective.direction(gradients, torch.ones(3), preference)
     torch.testing.assert_close(direction, torch.tensor([0.3, 0.4 + 0.2]))

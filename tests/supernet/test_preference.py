@@ -1,4 +1,4 @@
-"""Alpha of a preference: closed forms of the map, its gradient, and what its corners learn."""
+"""Alpha of a preference: closed forms of both functions, their gradients, what corners learn."""
 
 import pytest
 import torch
@@ -8,13 +8,23 @@ from ops.space import CONV3
 from supernet.derive import argmax_cell
 from supernet.networks import one_hot
 from supernet.objectives import make_objective
-from supernet.preference import AlphaOfPreference, accuracy_preference, draw, features, grid
+from supernet.preference import (
+    AlphaOfPreference,
+    FixedPreferences,
+    Preferences,
+    accuracy_preference,
+    draw,
+    features,
+    grid,
+)
 
 CORNERS = torch.eye(3)
+BOTH = pytest.mark.parametrize("preferences", [AlphaOfPreference, FixedPreferences])
 
 
-def test_every_preference_starts_uniform() -> None:
-    alpha = AlphaOfPreference()
+@BOTH
+def test_every_preference_starts_uniform(preferences: type[Preferences]) -> None:
+    alpha = preferences()
     for preference in grid(3):
         assert torch.equal(alpha(preference), torch.zeros(6, 5))
 
@@ -36,6 +46,37 @@ def test_the_grid_is_the_simplex_with_its_corners_first() -> None:
     assert all(p.sum().item() == pytest.approx(1) and p.min() >= 0 for p in points)
     assert torch.equal(torch.stack(points[:3]), CORNERS)
     assert accuracy_preference(0.75).tolist() == [0.25, 0.75, 0.0]
+
+
+def test_a_table_draws_its_own_six_preferences_evenly() -> None:
+    alpha, generator = FixedPreferences(), torch.Generator().manual_seed(0)
+    points = [tuple(p.tolist()) for p in alpha.points()]
+    middles = {(0.5, 0.5, 0.0), (0.5, 0.0, 0.5), (0.0, 0.5, 0.5)}
+    assert points[:3] == [tuple(c.tolist()) for c in CORNERS] and set(points[3:]) == middles
+    drawn = [tuple(alpha.draw(generator).tolist()) for _ in range(6000)]
+    # 1000 of each, standard deviation 29.
+    assert all(abs(drawn.count(point) - 1000) < 120 for point in points)
+
+
+def test_a_table_has_an_alpha_of_its_own_for_each_preference() -> None:
+    alpha, points = FixedPreferences(), FixedPreferences().points()
+    optimiser = torch.optim.Adam(alpha.parameters(), lr=0.1, betas=(0.5, 0.999))
+    steps = torch.randn(6, 6, 5)
+    for point, step in zip(points, steps, strict=True):
+        alpha.move(point, step)
+    for point, step in zip(points, steps, strict=True):
+        assert torch.equal(alpha(point), step)
+    # The nearest of the six: one middle, one corner.
+    assert torch.equal(alpha(torch.tensor([0.6, 0.35, 0.05])), alpha(torch.tensor([0.5, 0.5, 0.0])))
+    assert torch.equal(alpha(torch.tensor([0.1, 0.8, 0.1])), alpha(CORNERS[1]))
+    # Adam's momentum must not move a preference that is not asked.
+    for asked in (0, 4):
+        before = [alpha(point).detach().clone() for point in points]
+        alpha.set_gradient(points[asked], torch.ones(6, 5))
+        optimiser.step()
+        for number, point in enumerate(points):
+            expected = before[number] - (0.1 if number == asked else 0.0)
+            torch.testing.assert_close(alpha(point).detach(), expected)
 
 
 def test_the_gradient_is_the_chain_rule() -> None:
@@ -72,13 +113,16 @@ def test_a_corner_moves_along_its_own_gradient_alone() -> None:
         torch.testing.assert_close(alpha(corner), -gradient, atol=0.4, rtol=0)
 
 
-def test_pure_robustness_is_at_least_as_robust_as_pure_size() -> None:
+@BOTH
+def test_pure_robustness_is_at_least_as_robust_as_pure_size(
+    preferences: type[Preferences],
+) -> None:
     # An additive predictor whose losses are known: every operator has a loss on every edge, and
     # robustness is bought with convolutions. The argmax of each corner must be its optimum.
     table = torch.rand(3, 6, 5, generator=torch.Generator().manual_seed(2))
     table[:2, :, CONV3] = -0.1
     table[2] = torch.tensor([0.0, 0.0, 0.115, 1.0, 0.0]) + 0.01 * table[2]
-    objective, alpha = make_objective("pareto"), AlphaOfPreference()
+    objective, alpha = make_objective("pareto"), preferences()
     optimiser = torch.optim.Adam(alpha.parameters(), lr=0.05, betas=(0.5, 0.999))
     generator = torch.Generator().manual_seed(3)
 
@@ -86,7 +130,7 @@ def test_pure_robustness_is_at_least_as_robust_as_pure_size() -> None:
         return (table * w_EO).sum(dim=(1, 2))
 
     for _ in range(300):
-        preference = draw(generator)
+        preference = alpha.draw(generator)
         logits = alpha(preference).detach().requires_grad_()
         values = losses(logits.softmax(dim=1))
         gradients = torch.stack(

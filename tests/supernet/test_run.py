@@ -13,7 +13,7 @@ import torch
 from supernet.benchmark import Table
 from supernet.cell_argument import read_cell
 from supernet.checkpoint import load_checkpoint
-from supernet.config import OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
+from supernet.config import FRONT_OBJECTIVES, OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
 from supernet.errors import UserError
 from supernet.genotype import Genotype
 from supernet.predictor import CellScore, Predictor
@@ -237,13 +237,13 @@ def test_every_strategy_and_objective_ends_with_a_cell(
     assert Genotype.parse(record["arch"]).code == record["code"]
     assert record["objective"] == objective and record["strategy"] == strategy
     by_gains = record["derivation"]["argmax_gains"]
-    for cell in (record, *([] if objective == "pareto" else [by_gains])):
+    for cell in (record, *([] if objective in FRONT_OBJECTIVES else [by_gains])):
         assert cell["flops"] <= budget.get("max_flops", 1e9)
     gains = torch.tensor(record["derivation"]["gains"])
     assert gains.shape == (6, 5) and gains.abs().max() > 0
-    if objective not in ("epsilon", "pareto"):
+    if objective not in ("epsilon", *FRONT_OBJECTIVES):
         assert by_gains["code"] == "".join(str(op + 1) for op in gains[:, 1:].argmax(1).tolist())
-    assert (folder / "front.json").exists() == (objective == "pareto")
+    assert (folder / "front.json").exists() == (objective in FRONT_OBJECTIVES)
 
 
 PARETO: dict[str, object] = {"objective": "pareto", "front_queries": 9, "front_baseline": True}
@@ -281,7 +281,11 @@ def test_a_pareto_run_leaves_a_front(front: Path) -> None:
         } <= set(cell)
         assert cell["benchmark"]["results"]["cifar10"]["clean"] >= 0
     assert any(cell["preference"] is not None for cell in record["cells"])
-    assert set(record["found_vs_true"]) == {"found", "strict", "random", "nsga2 from random cells"}
+    judged = record["found_vs_true"]
+    assert set(judged) == {
+        "found", "strict", "proposed", "drawn", "random", "nsga2 from random cells"
+    }  # fmt: skip
+    assert judged["proposed"]["cells"] == judged["drawn"]["cells"] == 9
     strict = record["found_vs_true"]["strict"]["cells"]
     assert sum(cell["strict"] for cell in record["cells"]) == strict
     for numbers in record["found_vs_true"].values():

@@ -57,7 +57,12 @@ def snapshot(search: Search) -> dict[str, Tensor]:
 @pytest.mark.parametrize("stop", [1, 4, 5])
 @pytest.mark.parametrize(
     ("strategy", "objective"),
-    [*((name, "weighted") for name in STRATEGY_NAMES), ("darts", "pareto"), ("gdas", "pareto")],
+    [
+        *((name, "weighted") for name in STRATEGY_NAMES),
+        ("darts", "pareto"),
+        ("gdas", "pareto"),
+        ("darts", "pareto_fixed"),
+    ],
 )
 def test_a_restored_search_goes_on_bit_for_bit(stop: int, strategy: str, objective: str) -> None:
     # Four steps are an epoch: the stops lie inside the first, at its end, and inside the second.

@@ -19,6 +19,7 @@ def test_every_row_changes_what_it_says_and_nothing_else() -> None:
         "weighted": {"objective": "weighted"},
         "mgda": {"objective": "mgda"},
         "pareto": {"objective": "pareto", "front_baseline": True, "derive_images": 256},
+        "pareto-fixed": {"objective": "pareto_fixed", "derive_images": 256},
         "pgd": {"weight_attack": "pgd"},
         "longer": {"epochs": 8},
     }
@@ -33,7 +34,7 @@ def test_seed_by_seed_through_all_rows() -> None:
     names = [run.name for run in runs_of(ROWS, "", (), ())]
     assert names[:2] == ["main-seed0", "clean-seed0"]
     assert names[-2:] == ["main-seed8", "main-seed9"]
-    assert len(names) == 10 + 6 * 3 + 2
+    assert len(names) == 10 + 7 * 3 + 2
     some = runs_of(ROWS, "", ("mgda", "main"), (1, 4))
     assert [run.name for run in some] == ["main-seed1", "mgda-seed1", "main-seed4"]
     assert [run.config().seed for run in some] == [1, 1, 4]

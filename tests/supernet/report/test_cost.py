@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from supernet.config import FRONT_OBJECTIVES
 from supernet.genotype import Genotype, all_genotypes
 from supernet.report.cost import cells_at_equal_cost, search_cost, search_passes
 from tests.supernet.report.runs import CONFIG
@@ -28,6 +29,7 @@ def _description(**changes: Any) -> dict[str, Any]:
         ({"strategy": "darts2", "alpha_attack": None}, "weighted", (8, 3)),
         ({}, "epsilon", (2, 8)),
         ({}, "pareto", (2, 9)),
+        ({}, "pareto_fixed", (2, 9)),
     ],
 )
 def test_passes(changes: dict[str, Any], objective: str, passes: tuple[int, int]) -> None:
@@ -76,10 +78,11 @@ def test_cost_in_units_of_one_random_cell() -> None:
     assert cells_at_equal_cost(_description()) == pytest.approx(expected)
 
 
-def test_a_front_costs_its_scores() -> None:
+@pytest.mark.parametrize("objective", FRONT_OBJECTIVES)
+def test_a_front_costs_its_scores(objective: str) -> None:
     plain = _description(front_queries=20, derive_images=100)
     plain["data"]["alpha_images"] = 80
-    front = {**plain, "objective": "pareto"}
+    front = {**plain, "objective": objective}
     none, conv3, conv1 = (Genotype((op,) * 6).flops(N=1) for op in (0, 3, 2))
     # A random cell that may not hold `none` has each convolution on a quarter of its edges.
     cell = none + (conv3 - none) / 4 + (conv1 - none) / 4
