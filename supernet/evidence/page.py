@@ -10,6 +10,7 @@ from supernet.errors import UserError
 from supernet.files import atomic_write, read_json
 from supernet.report.markdown import (
     FRONT_NAMES,
+    GUIDE_NAMES,
     column_name,
     dataset_name,
     duration,
@@ -18,9 +19,12 @@ from supernet.report.markdown import (
 
 NOTES = "notes.md"
 ANSWERS = {
-    "argmax": "argmax of alpha", "gains": "argmax of gains",
-    "inner_gains": "argmax of gains without the last cell", "chosen": "chosen by score",
-}  # fmt: skip
+    **{
+        "argmax" if by == "alpha" else by: f"argmax of {words}" for by, words in GUIDE_NAMES.items()
+    },
+    "chosen": "chosen by score",
+}
+"""Key of a run's record -> words."""
 HEADER = ("row", "seeds", "clean", "PGD-20 8/255", "AutoAttack", "rank", "best 1 %", "worse half",
           "regret", "params", "wall-clock", "machine")  # fmt: skip
 VERDICT_RANDOM = 50

@@ -11,6 +11,12 @@ FRONT_NAMES = {
     "drawn": "as many random cells, unscored",
 }
 """Key of found_vs_true in front.json -> words, where the key is not the word."""
+GUIDE_NAMES = {
+    "alpha": "alpha",
+    "gains": "gains",
+    "inner_gains": "gains without the last cell",
+}
+"""What the strongest operators are read from -> words."""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str | None = None) -> str:

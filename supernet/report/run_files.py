@@ -8,6 +8,7 @@ from supernet.benchmark import DATASETS, Table
 from supernet.errors import UserError
 from supernet.files import data_root, read_json
 from supernet.genotype import Genotype
+from supernet.report.markdown import GUIDE_NAMES
 from supernet.tracking import METRICS_FILE, read_metrics
 
 
@@ -92,10 +93,9 @@ class RunFiles:
 def argmax_cells(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     """What it is derived by -> (in words, cell) of a genotype.json, whatever its version has."""
     derivation = record["derivation"]
-    words = {"alpha": "alpha", "gains": "gains", "inner_gains": "gains without the last cell"}
     keys = {"alpha": "argmax", "gains": "argmax_gains", "inner_gains": "argmax_inner_gains"}
     return {
-        by: (words[by], derivation[key]) for by, key in keys.items() if derivation.get(key)
+        by: (GUIDE_NAMES[by], derivation[key]) for by, key in keys.items() if derivation.get(key)
     }  # fmt: skip
 
 
