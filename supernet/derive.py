@@ -1,7 +1,7 @@
 """From edge weights to cells: the strongest operators, and the best of the most probable cells."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -122,8 +122,7 @@ def derive(
     """
     argmax, by_gains = argmax_cell(w_EO, allow_none, fits), None
     if gains is not None:
-        # log of softmax is the gain but for a constant of the edge: the same order of cells.
-        whole, inner = (g_EO.softmax(dim=1) for g_EO in gains)
+        whole, inner = (weights_of(g_EO) for g_EO in gains)
         by_gains = argmax_cell(whole, allow_none, fits), argmax_cell(inner, allow_none, fits)
         w_EO = {"alpha": w_EO, "gains": whole, "inner_gains": inner}[by]
     scores: list[CellScore] = []
@@ -133,3 +132,20 @@ def derive(
         # Stable: among equal scores the more probable cell wins.
         scores.sort(key=lambda s: -s.value(robust_weight))
     return Derivation(argmax, tuple(scores), gains, by_gains, by)
+
+
+def weights_of(gains_EO: Tensor) -> Tensor:
+    """Gains as edge weights, softmax(g): the order of cells by the sum of their gains is that by
+    the product of these, since log softmax(g) is g but for a constant of each edge."""
+    return gains_EO.softmax(dim=1)
+
+
+def mean_gains(gains: Sequence[Tensor]) -> Tensor:
+    """The gains of several searches as one: mean over them of g / rms(g), each (6, 5).
+
+    One search's gains are a draw, and so is the cell they lead to. Their scale depends on how far
+    its training came; divided by their root mean square (of 30 numbers whose mean is 0), all count
+    alike. Zero gains count as they are.
+    """
+    scaled = [g_EO / g_EO.square().mean().sqrt().clamp_min(1e-30) for g_EO in gains]
+    return torch.stack(scaled).mean(dim=0)

@@ -2,8 +2,10 @@
 
 import platform
 import resource
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,9 +74,20 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Device, threads and versions, for config.json."""
+    """Device, threads, versions and commit, for config.json."""
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "versions": versions(),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    """The checkout's commit, with -dirty where files differ from it; None without git."""
+    root = Path(__file__).resolve().parents[1]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -29,7 +29,7 @@ def genotype_record(
     config = search.config
     judge = judged_by(config.dataset, config.robust)
     return {
-        **cell_record(derivation.chosen, table, search.data),
+        **cell_record(derivation.chosen, table, *_images(search.data)),
         "baselines": None if table is None else table.baseline_rows(*judge),
         "objective": config.objective_name,
         "robust": config.robust,
@@ -41,7 +41,7 @@ def genotype_record(
         "edge_weights": search.strategy.expected_weights().cpu().tolist(),
         "derivation": {
             "chosen_by": derivation.chosen_by,
-            "argmax": cell_record(derivation.argmax, table, search.data),
+            "argmax": cell_record(derivation.argmax, table, *_images(search.data)),
             **_gains_record(derivation, table, search.data),
             "images": min(config.derive_images, len(search.alpha_half)),
             "attack": f"pgd-{config.probe_steps}" if config.robust else None,
@@ -60,7 +60,7 @@ def _gains_record(derivation: Derivation, table: Table | None, data: ImageData) 
         return {key: None for name in names for key in (name, f"argmax_{name}")}
     found: dict[str, Any] = {}
     for name, g_EO, cell in zip(names, derivation.gains, derivation.by_gains, strict=True):
-        found |= {name: g_EO.tolist(), f"argmax_{name}": cell_record(cell, table, data)}
+        found |= {name: g_EO.tolist(), f"argmax_{name}": cell_record(cell, table, *_images(data))}
     return found
 
 
@@ -93,7 +93,7 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
         "seed": config.seed,
         "cells": [
             {
-                **cell_record(score.genotype, table, search.data),
+                **cell_record(score.genotype, table, *_images(search.data)),
                 **scores_of(score),
                 "strict": score.genotype in strict,
                 "preference": preferences.get(score.genotype.canonical),
@@ -101,7 +101,11 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
             for score in front.cells
         ],
         "archive": [
-            {**_score(score), config.size_metric: search.cost(score.genotype, config.size_metric)}
+            {
+                **_score(score),
+                config.size_metric: search.cost(score.genotype, config.size_metric),
+                "preference": preferences.get(score.genotype.canonical),
+            }
             for score in front.archive
         ],
         "baselines": {n: [_score(s) for s in scores] for n, scores in front.baselines.items()},
@@ -114,10 +118,12 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
     }
 
 
-def cell_record(genotype: Genotype, table: Table | None, data: ImageData) -> dict[str, Any]:
+def cell_record(
+    genotype: Genotype, table: Table | None, num_classes: int, image_size: int
+) -> dict[str, Any]:
     """A cell: strings, published index, size, benchmark; what needs the table is null without it.
 
-    params and flops are those of the stand-alone network, C=16 and N=5, for these images.
+    params and flops are those of the stand-alone network, C=16 and N=5, for such images.
     """
     entry = None if table is None else table.query(genotype)
     return {
@@ -125,10 +131,15 @@ def cell_record(genotype: Genotype, table: Table | None, data: ImageData) -> dic
         "code": genotype.code,
         "index": None if entry is None else entry["index"],
         "unique_index": None if entry is None else entry["unique_index"],
-        "params": genotype.params(data.num_classes),
-        "flops": genotype.flops(data.num_classes, data.full_size),
+        "params": genotype.params(num_classes),
+        "flops": genotype.flops(num_classes, image_size),
         "benchmark": entry,
     }
+
+
+def _images(data: ImageData) -> tuple[int, int]:
+    """(classes, side) that a stand-alone network is made for."""
+    return data.num_classes, data.full_size
 
 
 def _score(score: CellScore) -> dict[str, Any]:

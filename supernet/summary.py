@@ -1,16 +1,23 @@
 """What the terminal shows when searches end: one run, or several seeds side by side."""
 
 import dataclasses
+import functools
 import json
 import shlex
 import statistics
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from supernet.benchmark import Table
 from supernet.config import SearchConfig
-from supernet.files import read_json, write_json
+from supernet.derive import argmax_cell, mean_gains, weights_of
+from supernet.files import data_root, read_json, write_json
+from supernet.genotype import Genotype
+from supernet.report.markdown import GUIDE_NAMES
 from supernet.report.run_files import argmax_cells
-from supernet.results import judged_by
+from supernet.results import cell_record, judged_by
 from supernet.run import config_of, resume_search, run_search
 from supernet.tabular.text import short
 
@@ -110,8 +117,10 @@ def _judge(record: dict[str, Any]) -> tuple[str, str]:
 def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> str:
     """Run several seeds. A finished one is not run again, an interrupted one goes on.
 
-    Leaves seeds.json beside the runs. Returns a table: a line per seed, then mean and standard
-    deviation. Raises: UserError when a seed's folder holds a run of another config.
+    Leaves seeds.json beside the runs and, where cells are read from gains, genotype.json: the one
+    cell that the seeds' gains lead to together. Returns a table: a line per seed, then mean and
+    standard deviation, then that cell. Raises: UserError when a seed's folder holds a run of
+    another config.
     """
     base = Path(config.out or f"runs/search-{config.dataset.replace(':', '-').replace('/', '-')}")
     rows = []
@@ -125,8 +134,52 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> s
         else:
             config_of(folder, seeded.what())  # a finished run counts if it is of this config
         rows.append(_row(folder))
-    write_json(base / "seeds.json", {"runs": rows, "spread": _spread(rows)})
-    return _table(rows, base)
+    found = _together(config, [Path(row["run"]) for row in rows])
+    write_json(base / "seeds.json", {"runs": rows, "spread": _spread(rows), "together": found})
+    if found is not None:
+        write_json(base / "genotype.json", found)
+    return "\n".join([*_table(rows, base), *_describe_together(found, base)])
+
+
+def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | None:
+    """genotype.json of all seeds; None where no gains were asked for."""
+    if config.derive_by == "alpha":
+        return None
+    records = [read_json(folder / "genotype.json") for folder in folders]
+    gains = [torch.tensor(r["derivation"][config.derive_by], dtype=torch.float64) for r in records]
+    data = read_json(folders[0] / "config.json")["data"]
+    mean_EO = mean_gains(gains)
+    fits = None if config.budget is None else functools.partial(_fits, config.budget, data)
+    cell = argmax_cell(weights_of(mean_EO), config.derive_none, fits)
+    table = Table.find(data_root(config.data_root))
+    return {
+        **cell_record(cell, table, data["num_classes"], data["full_size"]),
+        "baselines": records[0]["baselines"],
+        **{name: records[0][name] for name in ("objective", "robust", "dataset", "stand_in")},
+        "seeds": [record["seed"] for record in records],
+        "derived_by": config.derive_by,
+        "gains": mean_EO.tolist(),
+    }
+
+
+def _fits(budget: tuple[str, float], data: dict[str, Any], cell: Genotype) -> bool:
+    metric, most = budget
+    classes = data["num_classes"]
+    cost = cell.params(classes) if metric == "params" else cell.flops(classes, data["full_size"])
+    return cost <= most
+
+
+def _describe_together(record: dict[str, Any] | None, base: Path) -> list[str]:
+    if record is None:
+        return []
+    words = GUIDE_NAMES[record["derived_by"]]
+    return [
+        f"together   code {record['code']}{_index(record)}: the strongest operator of each edge by "
+        f"the mean of the seeds' {words}",
+        *_benchmark(record),
+        f"next       python scripts/train.py --genotype {shlex.quote(str(base))}/genotype.json"
+        + _next_flags(base / f"seed-{record['seeds'][0]}"),
+    ]
 
 
 def _row(folder: Path) -> dict[str, Any]:
@@ -164,7 +217,7 @@ def _spread(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return spread
 
 
-def _table(rows: list[dict[str, Any]], base: Path) -> str:
+def _table(rows: list[dict[str, Any]], base: Path) -> list[str]:
     judge = next((row["judged_by"] for row in rows if row["benchmark"] is not None), None)
     lines = ["", f"{'seed':>5}  {'cell':6}  {'params':>9}  {'clean':>6}  {'robust':>6}  {'s':>6}"]
     if judge:
@@ -182,4 +235,4 @@ def _table(rows: list[dict[str, Any]], base: Path) -> str:
         lines.append(line)
     for name, values in _spread(rows).items():
         lines.append(f"{name}: mean {values['mean']:.4g}, standard deviation {values['stdev']:.3g}")
-    return "\n".join([*lines, f"written to {base / 'seeds.json'}"])
+    return [*lines, f"written to {base / 'seeds.json'}"]

@@ -1,17 +1,24 @@
 """What the benchmark says of each row: of cells that were searched, and of those that were not."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ops.space import NONE
 from supernet.benchmark import Table
 from supernet.errors import UserError
 from supernet.evidence.plan import JUDGE, PICKS, RANDOM
 from supernet.files import read_json
-from supernet.genotype import Genotype
+from supernet.genotype import Genotype, all_genotypes
 from supernet.ranking.config import lower_is_better
+from supernet.tabular.front import scaled_hypervolume, true_front
 
 COLUMNS = ("clean", "pgd_8", "autoattack")
+DRAWS = 500
 
 
 def place(entry: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +49,37 @@ def without_search(table: Table) -> list[dict[str, Any]]:
         words = "one random cell" if n == 1 else f"best of {n} random cells"
         name = names[row["name"]] if n is None else f"{words} (expected)"
         found.append({"name": name, "n": n, "code": row.get("code"), **place(row)})
+    return found
+
+
+def random_fronts(table: Table, *, draws: int = DRAWS, seed: int = 0) -> list[dict[str, Any]]:
+    """What random cells reach of the true front, without a search and without the operator `none`.
+
+    `hypervolume_ratio`: 2.5th, 50th and 97.5th percentile of the draws. A front is over
+    (parameters, clean, PGD-20 8/255), as that of a search.
+    """
+    dataset, _ = JUDGE
+    objectives = ("params", "clean", "pgd_8")
+    true = true_front(table, dataset, objectives, cheapest=True)["hypervolume"]
+    classes = {c.canonical: c for c in all_genotypes() if c.is_connected and not c.count(NONE)}
+    cells = list(classes.values())
+    results = [table.query(cell)["results"][dataset] for cell in cells]
+    points = np.array(
+        [[c.params(), r["clean"], r["pgd_8"]] for c, r in zip(cells, results, strict=True)]
+    )
+    sizes = [np.flatnonzero(points[:, 0] == size) for size in np.unique(points[:, 0])]
+    random = np.random.default_rng(seed)
+    ways: dict[str, Callable[[], NDArray[np.int64]]] = {
+        "one random cell of each size": lambda: np.array([random.choice(s) for s in sizes]),
+        "40 random cells": lambda: random.choice(len(cells), 40, replace=False),
+        "150 random cells": lambda: random.choice(len(cells), 150, replace=False),
+    }
+    found = []
+    for name, draw in ways.items():
+        rows = [draw() for _ in range(draws)]
+        ratios = [scaled_hypervolume(points[r], dataset, objectives) / true for r in rows]
+        percentiles = np.percentile(ratios, (2.5, 50, 97.5)).tolist()
+        found.append({"name": name, "cells": len(rows[0]), "hypervolume_ratio": percentiles})
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from supernet.errors import UserError
+from supernet.evidence.plan import HALF, TOP
 from supernet.files import atomic_write, read_json
 from supernet.report.markdown import (
     FRONT_NAMES,
@@ -28,8 +29,6 @@ ANSWERS = {
 HEADER = ("row", "seeds", "clean", "PGD-20 8/255", "AutoAttack", "rank", "best 1 %", "worse half",
           "regret", "params", "wall-clock", "machine")  # fmt: skip
 VERDICT_RANDOM = 50
-TOP, HALF = 64, 3233
-"""The last rank of the best 1 % of 6,466 cells, and of the better half."""
 
 Record = dict[str, Any]
 
@@ -74,7 +73,8 @@ def page_text(evidence: Record, *, notes: str | None, source: str) -> str:
         ], "llrrrrrrrrrl"),
         _legend(letters),
         _missing(plan, runs),
-        *_fronts(evidence["runs"]),
+        *_together(evidence.get("together") or []),
+        *_fronts(evidence),
         "## What the numbers say",
         "\n".join(f"- {sentence}" for sentence in _sentences(evidence, plan, runs)),
         "## The rows",
@@ -175,10 +175,33 @@ def _missing(plan: dict[str, Record], runs: dict[str, list[Record]]) -> str:
     return f"**Not run yet:** {'; '.join(parts)}." if parts else ""
 
 
-def _fronts(records: Sequence[Record]) -> list[str]:
+def _together(groups: Sequence[Record]) -> list[str]:
+    """What several seeds of `main` say as one, a line per way to read gains and size of a group."""
+    if not groups:
+        return []
+    lines = [
+        [
+            ANSWERS[g["by"]], str(g["seeds"]), str(g["groups"]), _count(g["median_rank"]),
+            _count(g["worst_rank"]), f"{100 * g['in_top'] / g['groups']:.0f} %",
+            _points(g["median_pgd_8"]), _points(g["worst_pgd_8"]),
+        ]
+        for g in groups
+    ]  # fmt: skip
+    header = ("read from", "seeds", "groups", "median rank", "worst rank", "in the best 1 %",
+              "median PGD-20 8/255", "worst")  # fmt: skip
+    return [
+        "## Several seeds, one cell",
+        "`--seeds 0,1,2` reads one cell from the mean of the seeds' gains, each divided by its "
+        "root mean square. Every group of so many seeds of `main`; groups share seeds, so that "
+        "they say less than their number.",
+        table(header, lines, "lrrrrrrr"),
+    ]
+
+
+def _fronts(evidence: Record) -> list[str]:
     """What the fronts of searches reach of the true one, a line per way to find them."""
     ways: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
+    for record in evidence["runs"]:
         for name, numbers in (record.get("fronts") or {}).items():
             ways.setdefault((record["row"], name), []).append(numbers)
     if not ways:
@@ -196,6 +219,21 @@ def _fronts(records: Sequence[Record]) -> list[str]:
         ]
         for (row, name), found in ways.items()
     ]
+    lines += [
+        [
+            f["name"],
+            "",
+            _count(f["cells"]),
+            _spread(f["hypervolume_ratio"], _points),
+            *[""] * (2 + len(budgets)),
+        ]
+        for f in evidence.get("random_fronts", [])
+    ]
+    proposed = (
+        "; of the cells it proposes a line of its own has all, before a score has chosen among them"
+        if any(name == "proposed" for _, name in ways)
+        else ""
+    )
     header = ["front", "seeds", "cells", "hypervolume", "GD", "IGD"]
     header += [f"to {float(budget) / 1e6:g} M" for budget in budgets]
     return [
@@ -203,10 +241,11 @@ def _fronts(records: Sequence[Record]) -> list[str]:
         "By the table's values of the cells, over (parameters, clean, PGD-20 8/255). Hypervolume "
         "in % of the true front's; GD and IGD, the mean distance from the cells to the true front "
         "and back, in units of its range; then regret (points of PGD-20 8/255) within so many "
-        "parameters. `found` starts from the cells that alpha proposes, of which a line of its own "
-        "has all, before a score has chosen among them; `nsga2 from random cells` "
-        "and `random` scored as many cells with the same weights. The wall-clock of such a run is "
-        "that of the search and of all three.",
+        f"parameters. `found` starts from the cells that alpha proposes{proposed}; `nsga2 from "
+        "random cells` and `random` scored as many cells with the same weights. The wall-clock of "
+        "such a run is that of the search and of all three. The rows of random cells need no "
+        "search: median, and the 2.5th and 97.5th percentile of many draws without `none`, from "
+        "the table.",
         table(header, lines, "lrrrrr" + "r" * len(budgets)),
     ]
 

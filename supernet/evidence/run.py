@@ -20,9 +20,10 @@ from supernet.benchmark import Table
 from supernet.config import differences, from_dict
 from supernet.errors import UserError
 from supernet.evidence.config import EvidenceConfig
-from supernet.evidence.judge import judged, picks, without_search
+from supernet.evidence.judge import judged, picks, random_fronts, without_search
 from supernet.evidence.page import write_page
 from supernet.evidence.plan import BASE, JUDGE, ROWS, Row, Run, runs_of
+from supernet.evidence.together import together
 from supernet.files import read_json, write_json
 from supernet.interrupts import Interrupted, deferred_interrupts
 
@@ -53,6 +54,7 @@ def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Pa
     def record(run: Run) -> None:
         evidence["runs"].append(_record(run, Path(config.runs) / run.name, table))
         evidence["runs"].sort(key=lambda r: (order.get(r["row"], len(order)), r["seed"]))
+        evidence["together"] = _together(table, evidence["runs"])
         write_json(out / EVIDENCE, evidence)
 
     for run in left:
@@ -79,9 +81,15 @@ def _opened(
         "plan": [dataclasses.asdict(row) for row in rows],
         "tables": table.sources,
         "runs": before.get("runs", []),
+        "together": _together(table, before.get("runs", [])),
         "without_search": without_search(table),
+        "random_fronts": random_fronts(table),
         "picks": fresh if config.rankings else before.get("picks", []),
     }
+
+
+def _together(table: Table, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return together(table, [record for record in records if record["row"] == "main"])
 
 
 def _refuse_another(run: Run, record: dict[str, Any] | None, out: Path) -> None:
@@ -197,21 +205,15 @@ def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
             by: cell(derivation[f"argmax_{by}"]) if derivation.get(f"argmax_{by}") else None
             for by in ("gains", "inner_gains")
         },
+        "slopes": {by: derivation[by] for by in ("gains", "inner_gains")}
+        if derivation.get("gains")
+        else None,
         "fronts": read_json(front)["found_vs_true"] if front.is_file() else None,
         "seconds": result["seconds"],
         "machine": description["device"],
         "impl": description["impl"],
         "images": description["data"]["source"],
         "torch": description["versions"]["torch"],
-        "commit": _commit(),
+        "commit": description.get("commit"),
         "config_hash": description["config_hash"],
     }
-
-
-def _commit() -> str | None:
-    """The checkout's commit, with -dirty where files differ from it; None without git."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -8,8 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+
+from supernet.cell_argument import read_cell
+from supernet.genotype import all_genotypes
 
 pytestmark = pytest.mark.slow
 
@@ -111,10 +115,38 @@ def test_several_seeds_report_their_spread(tmp_path: Path) -> None:
     clean = [run["val_clean_acc"] for run in summary["runs"]]
     assert summary["spread"]["val_clean_acc"]["mean"] == pytest.approx(sum(clean) / 2)
     assert "val_clean_acc: mean" in done.stdout
+    assert summary["together"] is None and not (tmp_path / "both" / "genotype.json").exists()
     again = search(*arguments, cwd=tmp_path)
     assert again.stdout == done.stdout, "finished seeds are not run again"
     other = search(*arguments, "--alpha-lr", "0.5", cwd=tmp_path)
     assert other.returncode == 2 and "another config (alpha_lr" in other.stderr
+
+
+def test_the_gains_of_several_seeds_lead_to_one_cell(tmp_path: Path) -> None:
+    quick = ["--epochs", "2", "--warmup-epochs", "0", "--no-derive-score", "--derive-by", "gains"]
+    budget = ["--robust", "--objective", "epsilon", "--max-params", "0.4M"]
+    done = search(*SMALL, *quick, *budget, "--seeds", "0,1", "--out", "a b", "--quiet",
+                  cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "a b" / "genotype.json").read_text())
+    assert found["seeds"] == [0, 1] and found["params"] <= 400_000
+    each = [
+        np.array(json.loads((tmp_path / "a b" / f"seed-{seed}" / "genotype.json").read_text())[
+            "derivation"]["gains"])
+        for seed in (0, 1)
+    ]  # fmt: skip
+    mean = sum(gains / np.sqrt(np.mean(gains**2)) for gains in each) / 2
+    np.testing.assert_allclose(found["gains"], mean, atol=1e-12)
+    ops = np.array([cell.ops for cell in all_genotypes()])
+    value = mean[np.arange(6), ops].sum(axis=1)
+    good = [
+        0 not in cell.ops and cell.params(10) <= 400_000 for cell in all_genotypes()
+    ]  # fmt: skip
+    assert found["code"] == "".join(map(str, ops[np.where(good, value, -np.inf).argmax()]))
+    assert f"together   code {found['code']}" in done.stdout
+    assert "--genotype 'a b'/genotype.json" in done.stdout
+    cell, record = read_cell(str(tmp_path / "a b"))
+    assert cell.code == found["code"] and record["dataset"] == "digits"
 
 
 def test_the_default_robust_search(tmp_path: Path) -> None:

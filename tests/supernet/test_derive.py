@@ -5,7 +5,7 @@ import math
 import torch
 
 from ops.space import NONE
-from supernet.derive import argmax_cell, derive, probable_cells
+from supernet.derive import argmax_cell, derive, mean_gains, probable_cells
 from supernet.genotype import Genotype, all_genotypes
 from supernet.predictor import CellScore
 
@@ -82,6 +82,17 @@ def test_the_best_score_wins_and_both_answers_are_kept() -> None:
     assert [s.genotype for s in clean.scores] == candidates[::-1]
     plain = derive(w_EO, allow_none=False)
     assert plain.chosen == plain.argmax and plain.scores == ()
+
+
+def test_the_gains_of_several_searches_count_alike() -> None:
+    one, two = torch.zeros(6, 5), torch.zeros(6, 5)
+    one[:, 0], one[:, 1] = -30.0, 30.0
+    two[:, 0], two[:, 3] = -0.01, 0.01
+    # The root mean square of both is sqrt(2/5) of their size.
+    expected = torch.zeros(6, 5)
+    expected[:, 0], expected[:, 1], expected[:, 3] = -2.0, 1.0, 1.0
+    torch.testing.assert_close(mean_gains([one, two]), expected / 2 / math.sqrt(0.4))
+    assert torch.equal(mean_gains([torch.zeros(6, 5)]), torch.zeros(6, 5))
 
 
 def test_equal_scores_go_to_the_more_probable_cell() -> None:

@@ -9,6 +9,7 @@ from supernet.benchmark import Table
 from supernet.errors import UserError
 from supernet.genotype import Genotype
 from supernet.pareto import non_dominated
+from supernet.tabular import front
 from supernet.tabular.front import objective_points, scaled_hypervolume, true_front
 from supernet.tabular.selection import best_cells
 
@@ -60,6 +61,38 @@ def test_hypervolume_of_the_front_is_that_of_all_cells(invented: Table) -> None:
     front = true_front(invented, "cifar10", objectives)
     whole = scaled_hypervolume(every, "cifar10", objectives)
     assert front["hypervolume"] == pytest.approx(whole, abs=1e-12)
+
+
+def test_a_found_front_by_hand(invented: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two found cells against a true front of two, of 0.1 M and 1.1 M parameters."""
+    small, large, worse = (Genotype.parse(code) for code in ("111111", "333333", "322222"))
+    values = {small: (0.1e6, 0.3, 0.2), large: (1.1e6, 0.8, 0.5), worse: (0.6e6, 0.7, 0.3)}
+    truth = [{"objectives": dict(zip(("params", "clean", "pgd_8"), values[c], strict=True))}
+             for c in (small, large)]  # fmt: skip
+    monkeypatch.setattr(front, "true_front", lambda *a, **k: {"cells": truth, "hypervolume": 1.0})
+    monkeypatch.setattr(type(invented), "query", lambda table, cell: {
+        "params": values[cell][0],
+        "results": {"cifar10": {"clean": values[cell][1], "pgd_8": values[cell][2]}},
+    })  # fmt: skip
+    monkeypatch.setattr(type(invented), "values", lambda *a: np.array([0.2, 0.5, 0.3]))
+    monkeypatch.setattr(type(invented), "costs", lambda *a, **k: np.array([0.1e6, 1.1e6, 0.6e6]))
+    found = front.found_against_true(invented, [small, worse], "cifar10")
+    assert found["cells"] == 2 and found["truly_non_dominated"] == 1
+    # In units of the true range (1 M, 0.5, 0.3): `small` lies on the front, `worse` at (0.5, 0.2,
+    # 2/3) from `large` and at (0.5, 0.8, 1/3) from `small`; `large` is nearest to `worse`.
+    away = (0.5**2 + 0.2**2 + (2 / 3) ** 2) ** 0.5
+    assert found["generational_distance"] == pytest.approx(away / 2)
+    assert found["inverted_generational_distance"] == pytest.approx(away / 2)
+    alone = front.found_against_true(invented, [small], "cifar10")
+    assert alone["generational_distance"] == 0
+    assert alone["inverted_generational_distance"] == pytest.approx(3**0.5 / 2)
+    # Within 0.4 M both have `small`; from 0.6 M the table too has `worse`; then it has `large`.
+    assert found["regret"] == pytest.approx(
+        {"200000": 0, "400000": 0, "600000": 0, "800000": 0, "1200000": 0.2}
+    )
+    assert alone["regret"] == pytest.approx(
+        {"200000": 0, "400000": 0, "600000": 0.1, "800000": 0.1, "1200000": 0.3}
+    )
 
 
 @pytest.mark.parametrize(
