@@ -25,7 +25,9 @@ def read_cell(text: str, data_root: Path | None = None) -> tuple[Genotype, dict[
         record = _entry(record, number, path)
     cell = record.get("arch") or record.get("code") if isinstance(record, dict) else None
     if not isinstance(cell, str):
-        hint = " (for a list of cells name one, as PATH:0)" if isinstance(record, list) else ""
+        cells = record.get("cells") if isinstance(record, dict) else record
+        many = len(cells) if isinstance(cells, list) else 0
+        hint = f"; it holds a list, name one as {path}:0 to :{many - 1}" if many else ""
         raise UserError(f"{path} names no cell: it has neither arch nor code{hint}")
     return Genotype.parse(cell), record
 

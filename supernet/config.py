@@ -171,6 +171,7 @@ class SearchConfig:
             if self.objective != "clean" and not self.robust:
                 raise UserError(f"objective '{self.objective}' needs --robust")
         self._check_budget()
+        self._check_front()
         for name in ("C", "N", "shrink", "epochs", "batch_size", "attack_steps", "probe_steps",
                      "probe_images", "derive_candidates", "derive_images",
                      "front_queries"):  # fmt: skip
@@ -198,6 +199,16 @@ class SearchConfig:
             _check("eps", 0 < self.eps <= 1, self.eps, "above 0 and at most 1 (write 8/255)")
         if self.limit is not None:
             _check("limit", self.limit >= 1, self.limit, "at least 1")
+
+    def _check_front(self) -> None:
+        if self.objective in FRONT_OBJECTIVES and self.size_weight > 0:
+            raise UserError(
+                f"size is an objective of {self.objective} itself; leave --size-weight out"
+            )
+        if self.front_baseline and self.objective not in FRONT_OBJECTIVES:
+            raise UserError(
+                f"--front-baseline needs a front: --objective {' or '.join(FRONT_OBJECTIVES)}"
+            )
 
     def _check_budget(self) -> None:
         given = [name for name in ("params", "flops") if getattr(self, f"max_{name}") is not None]

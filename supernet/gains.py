@@ -65,9 +65,8 @@ def operator_gains(search: Search, images: int = GAIN_IMAGES) -> Gains:
     inner, last = (w_EO.clone().requires_grad_() for _ in range(2))
     total = torch.zeros(2, NUM_EDGES, NUM_OPS, dtype=torch.float64)
     batches = _batches(search, images)
-    # Elsewhere size_weight means something else, or nothing: epsilon, pareto.
-    sized = "size" in search.objective.terms and search.preferences is None
-    size_weight = search.config.size_weight if sized else 0.0
+    # Elsewhere it means something else: epsilon.
+    size_weight = search.config.size_weight if "size" in search.objective.terms else 0.0
     search.net.train()
     with kept_statistics(search.net), _weights_of_its_own(search.net.cells[-1], last):
         for batch in batches:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ops.space import NUM_EDGES, NUM_OPS
 
-OBJECTIVES = ("clean", "robust", "size")
+AIMS = ("clean", "robust", "size")
 SCALE = math.sqrt(12.0)
 """sqrt(2/3) over the standard deviation of lambda_k, 1/sqrt(18): see `AlphaOfPreference`."""
 
@@ -58,7 +58,7 @@ class AlphaOfPreference(Preferences):
     def __init__(self) -> None:
         super().__init__()
         self.base = nn.Parameter(torch.zeros(NUM_EDGES, NUM_OPS))
-        self.slopes = nn.Parameter(torch.zeros(len(OBJECTIVES), NUM_EDGES, NUM_OPS))
+        self.slopes = nn.Parameter(torch.zeros(len(AIMS), NUM_EDGES, NUM_OPS))
 
     def forward(self, lambda_M: Tensor) -> Tensor:
         return self.base + torch.tensordot(features(lambda_M.to(self.base)), self.slopes, dims=1)
@@ -125,12 +125,12 @@ def features(lambda_M: Tensor) -> Tensor:
 
     Shapes: (3,) -> (3,).
     """
-    return SCALE * (lambda_M - 1 / len(OBJECTIVES))
+    return SCALE * (lambda_M - 1 / len(AIMS))
 
 
 def draw(generator: torch.Generator) -> Tensor:
     """A preference from the uniform distribution on the simplex, Dirichlet(1, 1, 1)."""
-    exponential = -(1 - torch.rand(len(OBJECTIVES), generator=generator)).log()
+    exponential = -(1 - torch.rand(len(AIMS), generator=generator)).log()
     return exponential / exponential.sum()
 
 

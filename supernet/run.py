@@ -215,7 +215,8 @@ class _Run:
         )
         bar.write(
             f"epoch {record['epoch']:>3}/{search.config.epochs}  loss {record['train_loss']:.3f}"
-            f"  clean {record['val_clean_acc']:6.1%}{robust}  cell {cell.code}{self._rank(cell)}",
+            f"  clean {record['val_clean_acc']:6.1%}{robust}"
+            f"  by alpha {cell.code}{self._rank(cell)}",
             file=sys.stdout,
         )
         for warning in record["warnings"]:

@@ -16,7 +16,7 @@ from supernet.derive import argmax_cell, mean_gains, weights_of
 from supernet.files import data_root, read_json, write_json
 from supernet.genotype import Genotype
 from supernet.report.markdown import GUIDE_NAMES
-from supernet.report.run_files import argmax_cells
+from supernet.report.run_files import argmax_cells, scored_words
 from supernet.results import cell_record, judged_by
 from supernet.run import config_of, resume_search, run_search
 from supernet.tabular.text import short
@@ -69,7 +69,7 @@ def _derivation(record: dict[str, Any]) -> list[str]:
         best = derivation["scores"][0]
         robust = f", robust {best['robust_loss']:.3f}" if record["robust"] else ""
         words = (
-            f"best of {len(derivation['scores'])} scored with inherited weights "
+            f"best of {scored_words(record)} scored with inherited weights "
             f"(loss {best['clean_loss']:.3f}{robust})"
         )
     return ["; ".join(filter(None, (f"chosen     {words}", others)))]

@@ -66,7 +66,8 @@ def page_text(evidence: Record, *, notes: str | None, source: str) -> str:
         f"them alone, adversarially: test accuracy on {dataset_name(dataset)}, in %. Rank (of "
         f"6,466) and regret (points below the best cell) are by {column_name(column)}. Rows of "
         "several seeds show the median and, in brackets, the least and the greatest value; "
-        f"*best 1 %* and *worse half* count seeds of rank {TOP} or better and beyond {HALF:,}.",
+        f"*best 1 %* and *worse half* count seeds of rank {TOP} or better and beyond {HALF:,}."
+        + _answer(evidence.get("answer")),
         table(HEADER, [
             *_searched_lines(runs, letters), *_free_lines(evidence["without_search"]),
             *_free_lines(evidence["picks"]),
@@ -74,7 +75,7 @@ def page_text(evidence: Record, *, notes: str | None, source: str) -> str:
         _legend(letters),
         _missing(plan, runs),
         *_together(evidence.get("together") or []),
-        *_fronts(evidence),
+        *_fronts(evidence, os.path.dirname(source)),
         "## What the numbers say",
         "\n".join(f"- {sentence}" for sentence in _sentences(evidence, plan, runs)),
         "## The rows",
@@ -83,6 +84,13 @@ def page_text(evidence: Record, *, notes: str | None, source: str) -> str:
         *([] if notes is None else [notes.strip("\n")]),
     ]  # fmt: skip
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _answer(by: str | None) -> str:
+    if by is None:
+        return ""
+    words = ANSWERS["argmax" if by == "alpha" else by]
+    return f" The preset's own answer is the {words}; the others stand beside it for comparison."
 
 
 def _letter(number: int) -> str:
@@ -198,8 +206,9 @@ def _together(groups: Sequence[Record]) -> list[str]:
     ]
 
 
-def _fronts(evidence: Record) -> list[str]:
-    """What the fronts of searches reach of the true one, a line per way to find them."""
+def _fronts(evidence: Record, folder: str) -> list[str]:
+    """What the fronts of searches reach of the true one, a line per way to find them; `folder` is
+    where the evidence is, seen from the page."""
     ways: dict[tuple[str, str], list[Record]] = {}
     for record in evidence["runs"]:
         for name, numbers in (record.get("fronts") or {}).items():
@@ -247,7 +256,31 @@ def _fronts(evidence: Record) -> list[str]:
         "search: median, and the 2.5th and 97.5th percentile of many draws without `none`, from "
         "the table.",
         table(header, lines, "lrrrrr" + "r" * len(budgets)),
+        *_corners(evidence["runs"]),
+        *[
+            f"![The front of {r['row']}, seed 0]({folder}/fronts/{r['row']}-seed0.png)"
+            for r in evidence["runs"]
+            if r.get("front_codes") and r["seed"] == 0
+        ],
     ]
+
+
+def _corners(records: Sequence[Record]) -> list[str]:
+    """Whether alpha's cell for robustness alone is more robust than the one for size alone."""
+    rows: dict[str, list[Record]] = {}
+    for record in records:
+        if len(record.get("corners") or {}) == 2:
+            rows.setdefault(record["row"], []).append(record["corners"])
+    lines = []
+    for row, found in rows.items():
+        robust, small = ([c[name]["robust_loss"] for c in found] for name in ("robust", "size"))
+        less = sum(r <= s for r, s in zip(robust, small, strict=True))
+        lines.append(
+            f"`{row}`: the cell that alpha has for robustness alone has a supernet loss under "
+            f"attack of {statistics.fmean(robust):.3f} nats in the mean of {len(found)} seeds, the "
+            f"one for size alone {statistics.fmean(small):.3f}; it is as low or lower in {less}."
+        )
+    return lines
 
 
 def _regrets(values: Sequence[float | None]) -> str:
@@ -344,7 +377,7 @@ def _all_runs(records: Sequence[Record]) -> list[str]:
         ]
         for r in records
     ]  # fmt: skip
-    header = ("row", "seed", "chosen", "rank", "by alpha", "rank", "by gains", "rank",
+    header = ("row", "seed", "by score", "rank", "by alpha", "rank", "by gains", "rank",
               "without the last cell", "rank", "wall-clock", "config", "commit")  # fmt: skip
     facts = "; ".join(dict.fromkeys(f"torch {r['torch']}, {r['impl']} cells" for r in records))
     images = "; ".join(dict.fromkeys(r["images"] for r in records))

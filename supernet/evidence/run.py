@@ -24,6 +24,7 @@ from supernet.evidence.judge import judged, picks, random_fronts, without_search
 from supernet.evidence.page import write_page
 from supernet.evidence.plan import BASE, JUDGE, ROWS, Row, Run, runs_of
 from supernet.evidence.together import together
+from supernet.figures import found_front
 from supernet.files import read_json, write_json
 from supernet.interrupts import Interrupted, deferred_interrupts
 
@@ -52,7 +53,10 @@ def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Pa
     order = {row.name: number for number, row in enumerate(rows)}
 
     def record(run: Run) -> None:
-        evidence["runs"].append(_record(run, Path(config.runs) / run.name, table))
+        folder = Path(config.runs) / run.name
+        evidence["runs"].append(_record(run, folder, table))
+        if run.seed == 0 and (folder / "front.json").is_file():
+            found_front(read_json(folder / "front.json"), table, out / "fronts" / run.name)
         evidence["runs"].sort(key=lambda r: (order.get(r["row"], len(order)), r["seed"]))
         evidence["together"] = _together(table, evidence["runs"])
         write_json(out / EVIDENCE, evidence)
@@ -82,6 +86,7 @@ def _opened(
         "tables": table.sources,
         "runs": before.get("runs", []),
         "together": _together(table, before.get("runs", [])),
+        "answer": runs_of(rows[:1], config.search_flags or "", (), ())[0].config().derive_by,
         "without_search": without_search(table),
         "random_fronts": random_fronts(table),
         "picks": fresh if config.rankings else before.get("picks", []),
@@ -187,6 +192,24 @@ def _locked(folder: Path) -> Iterator[int]:
         yield stream.fileno()
 
 
+def _front(record: dict[str, Any]) -> dict[str, Any]:
+    """What front.json says: how far its fronts reach, its cells, and the cells that alpha proposes
+    for robustness alone and for size alone."""
+    corners = {
+        name: next((c for c in record["archive"] if c.get("preference") == preference), None)
+        for name, preference in (("robust", [0.0, 1.0, 0.0]), ("size", [0.0, 0.0, 1.0]))
+    }
+    return {
+        "fronts": record["found_vs_true"],
+        "front_codes": [cell["code"] for cell in record["cells"]],
+        "corners": {
+            name: {key: cell[key] for key in ("code", "robust", "robust_loss")}
+            for name, cell in corners.items()
+            if cell is not None
+        },
+    }
+
+
 def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
     result, description = read_json(folder / "genotype.json"), read_json(folder / "config.json")
     front, derivation = folder / "front.json", result["derivation"]
@@ -208,7 +231,7 @@ def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
         "slopes": {by: derivation[by] for by in ("gains", "inner_gains")}
         if derivation.get("gains")
         else None,
-        "fronts": read_json(front)["found_vs_true"] if front.is_file() else None,
+        **(_front(read_json(front)) if front.is_file() else {"fronts": None}),
         "seconds": result["seconds"],
         "machine": description["device"],
         "impl": description["impl"],

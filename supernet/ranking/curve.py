@@ -27,6 +27,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "supernet_gains_inner": dict(marker="s", color=GREEN),
 }
 SHOWN = ("all", "top_10")
+DODGE = 0.008
+"""Between neighbouring scores of one budget, as a share of the longest budget."""
 
 Record = dict[str, Any]
 
@@ -112,12 +114,16 @@ def draw_curve(record: Record, column: str, path: Path | None = None) -> Figure:
     against steps, and the line of parameter count with its own."""
     figure = new_figure(9.2, 4.0)
     panels = figure.subplots(1, len(SHOWN), sharey=True)
+    longest = max(p["steps"] for curve in record["curves"][column].values()
+                  for p in curve["all"])  # fmt: skip
     for panel, region in zip(panels, SHOWN, strict=True):
         _draw_parameters(panel, record["parameters"][column][region])
-        for score, words in SUPERNET_SCORES.items():
+        for number, (score, words) in enumerate(SUPERNET_SCORES.items()):
             points = record["curves"][column][score][region]
             points = [p for p in points if p["value"] is not None and p["low"] is not None]
-            steps, values = ([p[name] for p in points] for name in ("steps", "value"))
+            steps, values = (np.array([p[name] for p in points]) for name in ("steps", "value"))
+            # Side by side, or the intervals of one budget hide each other.
+            steps = steps + DODGE * (number - (len(SUPERNET_SCORES) - 1) / 2) * longest
             reach = [[p["value"] - p["low"], p["high"] - p["value"]] for p in points]
             # A resampled interval need not hold the value itself where ties abound.
             errors = np.maximum(0, np.array(reach).reshape(-1, 2).T)

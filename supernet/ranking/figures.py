@@ -34,7 +34,7 @@ COLOURS = (BLUE, VERMILLION, BLACK, ORANGE)
 def column_label(column: str) -> str:
     """A column in words."""
     name = column.removeprefix("standard:")
-    words = COLUMN_NAMES.get(name, name)
+    words = "clean accuracy" if name == "clean" else COLUMN_NAMES.get(name, name)
     return f"{words}, standard-trained" if column.startswith("standard:") else words
 
 
@@ -69,7 +69,10 @@ def draw_scatter(
                 label="added from the top 10 %", **options,
             )  # fmt: skip
         value = rows[name]["all"]["kendall"]["value"]
-        panel.set_title(name if value is None else f"{name}  τ = {value:.2f}", fontsize=10)
+        words = name.replace("+", "\n+ ")
+        # Adding 0 makes a rounded -0.0 positive.
+        tau = "" if value is None else f"  τ = {round(value, 2) + 0.0:.2f}"
+        panel.set_title(words + tau, fontsize=9 if "\n" in words else 10)
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         panel.tick_params(labelsize=9)
     for panel in panels[len(scores) :]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from supernet.benchmark import DATASETS, Table
+from supernet.config import FRONT_OBJECTIVES
 from supernet.errors import UserError
 from supernet.files import data_root, read_json
 from supernet.genotype import Genotype
@@ -97,6 +98,12 @@ def argmax_cells(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]
     return {
         by: (GUIDE_NAMES[by], derivation[key]) for by, key in keys.items() if derivation.get(key)
     }  # fmt: skip
+
+
+def scored_words(record: dict[str, Any]) -> str:
+    """`8`, or `the front's 8`: how many cells a genotype.json has scores of."""
+    front = "the front's " if record["objective"] in FRONT_OBJECTIVES else ""
+    return f"{front}{len(record['derivation']['scores'])}"
 
 
 def _find_table(named: str | None) -> Table | None:

@@ -6,7 +6,7 @@ from ops.space import EDGES, OP_NAMES
 from supernet import figures
 from supernet.genotype import Genotype
 from supernet.report.markdown import column_name, dataset_name, percent, pixels, score, table
-from supernet.report.run_files import RunFiles, argmax_cells
+from supernet.report.run_files import RunFiles, argmax_cells, scored_words
 
 SHOWN_SCORES = 10
 
@@ -71,7 +71,7 @@ def derivation(run: RunFiles) -> list[str]:
     }
     if record["scores"]:
         answers["score"] = (
-            f"best of {len(record['scores'])} by score",
+            f"best of {scored_words(run.record)} by score",
             record["scores"][0]["code"],
         )
     rows = [

@@ -59,6 +59,14 @@ def test_the_automatic_preset() -> None:
             "needs one budget, not 2",
         ),
         ({"robust": True, "max_flops": 9e7}, "max-flops is a budget; it goes with --objective eps"),
+        (
+            {"objective": "pareto_fixed", "robust": True, "size_weight": 0.1},
+            "size is an objective of pareto_fixed itself; leave --size-weight out",
+        ),
+        (
+            {"robust": True, "front_baseline": True},
+            "--front-baseline needs a front: --objective pareto or pareto_fixed",
+        ),
         ({"front_queries": 0}, "front-queries is 0; it must be at least 1"),
         (
             {"bn_statistics": "none"},

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from ops.candidates import kept_statistics
 from ops.space import NUM_EDGES, NUM_OPS
-from supernet.config import FRONT_OBJECTIVES, STRATEGY_NAMES
+from supernet.config import STRATEGY_NAMES
 from supernet.derive import connected_cells
 from supernet.gains import gain_of, operator_gains
 from supernet.genotype import Genotype
@@ -88,10 +88,8 @@ def test_a_cells_gain_is_the_sum_of_its_operators() -> None:
 def test_gains_are_of_the_clean_loss_whatever_alpha_follows(objective: str) -> None:
     """And a budget's hinge, which would make every 3x3 the worst operator, is no part of them."""
     fields: dict[str, object] = {}
-    if objective in ("epsilon", *FRONT_OBJECTIVES):  # whose size_weight is not that of a cost
-        fields["size_weight"] = 5.0
-    if objective == "epsilon":
-        fields["max_params"] = 3e5
+    if objective == "epsilon":  # whose size_weight is not that of a cost
+        fields |= {"size_weight": 5.0, "max_params": 3e5}
     search = trained(objective=objective, **fields)
     clean = trained()
     clean.net.load_state_dict(search.net.state_dict())

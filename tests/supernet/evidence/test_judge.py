@@ -9,8 +9,9 @@ import pytest
 
 from supernet.benchmark import Table
 from supernet.errors import UserError
-from supernet.evidence.judge import judged, picks, without_search
+from supernet.evidence.judge import judged, picks, random_fronts, without_search
 from supernet.genotype import Genotype, all_genotypes
+from supernet.tabular.front import found_against_true
 
 
 def test_a_cell_by_the_robust_column_of_cifar10(invented: Table) -> None:
@@ -23,6 +24,24 @@ def test_a_cell_by_the_robust_column_of_cifar10(invented: Table) -> None:
     assert found["regret"] == pytest.approx(values.max() - value)
     assert found["clean"] == invented.values("cifar10", "clean")[invented.row(cell)]
     assert found["params"] == cell.params()
+
+
+def test_random_fronts_against_cells_drawn_in_another_way(invented: Table) -> None:
+    found = {f["name"]: f for f in random_fronts(invented, draws=60)}
+    assert [f["cells"] for f in found.values()] == [28, 40, 150]
+    cells = [c for c in all_genotypes() if c.is_connected and "0" not in c.code]
+    unique = list({cell.canonical: cell for cell in cells}.values())
+    random = np.random.default_rng(7)
+    ratios = [
+        found_against_true(
+            invented, [unique[n] for n in random.permutation(len(unique))[:150]], "cifar10"
+        )["hypervolume_ratio"]
+        for _ in range(20)
+    ]
+    low, middle, high = found["150 random cells"]["hypervolume_ratio"]
+    assert low < middle < high <= 1
+    assert middle == pytest.approx(np.median(ratios), abs=high - low)
+    assert found["40 random cells"]["hypervolume_ratio"][1] < middle
 
 
 def test_rows_without_search(invented: Table) -> None:

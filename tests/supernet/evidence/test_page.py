@@ -1,5 +1,6 @@
 """The page from invented evidence: medians, ranges and sentences that can be checked by hand."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from supernet.errors import UserError
 from supernet.evidence.page import page_text, write_page
 from supernet.files import write_json
+
+ROOT = Path(__file__).parents[3]
 
 
 def cell(code: str, pgd_8: float, rank: int, params: int = 800_000) -> dict[str, Any]:
@@ -155,6 +158,44 @@ def test_notes_are_taken_as_they_are(tmp_path: Path) -> None:
     text = write_page(out, page).read_text()
     assert text.endswith("\n\n## What we make of it\n\n*Nothing*, yet  .\n")
     assert "[evidence.json](search/evidence/evidence.json)" in text
+
+
+def test_several_seeds_as_one() -> None:
+    some = evidence() | {"answer": "gains", "together": [{
+        "by": "inner_gains", "seeds": 3, "groups": 20, "median_rank": 34, "worst_rank": 1110,
+        "in_top": 19, "median_pgd_8": 0.4737, "worst_pgd_8": 0.45,
+    }]}  # fmt: skip
+    text = page_text(some, notes=None, source="e")
+    line = "| argmax of gains without the last cell | 3 | 20 | 34 | 1,110 | 95 % | 47.37 | 45.00 |"
+    assert line in text.splitlines()
+    assert "The preset's own answer is the argmax of gains;" in text
+
+
+def test_random_cells_stand_under_the_fronts() -> None:
+    some = evidence() | {
+        "random_fronts": [
+            {"name": "40 random cells", "cells": 40, "hypervolume_ratio": [0.8, 0.91, 0.93]}
+        ]
+    }
+    numbers = {
+        "cells": 40, "hypervolume_ratio": 0.9, "generational_distance": 0.1,
+        "inverted_generational_distance": 0.1, "regret": {"200000": 0.01},
+    }  # fmt: skip
+    some["runs"][0]["fronts"] = {"found": numbers, "proposed": numbers}
+    text = page_text(some, notes=None, source="e")
+    assert "| 40 random cells |  | 40 | 91.00 (80.00..93.00) |  |  |  |" in text
+    assert "of the cells it proposes a line of its own has all" in text
+    del some["runs"][0]["fronts"]["proposed"]
+    assert "a line of its own" not in page_text(some, notes=None, source="e")
+
+
+def test_the_committed_page_is_what_its_evidence_says(tmp_path: Path) -> None:
+    docs = ROOT / "docs" / "results"
+    shutil.copytree(docs / "search", tmp_path / "search")
+    page = write_page(tmp_path / "search" / "evidence", tmp_path / "search.md")
+    assert page.read_text() == (docs / "search.md").read_text(), (
+        "python scripts/evidence.py --page-only"
+    )
 
 
 def test_before_the_first_run() -> None:

@@ -18,11 +18,12 @@ from supernet.evidence import run
 from supernet.evidence.config import EvidenceConfig
 from supernet.evidence.plan import BASE, Row, runs_of
 from supernet.evidence.run import make_evidence
-from supernet.files import write_json
+from supernet.files import read_json, write_json
 from supernet.interrupts import Interrupted
 from supernet.tabular.front import found_against_true
 from tests.supernet.evidence.conftest import ROWS, read
 from tests.supernet.report.runs import ARGMAX, FOUND, write_run
+from tests.supernet.report.test_front import SMALL, write_front
 
 TINY = (
     "--dataset digits --preset digits --C 2 --epochs 8 --warmup-epochs 0 --limit 128 "
@@ -70,12 +71,26 @@ def test_no_minutes_start_nothing_but_record_what_is_finished(
 def test_what_a_front_reaches_is_recorded(
     config: EvidenceConfig, searches: list[list[str]], invented: Table
 ) -> None:
-    folder = write_run(Path(config.runs) / "main-seed1", None)
-    numbers = {"found": found_against_true(invented, [FOUND, ARGMAX], "cifar10")}
-    write_json(folder / "front.json", {"found_vs_true": numbers})
-    page = make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS)
-    assert read(config)["runs"][0]["fronts"] == numbers
-    assert "| `main`, found | 1 | 2 |" in page.read_text()
+    for seed in (0, 1):
+        folder = write_run(Path(config.runs) / f"main-seed{seed}", None)
+        write_front(folder, invented)
+        front = read_json(folder / "front.json")
+        small, robust = front["archive"][:2]
+        corners = {"robust": {**robust, "preference": [0.0, 1.0, 0.0]},
+                   "size": {**small, "preference": [0.0, 0.0, 1.0]}}  # fmt: skip
+        write_json(folder / "front.json", {**front, "archive": list(corners.values())})
+    page = make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS).read_text()
+    record = read(config)["runs"][0]
+    assert record["fronts"] == {
+        "found": found_against_true(invented, [SMALL, FOUND], "cifar10")
+    }  # fmt: skip
+    assert record["front_codes"] == [SMALL.code, FOUND.code]
+    assert record["corners"]["size"] == {"code": SMALL.code, "robust": 0.31, "robust_loss": 1.69}
+    assert "| `main`, found | 2 | 2 (2..2) |" in page
+    assert "attack of 1.580 nats in the mean of 2 seeds, the one for size alone 1.690; it" in page
+    assert "![The front of main, seed 0](out/fronts/main-seed0.png)" in page
+    figures = {path.name for path in (Path(config.out) / "fronts").iterdir()}
+    assert figures == {"main-seed0.png", "main-seed0.svg"}
 
 
 def test_a_failed_search_stops_no_other(

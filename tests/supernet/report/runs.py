@@ -52,6 +52,7 @@ def _genotype(config: dict[str, Any], table: Table | None) -> dict[str, Any]:
     scores = [(FOUND, 0.61, 0.42), (ARGMAX, 0.6, 0.41), (OTHER, 0.5, 0.3)]
     return {
         **cell(FOUND), "baselines": None, "robust": config["robust"], "dataset": config["dataset"],
+        "objective": "weighted" if config["robust"] else "clean",
         "seed": config["seed"], "edge_weights": _epoch(3)["edge_weights"], "seconds": 95.0,
         "derivation": {
             "chosen_by": "score", "argmax": cell(ARGMAX), "images": 500, "attack": "pgd-10",
