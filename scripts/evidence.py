@@ -5,7 +5,7 @@
     python scripts/evidence.py --minutes 120              start nothing new after two hours
     python scripts/evidence.py --rows main,mgda --seeds 0
     python scripts/evidence.py --minutes 0 --rankings \\
-        docs/results/proxies/ranking.json,docs/results/ntk/ranking.json,docs/results/supernet/steps-3120/ranking.json
+        docs/results/proxies/ranking.json,docs/results/ntk/ranking.json,docs/results/supernet/uniform-3120/ranking.json
     python scripts/evidence.py --page-only
 
 The plan is supernet/evidence/plan.py. Interrupted, the same command goes on; what evidence.json
