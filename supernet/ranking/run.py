@@ -108,6 +108,8 @@ def _score_all(
     if not left:
         return
     genotypes = [cell.genotype for cell in left]
+    if config.supernet is not None:
+        say("first the supernet's gains: one pass for all cells, in every process")
     try:
         seconds = estimate_seconds(config, scorer, left)
         say(f"{len(left)} cells to score, about {_duration(seconds)}")
