@@ -308,7 +308,7 @@ def _gpu() -> dict[str, Any]:
     return dict(
         C=16, N=5, epochs=50, warmup_epochs=2, batch_size=256, lr=0.1, alpha_lr=3e-3,
         weight_attack="pgd", attack_dtype="bfloat16", beta_decay=100.0, path_share=0.5,
-        derive_by="gains", derive_candidates=32, derive_images=2048, probe_images=2048,
+        derive_by="gains", derive_images=2048, probe_images=2048,
     )  # fmt: skip
 
 

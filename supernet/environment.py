@@ -84,8 +84,10 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The checkout's commit, with -dirty where files differ from it; None without git."""
+    """The checkout's commit, with -dirty where files differ from it; None where this is none."""
     root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():  # installed; a repository further up is another one's
+        return None
     command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

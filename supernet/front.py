@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ops.space import CONV3, NONE, NUM_EDGES, NUM_OPS, SKIP
@@ -29,7 +30,7 @@ from supernet.genotype import Genotype
 from supernet.measure import cell_predictor
 from supernet.pareto import non_dominated
 from supernet.predictor import WORST_LOSS, CellScore, Evaluation, scores_of
-from supernet.preference import accuracy_preference
+from supernet.preference import AIMS, accuracy_preference
 from supernet.search import Search
 from supernet.tabular.searches import Spent
 from supernet.tracking import read_metrics
@@ -139,6 +140,8 @@ class Front:
     """The cells that alpha proposed, with their preferences."""
     baselines: dict[str, list[CellScore]]
     """Fronts of other searches with as many scored cells, by name."""
+    corners: dict[str, CellScore]
+    """Alpha's most probable cell for clean accuracy, for robustness and for size alone."""
     drawn: list[Genotype]
     """As many random cells as alpha proposed, the first of the baseline's; empty without it."""
     derivation: Derivation
@@ -186,6 +189,7 @@ def find_front(
         found.scores,
         proposed,
         baselines,
+        {name: found(cell) for name, cell in corner_cells(search).items()},
         drawn,
         dataclasses.replace(derivation, scores=tuple(best)),
     )
@@ -207,6 +211,20 @@ def preference_cells(search: Search, count: int) -> list[tuple[Genotype, list[fl
         for cell, weights in row:
             found.setdefault(cell.canonical, (cell, [round(w, 6) for w in weights]))
     return list(found.values())[:count]
+
+
+def corner_cells(search: Search) -> dict[str, Genotype]:
+    """The most probable cell of each preference for one thing alone, by its name in AIMS.
+
+    They are among the first that `preference_cells` proposes, or isomorphic to one of them.
+    """
+    cells = {}
+    for number, name in enumerate(AIMS):
+        search.prefer(torch.eye(len(AIMS))[number])
+        w_EO = search.strategy.expected_weights()
+        cells[name] = probable_cells(w_EO, 1, search.config.derive_none)[0]
+    search.prefer(accuracy_preference(search.config.robust_weight))
+    return cells
 
 
 def evolve(archive: Archive, seed: int, allow_none: bool, start: list[Genotype] | None) -> None:

@@ -104,10 +104,10 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
             {
                 **_score(score),
                 config.size_metric: search.cost(score.genotype, config.size_metric),
-                "preference": preferences.get(score.genotype.canonical),
             }
             for score in front.archive
         ],
+        "corners": {name: _score(score) for name, score in front.corners.items()},
         "baselines": {n: [_score(s) for s in scores] for n, scores in front.baselines.items()},
         "judged_by": dataset,
         "found_vs_true": table

@@ -76,8 +76,8 @@ class Search:
         )
         make = self.objective.preferences
         self.preferences = None if make is None else make().to(device)
-        """Of a pareto search: what alpha is a function of. Between the steps `strategy.alpha` is
-        that of `accuracy_preference`."""
+        """Of a search for a front: what makes alpha of a preference. Between the steps
+        `strategy.alpha` is that of `accuracy_preference`."""
         self.prefer(accuracy_preference(config.robust_weight))
         self._check_budget()
         self.eps = data.eps if config.eps is None else config.eps
@@ -301,7 +301,7 @@ class Search:
         self._count_alpha(gradients_TP, losses_T, coefficients)
 
     def _move_alpha(self, gradient_EO: Tensor) -> None:
-        """Adam's step, then beta-decay's; of a pareto search, the steps of what alpha is made by.
+        """Adam's step, then beta-decay's; of a search for a front, those of what makes alpha.
 
         The strategy sees 30 logits in either case: alpha is linear in the parameters behind it, so
         that its gradient is all they need, also that of second order.

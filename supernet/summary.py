@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from supernet.benchmark import Table
-from supernet.config import SearchConfig
+from supernet.config import FRONT_OBJECTIVES, SearchConfig
 from supernet.derive import argmax_cell, mean_gains, weights_of
 from supernet.files import data_root, read_json, write_json
 from supernet.genotype import Genotype
@@ -117,7 +117,7 @@ def _judge(record: dict[str, Any]) -> tuple[str, str]:
 def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> str:
     """Run several seeds. A finished one is not run again, an interrupted one goes on.
 
-    Leaves seeds.json beside the runs and, where cells are read from gains, genotype.json: the one
+    Leaves seeds.json beside the runs and, where cells are read from gains, together.json: the one
     cell that the seeds' gains lead to together. Returns a table: a line per seed, then mean and
     standard deviation, then that cell. Raises: UserError when a seed's folder holds a run of
     another config.
@@ -137,13 +137,13 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> s
     found = _together(config, [Path(row["run"]) for row in rows])
     write_json(base / "seeds.json", {"runs": rows, "spread": _spread(rows), "together": found})
     if found is not None:
-        write_json(base / "genotype.json", found)
+        write_json(base / "together.json", found)
     return "\n".join([*_table(rows, base), *_describe_together(found, base)])
 
 
 def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | None:
-    """genotype.json of all seeds; None where no gains were asked for."""
-    if config.derive_by == "alpha":
+    """The record of the cell of all seeds; None where a seed's own cell is not read from gains."""
+    if config.derive_by == "alpha" or config.derive_score or config.objective in FRONT_OBJECTIVES:
         return None
     records = [read_json(folder / "genotype.json") for folder in folders]
     gains = [torch.tensor(r["derivation"][config.derive_by], dtype=torch.float64) for r in records]
@@ -177,7 +177,7 @@ def _describe_together(record: dict[str, Any] | None, base: Path) -> list[str]:
         f"together   code {record['code']}{_index(record)}: the strongest operator of each edge by "
         f"the mean of the seeds' {words}",
         *_benchmark(record),
-        f"next       python scripts/train.py --genotype {shlex.quote(str(base))}/genotype.json"
+        f"next       python scripts/train.py --genotype {shlex.quote(str(base))}/together.json"
         + _next_flags(base / f"seed-{record['seeds'][0]}"),
     ]
 

@@ -1,6 +1,7 @@
 """docs/results/search.md: evidence.json as a table and sentences. No torch."""
 
 import os
+import posixpath
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -252,13 +253,14 @@ def _fronts(evidence: Record, folder: str) -> list[str]:
         "and back, in units of its range; then regret (points of PGD-20 8/255) within so many "
         f"parameters. `found` starts from the cells that alpha proposes{proposed}; `nsga2 from "
         "random cells` and `random` scored as many cells with the same weights. The wall-clock of "
-        "such a run is that of the search and of all three. The rows of random cells need no "
-        "search: median, and the 2.5th and 97.5th percentile of many draws without `none`, from "
-        "the table.",
+        "a run with `--front-baseline` is that of the search and of all three. The rows of random "
+        "cells need no search: median, and the 2.5th and 97.5th percentile of many draws without "
+        "`none`, from the table.",
         table(header, lines, "lrrrrr" + "r" * len(budgets)),
         *_corners(evidence["runs"]),
         *[
-            f"![The front of {r['row']}, seed 0]({folder}/fronts/{r['row']}-seed0.png)"
+            f"![The front of {r['row']}, seed 0]"
+            f"({posixpath.join(folder, 'fronts', r['row'])}-seed0.png)"
             for r in evidence["runs"]
             if r.get("front_codes") and r["seed"] == 0
         ],

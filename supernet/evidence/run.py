@@ -193,19 +193,16 @@ def _locked(folder: Path) -> Iterator[int]:
 
 
 def _front(record: dict[str, Any]) -> dict[str, Any]:
-    """What front.json says: how far its fronts reach, its cells, and the cells that alpha proposes
-    for robustness alone and for size alone."""
-    corners = {
-        name: next((c for c in record["archive"] if c.get("preference") == preference), None)
-        for name, preference in (("robust", [0.0, 1.0, 0.0]), ("size", [0.0, 0.0, 1.0]))
-    }
+    """What front.json says: how far its fronts reach, its cells, and alpha's cells for robustness
+    alone and for size alone."""
+    corners = record.get("corners") or {}  # not in those of older versions
     return {
         "fronts": record["found_vs_true"],
         "front_codes": [cell["code"] for cell in record["cells"]],
         "corners": {
-            name: {key: cell[key] for key in ("code", "robust", "robust_loss")}
-            for name, cell in corners.items()
-            if cell is not None
+            name: {key: corners[name][key] for key in ("code", "robust", "robust_loss")}
+            for name in ("robust", "size")
+            if name in corners
         },
     }
 

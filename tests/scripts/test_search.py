@@ -115,7 +115,7 @@ def test_several_seeds_report_their_spread(tmp_path: Path) -> None:
     clean = [run["val_clean_acc"] for run in summary["runs"]]
     assert summary["spread"]["val_clean_acc"]["mean"] == pytest.approx(sum(clean) / 2)
     assert "val_clean_acc: mean" in done.stdout
-    assert summary["together"] is None and not (tmp_path / "both" / "genotype.json").exists()
+    assert summary["together"] is None and not (tmp_path / "both" / "together.json").exists()
     again = search(*arguments, cwd=tmp_path)
     assert again.stdout == done.stdout, "finished seeds are not run again"
     other = search(*arguments, "--alpha-lr", "0.5", cwd=tmp_path)
@@ -128,7 +128,7 @@ def test_the_gains_of_several_seeds_lead_to_one_cell(tmp_path: Path) -> None:
     done = search(*SMALL, *quick, *budget, "--seeds", "0,1", "--out", "a b", "--quiet",
                   cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "a b" / "genotype.json").read_text())
+    found = json.loads((tmp_path / "a b" / "together.json").read_text())
     assert found["seeds"] == [0, 1] and found["params"] <= 400_000
     each = [
         np.array(json.loads((tmp_path / "a b" / f"seed-{seed}" / "genotype.json").read_text())[
@@ -144,8 +144,8 @@ def test_the_gains_of_several_seeds_lead_to_one_cell(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found["code"] == "".join(map(str, ops[np.where(good, value, -np.inf).argmax()]))
     assert f"together   code {found['code']}" in done.stdout
-    assert "--genotype 'a b'/genotype.json" in done.stdout
-    cell, record = read_cell(str(tmp_path / "a b"))
+    assert "--genotype 'a b'/together.json" in done.stdout
+    cell, record = read_cell(str(tmp_path / "a b" / "together.json"))
     assert cell.code == found["code"] and record["dataset"] == "digits"
 
 

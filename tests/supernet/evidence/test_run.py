@@ -76,9 +76,8 @@ def test_what_a_front_reaches_is_recorded(
         write_front(folder, invented)
         front = read_json(folder / "front.json")
         small, robust = front["archive"][:2]
-        corners = {"robust": {**robust, "preference": [0.0, 1.0, 0.0]},
-                   "size": {**small, "preference": [0.0, 0.0, 1.0]}}  # fmt: skip
-        write_json(folder / "front.json", {**front, "archive": list(corners.values())})
+        corners = {"clean": robust, "robust": robust, "size": small}
+        write_json(folder / "front.json", {**front, "corners": corners})
     page = make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS).read_text()
     record = read(config)["runs"][0]
     assert record["fronts"] == {
