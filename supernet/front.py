@@ -10,12 +10,11 @@ it would have dropped are marked instead.
 """
 
 import contextlib
-import dataclasses
 import itertools
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +92,10 @@ class Archive:
         if known is None:
             if self.full:
                 raise Spent
-            known = dataclasses.replace(self._score(cell), genotype=cell)
+            known = replace(self._score(cell), genotype=cell)
             self._seen()
         elif self.cost(cell) < self.cost(known.genotype):
-            known = dataclasses.replace(known, genotype=cell)
+            known = replace(known, genotype=cell)
         self._scores[cell.canonical] = known
         return known
 
@@ -189,9 +188,9 @@ def find_front(
         found.scores,
         proposed,
         baselines,
-        {name: found(cell) for name, cell in corner_cells(search).items()},
+        {name: replace(score(cell), genotype=cell) for name, cell in corner_cells(search).items()},
         drawn,
-        dataclasses.replace(derivation, scores=tuple(best)),
+        replace(derivation, scores=tuple(best)),
     )
 
 
@@ -216,7 +215,8 @@ def preference_cells(search: Search, count: int) -> list[tuple[Genotype, list[fl
 def corner_cells(search: Search) -> dict[str, Genotype]:
     """The most probable cell of each preference for one thing alone, by its name in AIMS.
 
-    They are among the first that `preference_cells` proposes, or isomorphic to one of them.
+    They are among the first that `preference_cells` proposes, or isomorphic to one of them: where
+    the budget has those, they are scored already.
     """
     cells = {}
     for number, name in enumerate(AIMS):

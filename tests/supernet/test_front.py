@@ -9,7 +9,7 @@ import torch
 from ops.space import CONV1, CONV3, NONE, OP_NAMES
 from supernet.benchmark import Table
 from supernet.config import FRONT_OBJECTIVES
-from supernet.derive import connected_cells
+from supernet.derive import connected_cells, probable_cells
 from supernet.front import (
     Archive,
     ScoreFile,
@@ -183,6 +183,18 @@ def test_a_trained_search_gives_a_front_and_scores_nothing_again(tmp_path: Path)
     assert (tmp_path / "scores.jsonl").read_text() == lines
     # Of the front, whoever wants robustness alone gets the most robust cell that was scored.
     assert min(s.robust_loss for s in front.cells) == min(s.robust_loss for s in front.archive)
+
+
+@pytest.mark.slow
+def test_the_smallest_budget_has_a_front_and_corners(tmp_path: Path) -> None:
+    search = make_search(objective="pareto", front_queries=1, epochs=1)
+    search.train_step()
+    front = find_front(search, tmp_path / "scores.jsonl")
+    assert len(front.cells) == len(front.archive) == len(front.proposed) == 1
+    assert set(front.corners) == {"clean", "robust", "size"}
+    for number, score in enumerate(front.corners.values()):
+        search.prefer(torch.eye(3)[number])
+        assert score.genotype == probable_cells(search.strategy.expected_weights(), 1, False)[0]
 
 
 @pytest.mark.slow
