@@ -25,8 +25,7 @@ def read_cell(text: str, data_root: Path | None = None) -> tuple[Genotype, dict[
         record = _entry(record, number, path)
     cell = record.get("arch") or record.get("code") if isinstance(record, dict) else None
     if not isinstance(cell, str):
-        cells = record.get("cells") if isinstance(record, dict) else record
-        many = len(cells) if isinstance(cells, list) else 0
+        many = len(_cells(record) or ())
         hint = f"; it holds a list, name one as {path}:0 to :{many - 1}" if many else ""
         raise UserError(f"{path} names no cell: it has neither arch nor code{hint}")
     return Genotype.parse(cell), record
@@ -45,9 +44,15 @@ def _as_path(text: str) -> tuple[Path | None, int | None]:
     return path, int(found[2]) if found else None
 
 
-def _entry(record: Any, number: int, path: Path) -> Any:
+def _cells(record: Any) -> list[Any] | None:
+    """The list that a file holds, itself or under "cells"; None where it holds none."""
     cells = record.get("cells") if isinstance(record, dict) else record
-    if not isinstance(cells, list):
+    return cells if isinstance(cells, list) else None
+
+
+def _entry(record: Any, number: int, path: Path) -> Any:
+    cells = _cells(record)
+    if cells is None:
         raise UserError(f"{path} holds no list of cells; leave out :{number}")
     if number >= len(cells):
         raise UserError(f"{path} has {len(cells)} cells, numbered from 0; there is no {number}")

@@ -101,10 +101,7 @@ def front_record(search: Search, front: Front, table: Table | None) -> dict[str,
             for score in front.cells
         ],
         "archive": [
-            {
-                **_score(score),
-                config.size_metric: search.cost(score.genotype, config.size_metric),
-            }
+            {**_score(score), config.size_metric: search.cost(score.genotype, config.size_metric)}
             for score in front.archive
         ],
         "corners": {name: _score(score) for name, score in front.corners.items()},

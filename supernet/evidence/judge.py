@@ -15,6 +15,7 @@ from supernet.evidence.plan import JUDGE, PICKS, RANDOM
 from supernet.files import read_json
 from supernet.genotype import Genotype, all_genotypes
 from supernet.ranking.config import lower_is_better
+from supernet.ranking.fronts import AXES, front_points
 from supernet.tabular.front import scaled_hypervolume, true_front
 
 COLUMNS = ("clean", "pgd_8", "autoattack")
@@ -59,14 +60,10 @@ def random_fronts(table: Table, *, draws: int = DRAWS, seed: int = 0) -> list[di
     (parameters, clean, PGD-20 8/255), as that of a search.
     """
     dataset, _ = JUDGE
-    objectives = ("params", "clean", "pgd_8")
-    true = true_front(table, dataset, objectives, cheapest=True)["hypervolume"]
+    true = true_front(table, dataset, AXES, cheapest=True)["hypervolume"]
     classes = {c.canonical: c for c in all_genotypes() if c.is_connected and not c.count(NONE)}
     cells = list(classes.values())
-    results = [table.query(cell)["results"][dataset] for cell in cells]
-    points = np.array(
-        [[c.params(), r["clean"], r["pgd_8"]] for c, r in zip(cells, results, strict=True)]
-    )
+    points = front_points(table, dataset, cells)
     sizes = [np.flatnonzero(points[:, 0] == size) for size in np.unique(points[:, 0])]
     random = np.random.default_rng(seed)
     ways: dict[str, Callable[[], NDArray[np.int64]]] = {
@@ -77,7 +74,7 @@ def random_fronts(table: Table, *, draws: int = DRAWS, seed: int = 0) -> list[di
     found = []
     for name, draw in ways.items():
         rows = [draw() for _ in range(draws)]
-        ratios = [scaled_hypervolume(points[r], dataset, objectives) / true for r in rows]
+        ratios = [scaled_hypervolume(points[r], dataset, AXES) / true for r in rows]
         percentiles = np.percentile(ratios, (2.5, 50, 97.5)).tolist()
         found.append({"name": name, "cells": len(rows[0]), "hypervolume_ratio": percentiles})
     return found

@@ -24,6 +24,14 @@ BOTH = "both supernet losses, ordinary dominance"
 Array = NDArray[np.float64]
 
 
+def front_points(table: Table, dataset: str, cells: Sequence[Genotype]) -> Array:
+    """(cells, 3): AXES of each cell, its own parameters and the table's accuracies."""
+    results = [table.query(cell)["results"][dataset] for cell in cells]
+    return np.array(
+        [[c.params(), r["clean"], r["pgd_8"]] for c, r in zip(cells, results, strict=True)]
+    )
+
+
 def pick_fronts(
     table: Table,
     dataset: str,
@@ -43,8 +51,7 @@ def pick_fronts(
     """
     true = true_front(table, dataset, AXES, cheapest=True)["hypervolume"]
     params = np.array([cell.params() for cell in cells])
-    results = [table.query(cell)["results"][dataset] for cell in cells]
-    points = np.array([[p, r["clean"], r["pgd_8"]] for p, r in zip(params, results, strict=True)])
+    points = front_points(table, dataset, cells)
     sizes = [np.flatnonzero(params == size) for size in np.unique(params)]
 
     def worth(rows: NDArray[np.int64]) -> float:
