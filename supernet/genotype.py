@@ -138,6 +138,12 @@ class Genotype:
         """Multiply-adds of convolutions and classifier for one image (`Cost` has the formula)."""
         return sum(self._linear(*Cost.flops(num_classes, image_size, C, N)))
 
+    def cost(self, metric: str, num_classes: int, image_size: int) -> int:
+        """params or flops of the stand-alone network (C=16, N=5), by the metric's name."""
+        if metric == "params":
+            return self.params(num_classes)
+        return self.flops(num_classes, image_size)
+
     def _linear(self, base: int, per_conv1: int, per_conv3: int) -> tuple[int, int, int]:
         return base, per_conv1 * self.count(CONV1), per_conv3 * self.count(CONV3)
 

@@ -103,9 +103,7 @@ class Search:
 
     def cost(self, cell: Genotype, metric: str) -> int:
         """Of the stand-alone network (C=16, N=5) for these classes and images."""
-        if metric == "params":
-            return cell.params(self.data.num_classes)
-        return cell.flops(self.data.num_classes, self.data.full_size)
+        return cell.cost(metric, self.data.num_classes, self.data.full_size)
 
     def fits(self, cell: Genotype) -> bool:
         """Whether a cell is within the budget; where there is none, all are."""

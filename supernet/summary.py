@@ -164,9 +164,7 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
 
 def _fits(budget: tuple[str, float], data: dict[str, Any], cell: Genotype) -> bool:
     metric, most = budget
-    classes = data["num_classes"]
-    cost = cell.params(classes) if metric == "params" else cell.flops(classes, data["full_size"])
-    return cost <= most
+    return cell.cost(metric, data["num_classes"], data["full_size"]) <= most
 
 
 def _describe_together(record: dict[str, Any] | None, base: Path) -> list[str]:
