@@ -40,9 +40,9 @@ def main() -> None:
         raise UserError("--limit, --batch-size and --steps must be at least 1")
 
     from supernet.data import load_dataset
-    from supernet.environment import describe, resolve_device
-    from supernet.export import load_model
     from supernet.files import write_json
+    from supernet.runs.machine import describe, resolve_device
+    from supernet.train.export import load_model
 
     device = resolve_device(arguments.device)
     model, facts = load_model(arguments.model, device)

@@ -39,8 +39,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="Write the numbers here.")
     arguments = parser.parse_args()
 
-    from supernet.environment import describe, resolve_device
     from supernet.errors import UserError
+    from supernet.runs.machine import describe, resolve_device
 
     if arguments.repeats < 1:
         raise UserError(f"--repeats is {arguments.repeats}; it must be at least 1")
@@ -92,9 +92,9 @@ def _measurements(arguments: Any, device: Any) -> dict[str, dict[str, Callable[[
 
 def _search(arguments: Any, impl: str, x: Any, y: Any, device: Any) -> Any:
     """A search past its warm-up, whose batches are always these images."""
-    from supernet.config import SearchConfig
     from supernet.data import ImageData
-    from supernet.search import Search
+    from supernet.search.config import SearchConfig
+    from supernet.search.search import Search
 
     config = SearchConfig(
         robust=True, C=arguments.C, N=arguments.N, batch_size=arguments.batch_size, epochs=1,

@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from cuda_ext import _native
-    from supernet.environment import describe, resolve_device
+    from supernet.runs.machine import describe, resolve_device
 
     device = resolve_device(arguments.device)
     if not _native.runs_on(device.type):

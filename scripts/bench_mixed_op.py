@@ -18,6 +18,7 @@ that is cut short leaves what it has.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import statistics
@@ -44,8 +45,8 @@ def main() -> None:
     if arguments.quick:
         arguments.N, arguments.batch_size, arguments.repeats = 1, 16, 2
     os.environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] = "1"  # read when torch is imported
-    from supernet.environment import describe, resolve_device
     from supernet.files import write_json
+    from supernet.runs.machine import describe, resolve_device
 
     device = resolve_device(arguments.device)
     bench = Bench(arguments, device)
@@ -171,8 +172,6 @@ class Bench:
 
     def _first(self, name: str, form: str, run: Callable[[], object]) -> dict[str, Any]:
         """The warm-up call: compiles, and is watched for its peak memory."""
-        from supernet.memory import peak_memory
-
         began = time.perf_counter()
         if form == "compiled":
             run()
@@ -244,7 +243,7 @@ class Form:
     def __init__(self, form: str, bench: Bench) -> None:
         import torch
 
-        from supernet.networks import Supernet
+        from supernet.nets.supernet import Supernet
 
         self.form, self.bench = form, bench
         torch.manual_seed(0)
@@ -351,6 +350,47 @@ def table(report: dict[str, Any]) -> str:
         seconds = ", ".join(f"{k} {v:.0f} s" for k, v in report["compile_seconds"].items())
         lines.append(f"first calls of compiled, compilation included: {seconds}")
     return "\n".join(lines)
+
+
+def peak_memory(run: Callable[[], object], device: Any) -> float | None:
+    """MiB that `run()` needs above what is in use before it.
+
+    CUDA: of torch's allocator. Linux CPU: resident memory, whose peak the kernel lets a process
+    reset; freed memory that the allocator keeps counts as in use, so small numbers are rough.
+    Elsewhere, and where a container forbids the reset, None.
+    """
+    if device.type == "cuda":
+        import torch
+
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    if not _reset_peak():
+        run()
+        return None
+    before = _resident("VmRSS")
+    run()
+    return (_resident("VmHWM") - before) / 1024
+
+
+def _reset_peak() -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    # Hand freed memory back, so that using it again shows; glibc alone has the call.
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: None)(0)
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _resident(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1])
+    raise AssertionError(f"/proc/self/status has no {field}")
 
 
 if __name__ == "__main__":

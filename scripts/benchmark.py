@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from supernet.benchmark import COLUMNS, COSTS, DATASETS, Table, check_name
+from supernet.benchmark.selection import best_cells
+from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table, check_name
+from supernet.cells.genotype import resolve
+from supernet.cells.listed import read_cells
 from supernet.cli import argument_parser, run
 from supernet.errors import UserError
 from supernet.files import write_json
-from supernet.genotype import resolve
-from supernet.tabular import report
-from supernet.tabular.cells import read_cells
-from supernet.tabular.selection import best_cells
-from supernet.tabular.text import amount
+from supernet.report import benchmark_text as report
+from supernet.text import amount
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,7 +58,7 @@ def query(table: Table, arguments: argparse.Namespace) -> None:
     result = [table.query(cell) for cell in cells]
 
     def figures() -> dict[str, "Figure"]:
-        from supernet.figures import scatter_in_benchmark
+        from supernet.report.figures import scatter_in_benchmark
 
         if len(cells) > MOST_MARKED:
             return {}
@@ -102,7 +102,7 @@ def top(table: Table, arguments: argparse.Namespace) -> None:
 
 def stats(table: Table, arguments: argparse.Namespace) -> None:
     """Spread, rank correlations, operators of the best and worst cells, replacement effects."""
-    from supernet.tabular import statistics
+    from supernet.benchmark import statistics
 
     result: dict[str, Any] = {
         "cells": table.size,
@@ -115,7 +115,7 @@ def stats(table: Table, arguments: argparse.Namespace) -> None:
     }
 
     def figures() -> dict[str, "Figure"]:
-        from supernet.tabular import figures as draw
+        from supernet.report import figures as draw
 
         correlations = result["correlations"]
         place = f"{arguments.dataset}_{arguments.metric}"
@@ -135,14 +135,14 @@ def stats(table: Table, arguments: argparse.Namespace) -> None:
 
 def compare(table: Table, arguments: argparse.Namespace) -> None:
     """Adversarially trained cells against standard-trained ones (Jung et al. 2023), attacked."""
-    from supernet.tabular import standard
+    from supernet.benchmark import standard
 
     other = standard.StandardTable.load(arguments.data_root, verify=not arguments.no_verify)
     name = f"compare_{arguments.dataset}"
     result = standard.compare(table, other, arguments.dataset)
 
     def figures() -> dict[str, "Figure"]:
-        from supernet.tabular import figures as draw
+        from supernet.report import figures as draw
 
         return {name: draw.comparison(table, other, result)}
 
@@ -151,14 +151,14 @@ def compare(table: Table, arguments: argparse.Namespace) -> None:
 
 def front(table: Table, arguments: argparse.Namespace) -> None:
     """The true Pareto front over two or three objectives, with its hypervolume."""
-    from supernet.tabular.front import true_front
+    from supernet.benchmark.true_front import true_front
 
     cheapest = ["cheapest"] if arguments.cheapest else []
     name = "_".join(["front", arguments.dataset, *arguments.objectives, *cheapest])
     result = true_front(table, arguments.dataset, arguments.objectives, cheapest=arguments.cheapest)
 
     def figures() -> dict[str, "Figure"]:
-        from supernet.tabular import figures as draw
+        from supernet.report import figures as draw
 
         return {name: draw.front(table, result)}
 
@@ -167,8 +167,8 @@ def front(table: Table, arguments: argparse.Namespace) -> None:
 
 def baselines(table: Table, arguments: argparse.Namespace) -> None:
     """What random search, local search, evolution and NSGA-II reach with a number of queries."""
-    from supernet.tabular import baselines as searches
-    from supernet.tabular.searches import SEARCHES, Settings
+    from supernet.benchmark import baselines as searches
+    from supernet.benchmark.searches import SEARCHES, Settings
 
     settings = Settings(arguments.starts, arguments.population, arguments.tournament)
     methods = arguments.methods
@@ -197,7 +197,7 @@ def baselines(table: Table, arguments: argparse.Namespace) -> None:
             )
 
     def figures() -> dict[str, "Figure"]:
-        from supernet.tabular import figures as draw
+        from supernet.report import figures as draw
 
         pictures = {name: draw.searches(result, result["rows"])} if result["methods"] else {}
         if "multi_objective" in result:
@@ -234,7 +234,7 @@ def deliver(
 
 def save_figure(picture: "Figure", stem: Path) -> list[Path]:
     """SVG and PNG."""
-    from supernet.figures.style import save
+    from supernet.report.figures.style import save
 
     return save(picture, stem)
 

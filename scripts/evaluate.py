@@ -28,10 +28,10 @@ def main() -> None:
 
     # After the flags are known to be good: importing torch takes seconds.
     from supernet.data import load_dataset
-    from supernet.environment import describe, resolve_device
-    from supernet.evaluate import evaluate
-    from supernet.export import load_model
     from supernet.files import write_json
+    from supernet.runs.machine import describe, resolve_device
+    from supernet.train.evaluate import evaluate
+    from supernet.train.export import load_model
 
     device = resolve_device(arguments.device)
     model, facts = load_model(arguments.model, device)
@@ -147,7 +147,7 @@ def _refresh_report(folder: Path) -> None:
     # Relative: the report's commands are for where they are typed.
     search = Path(os.path.relpath(folder.resolve().parent))
     if (search / "genotype.json").is_file() and (search / "config.json").is_file():
-        from supernet.report import write_report
+        from supernet.report.write import write_report
 
         print(f"report     {write_report(search)}")
 

@@ -8,8 +8,8 @@
         docs/results/proxies/ranking.json,docs/results/ntk/ranking.json,docs/results/supernet/uniform-3120/ranking.json
     python scripts/evidence.py --page-only
 
-The plan is supernet/evidence/plan.py. Interrupted, the same command goes on; what evidence.json
-has is not run again.
+The plan is supernet/studies/evidence/plan.py. Interrupted, the same command goes on; what
+evidence.json has is not run again.
 """
 
 import sys
@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
-from supernet.evidence.config import EvidenceConfig
+from supernet.studies.evidence.config import EvidenceConfig
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     config = EvidenceConfig(**cli.given_flags(parser.parse_args(), EvidenceConfig))
 
     # After the flags are known to be good: reading figures' names imports matplotlib.
-    from supernet.evidence.run import make_evidence
+    from supernet.studies.evidence.run import make_evidence
 
     print(f"written to {make_evidence(config)}")
 

@@ -18,8 +18,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from supernet import cli, config
+from supernet import cli
 from supernet.errors import UserError
+from supernet.search import config
 
 KINDS = {
     "our kernels": r"robust_supernet|run_kernel",
@@ -50,9 +51,9 @@ def main() -> None:
 
     import torch
 
-    from supernet.environment import describe, resolve_device
     from supernet.files import write_json
-    from supernet.search import Search, load_images
+    from supernet.runs.machine import describe, resolve_device
+    from supernet.search.search import Search, load_images
 
     settings = config.with_preset(
         arguments.preset, cli.given_flags(arguments, config.SearchConfig),

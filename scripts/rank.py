@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.files import read_json
-from supernet.ranking.config import RankConfig
+from supernet.studies.ranking.config import RankConfig
 
 
 def main() -> None:
@@ -41,16 +41,16 @@ def main() -> None:
 
     # After the flags are known to be good: importing torch takes seconds.
     if arguments.spectrum:
-        from supernet.ranking.spectrum import run_spectra
+        from supernet.studies.ranking.spectrum import run_spectra
 
         print(run_spectra(config, arguments.spectrum.split(",")))
         return
     if arguments.curve:
-        from supernet.ranking.curve import make_curve
+        from supernet.studies.ranking.curve import make_curve
 
         print(make_curve(arguments.curve, Path(config.out or "runs/rank-curve")))
         return
-    from supernet.ranking.run import run_ranking, summary
+    from supernet.studies.ranking.run import run_ranking, summary
 
     folder = run_ranking(config, quiet=arguments.quiet)
     print(summary(folder, read_json(folder / "ranking.json")))

@@ -15,8 +15,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from supernet import cli, config
+from supernet import cli
 from supernet.errors import UserError
+from supernet.search import config
 
 
 def main() -> None:
@@ -37,8 +38,8 @@ def main() -> None:
     # After the flags are known to be good: importing torch takes seconds.
     import torch
 
-    from supernet.run import resume_search, run_search
-    from supernet.summary import describe_run, run_seeds
+    from supernet.runs.search_run import resume_search, run_search
+    from supernet.runs.seeds import describe_run, run_seeds
 
     if arguments.resume:
         print(describe_run(resume_search(arguments.resume, given, quiet=arguments.quiet)))

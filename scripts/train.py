@@ -15,9 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from supernet import cli, train_config
+from supernet import cli
 from supernet.errors import UserError
 from supernet.files import read_json
+from supernet.train import config as train_config
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
         config = train_config.with_preset(arguments.preset or "benchmark", given)
 
     # After the flags are known to be good: importing torch takes seconds.
-    from supernet.standalone import resume_training, run_training
+    from supernet.runs.train_run import resume_training, run_training
 
     if config is None:
         folder = resume_training(arguments.resume, given, quiet=arguments.quiet)

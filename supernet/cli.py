@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from supernet.errors import UserError
-from supernet.tabular.text import amount
+from supernet.text import amount
 
 USER_ERROR = 2
 INTERRUPTED = 130

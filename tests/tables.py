@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from supernet.benchmark import Table
-from supernet.genotype import Genotype, all_genotypes
+from supernet.benchmark.table import Table
+from supernet.cells.genotype import Genotype, all_genotypes
 
 SMALL_COLUMNS = [
     f"{dataset}#{metric}"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from supernet.attacks import fgsm
-from supernet.networks import Skeleton
+from supernet.nets.skeleton import Skeleton
 from supernet.proxies.common import (
     calibrate,
     gradients,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from supernet import figures
 from supernet.files import read_json
+from supernet.report import figures
 from supernet.report.markdown import (
     FRONT_NAMES,
     column_name,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from supernet.figures.landscape import COLUMN_NAMES, DATASET_NAMES
+from supernet.report.figures.landscape import COLUMN_NAMES, DATASET_NAMES
 
 FRONT_NAMES = {
     "strict": "found, strict cells alone",

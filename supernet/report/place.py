@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from supernet import figures
-from supernet.benchmark import COLUMNS, DATASETS
-from supernet.genotype import Genotype
+from supernet.benchmark.table import COLUMNS, DATASETS
+from supernet.cells.genotype import Genotype
+from supernet.report import figures
 from supernet.report.cost import cells_at_equal_cost
 from supernet.report.markdown import (
     column_name,

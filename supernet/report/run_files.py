@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from supernet.benchmark import DATASETS, Table
-from supernet.config import FRONT_OBJECTIVES
+from supernet.benchmark.table import DATASETS, Table
+from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import data_root, read_json
-from supernet.genotype import Genotype
 from supernet.report.markdown import GUIDE_NAMES
-from supernet.tracking import METRICS_FILE, read_metrics
+from supernet.runs.tracking import METRICS_FILE, read_metrics
+from supernet.search.config import FRONT_OBJECTIVES
 
 
 @dataclass(frozen=True)

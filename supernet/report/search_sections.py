@@ -3,8 +3,8 @@
 from typing import Any
 
 from ops.space import EDGES, OP_NAMES
-from supernet import figures
-from supernet.genotype import Genotype
+from supernet.cells.genotype import Genotype
+from supernet.report import figures
 from supernet.report.markdown import column_name, dataset_name, percent, pixels, score, table
 from supernet.report.run_files import RunFiles, argmax_cells, scored_words
 

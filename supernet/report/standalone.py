@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from supernet import figures
-from supernet.benchmark import COLUMNS, DATASETS
-from supernet.figures.style import BLACK, BLUE, VERMILLION
-from supernet.figures.training import DASHED, DOTTED, Panel
-from supernet.genotype import Genotype
+from supernet.benchmark.table import COLUMNS, DATASETS
+from supernet.cells.genotype import Genotype
+from supernet.report import figures
+from supernet.report.figures.style import BLACK, BLUE, VERMILLION
+from supernet.report.figures.training import DASHED, DOTTED, Panel
 from supernet.report.markdown import dataset_name, duration, percent, pixels, table
 from supernet.report.run_files import Evaluated, RunFiles
-from supernet.tracking import METRICS_FILE, read_metrics
+from supernet.runs.tracking import METRICS_FILE, read_metrics
 
 PANELS: tuple[Panel, ...] = (
     ("Training loss", "cross-entropy", 1.0, (("train_loss", "as trained", BLACK, "-"),)),

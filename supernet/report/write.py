@@ -4,9 +4,8 @@ import json
 import shlex
 from pathlib import Path
 
-from supernet import figures
 from supernet.files import atomic_write
-from supernet.report import front, place, search_sections, standalone
+from supernet.report import figures, front, place, search_sections, standalone
 from supernet.report.markdown import duration, pixels, table
 from supernet.report.run_files import RunFiles
 

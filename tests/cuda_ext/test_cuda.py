@@ -12,7 +12,7 @@ from cuda_ext.mixed_op import attack_step
 from ops.graphs import AttackLoops
 from ops.mixed import MixedCell
 from supernet.attacks.common import input_gradient
-from supernet.networks import Supernet
+from supernet.nets.supernet import Supernet
 from tests.cuda_ext.cases import LAYOUTS, SANITIZED, SHAPES, node_inputs, relative_error
 from tests.cuda_ext.test_emulated import TOLERANCE, run_all
 

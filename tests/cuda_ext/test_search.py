@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from cuda_ext import _native
-from supernet.config import SearchConfig, with_preset
 from supernet.data import load_dataset
-from supernet.search import Search
+from supernet.search.config import SearchConfig, with_preset
+from supernet.search.search import Search
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from ops.graphs import MAX_GRAPHS, AttackGraph, AttackLoops, signature, tensors_of
-from supernet.genotype import Genotype
-from supernet.networks import DerivedNetwork, Supernet
+from supernet.cells.genotype import Genotype
+from supernet.nets.derived import DerivedNetwork
+from supernet.nets.supernet import Supernet
 
 
 class Scale:

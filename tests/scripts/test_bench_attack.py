@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 
 from supernet.attacks import ATTACKS
+from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset, to_float
-from supernet.export import save_model
-from supernet.genotype import Genotype
-from supernet.networks import DerivedNetwork
+from supernet.nets.derived import DerivedNetwork
+from supernet.train.export import save_model
 from tests.scripts.inprocess import run_script
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from supernet.export import save_model
-from supernet.genotype import Genotype
-from supernet.networks import DerivedNetwork
+from supernet.cells.genotype import Genotype
+from supernet.nets.derived import DerivedNetwork
+from supernet.train.export import save_model
 from tests.scripts.inprocess import run_script
 
 

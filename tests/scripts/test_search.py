@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from supernet.cell_argument import read_cell
-from supernet.genotype import all_genotypes
+from supernet.cells.argument import read_cell
+from supernet.cells.genotype import all_genotypes
 
 pytestmark = pytest.mark.slow
 

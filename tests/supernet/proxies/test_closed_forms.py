@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernet.genotype import Genotype
-from supernet.networks import DerivedNetwork
+from supernet.cells.genotype import Genotype
+from supernet.nets.derived import DerivedNetwork
 from supernet.proxies import PROXIES
 from supernet.proxies.common import calibrate, scratch
 from supernet.proxies.jacob_cov import K

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from supernet.genotype import Genotype
-from supernet.networks import DerivedNetwork
+from supernet.cells.genotype import Genotype
+from supernet.nets.derived import DerivedNetwork
 from supernet.proxies.common import layers
 from supernet.proxies.croze import _stages, croze
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from supernet.attacks import fgsm
-from supernet.genotype import Genotype
-from supernet.networks import DerivedNetwork
+from supernet.cells.genotype import Genotype
+from supernet.nets.derived import DerivedNetwork
 from supernet.proxies.common import calibrate, scratch
 from supernet.proxies.ntk import Kernels, _gram, _groups, gram, ntk_kernels, sketched_gram
 from supernet.proxies.ntk_scores import (

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from supernet.genotype import Genotype
-from supernet.networks import DerivedNetwork
+from supernet.cells.genotype import Genotype
+from supernet.nets.derived import DerivedNetwork
 from supernet.proxies import LOWER_IS_BETTER, NTK_NAMES, PROXIES
 from supernet.proxies.ntk_scores import ntk_scores
 

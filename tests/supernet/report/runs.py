@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from supernet.benchmark import Table
-from supernet.genotype import Genotype
+from supernet.benchmark.table import Table
+from supernet.cells.genotype import Genotype
 
 FOUND, ARGMAX, OTHER = (Genotype.parse(code) for code in ("333133", "333333", "323133"))
 

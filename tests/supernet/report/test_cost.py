@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from supernet.config import FRONT_OBJECTIVES
-from supernet.genotype import Genotype, all_genotypes
+from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.report.cost import cells_at_equal_cost, search_cost, search_passes
+from supernet.search.config import FRONT_OBJECTIVES
 from tests.supernet.report.runs import CONFIG
 
 

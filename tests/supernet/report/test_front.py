@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from supernet.benchmark import Table
-from supernet.genotype import Genotype
+from supernet.benchmark.table import Table
+from supernet.benchmark.true_front import found_against_true
+from supernet.cells.genotype import Genotype
 from supernet.report.front import section
 from supernet.report.run_files import RunFiles
-from supernet.tabular.front import found_against_true
 from tests.supernet.report.runs import FOUND, write_run
 
 SMALL = Genotype.parse("111112")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from supernet.benchmark import Table
+from supernet.benchmark.table import Table
 from supernet.report.run_files import RunFiles
 from supernet.report.standalone import PANELS, section
 from tests.supernet.report.runs import FOUND, write_run

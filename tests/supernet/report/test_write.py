@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from supernet.benchmark import COLUMNS, DATASETS, Table
+from supernet.benchmark.table import COLUMNS, DATASETS, Table
+from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.figures.landscape import COLUMN_NAMES, DATASET_NAMES
-from supernet.genotype import Genotype
-from supernet.report import write_report
+from supernet.report.figures.landscape import COLUMN_NAMES, DATASET_NAMES
+from supernet.report.write import write_report
 from tests.supernet.report.runs import ARGMAX, FOUND, OTHER, write_run
 
 

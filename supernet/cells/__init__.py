@@ -1,0 +1,1 @@
+"""One cell: its string, code, index, class and cost. No torch here."""

@@ -1,0 +1,63 @@
+"""What a command line may name a cell by: a file, a string, a code or an index. No torch here."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from supernet.cells.genotype import Genotype, find_index_order, resolve
+from supernet.errors import UserError
+from supernet.files import read_json
+
+
+def read_cell(text: str, data_root: Path | None = None) -> tuple[Genotype, dict[str, Any]]:
+    """The cell, and the record of the file it came from (empty where it came from no file).
+
+    `runs/a` or `runs/a/genotype.json`: the cell a search found; `front.json:3`: cell 3, counted
+    from 0, of a list (or of the list under "cells"); `|nor_conv_3x3~0|+...`, `333133` or `9930`.
+
+    Raises: UserError that says what is wrong with the file, the place in it, or the cell.
+    """
+    path, number = _as_path(text)
+    if path is None:
+        return resolve(text, find_index_order(data_root)), {}
+    record = read_json(path)
+    if number is not None:
+        record = _entry(record, number, path)
+    cell = record.get("arch") or record.get("code") if isinstance(record, dict) else None
+    if not isinstance(cell, str):
+        many = len(_cells(record) or ())
+        hint = f"; it holds a list, name one as {path}:0 to :{many - 1}" if many else ""
+        raise UserError(f"{path} names no cell: it has neither arch nor code{hint}")
+    return Genotype.parse(cell), record
+
+
+def _as_path(text: str) -> tuple[Path | None, int | None]:
+    # An arch holds | and ~, a code or an index only digits: neither is taken for a file.
+    if text.startswith("|") or re.fullmatch(r"\s*\d+\s*", text):
+        return None, None
+    found = re.fullmatch(r"(.+\.json):(\d+)", text)
+    path = Path(found[1] if found else text).expanduser()
+    if path.is_dir():
+        path = path / "genotype.json"
+    if not path.exists() and path.suffix != ".json" and "/" not in text:
+        return None, None
+    return path, int(found[2]) if found else None
+
+
+def _cells(record: Any) -> list[Any] | None:
+    """The list that a file holds, itself or under "cells"; None where it holds none."""
+    cells = record.get("cells") if isinstance(record, dict) else record
+    return cells if isinstance(cells, list) else None
+
+
+def _entry(record: Any, number: int, path: Path) -> Any:
+    cells = _cells(record)
+    if cells is None:
+        raise UserError(f"{path} holds no list of cells; leave out :{number}")
+    if number >= len(cells):
+        raise UserError(f"{path} has {len(cells)} cells, numbered from 0; there is no {number}")
+    cell = cells[number]
+    # A front names its data set once, for all its cells.
+    if isinstance(record, dict) and "dataset" in record and isinstance(cell, dict):
+        return {"dataset": record["dataset"], **cell}
+    return cell

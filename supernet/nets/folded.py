@@ -1,0 +1,110 @@
+"""A whole network with frozen BN, folded: what attacks and inference run on.
+
+It lives for one attack: fold once, take k steps, drop it. Gradients flow to the images only.
+"""
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ops.fold import FoldedCell, FoldedConv, SparseFoldedCell, fold_cell, fold_conv_bn
+from ops.mixed import EdgeWeights
+from supernet.nets.skeleton import ResidualBlock, Skeleton, check_images
+
+
+class FoldedReduction:
+    """A residual block with its two BN folded into its convolutions."""
+
+    def __init__(self, block: ResidualBlock, statistics: str) -> None:
+        self.conv1 = fold_conv_bn(block.conv1, block.bn1, statistics)
+        self.conv2 = fold_conv_bn(block.conv2, block.bn2, statistics)
+        self.shortcut = block.shortcut.weight.detach()
+
+    def to(self, dtype: torch.dtype) -> "FoldedReduction":
+        block = copy.copy(self)
+        block.conv1, block.conv2 = self.conv1.to(dtype), self.conv2.to(dtype)
+        block.shortcut = self.shortcut.to(dtype)
+        return block
+
+    def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        # Not r, which is a constant to autograd behind a native cell.
+        y = self.conv2(F.relu(self.conv1(F.relu(v))))
+        v = y + F.conv2d(F.avg_pool2d(v, 2), self.shortcut)
+        return v, F.relu(v)
+
+
+@dataclass(frozen=True)
+class FoldedNetwork:
+    """Images (B, 3, H, W) in [0, 1] -> logits (B, K). A plain callable, not a module."""
+
+    mean: Tensor
+    std: Tensor
+    stem: FoldedConv
+    body: Sequence[FoldedCell | SparseFoldedCell | FoldedReduction]
+    last_scale: Tensor
+    last_shift: Tensor
+    head_weight: Tensor
+    head_bias: Tensor
+
+    @property
+    def one_off(self) -> bool:
+        """Whether its cells were sampled: a CUDA graph of its attack would not be used again."""
+        return any(getattr(block, "one_off", False) for block in self.body)
+
+    def to(self, dtype: torch.dtype) -> "FoldedNetwork":
+        """The same network with its convolutions and activations in `dtype`.
+
+        Normalisation, the last BN and the classifier stay as they are, so that images and logits
+        keep their precision: an attack in bfloat16 needs no more than the sign of a gradient.
+        """
+        body = [block.to(dtype) for block in self.body]
+        return dataclasses.replace(self, stem=self.stem.to(dtype), body=body)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        check_images(x)
+        x = x.contiguous(memory_format=torch.channels_last)
+        # Padding is zero after normalisation, so mean and std cannot move into the stem's kernel.
+        v = self.stem(((x - self.mean) / self.std).to(self.stem.weight.dtype))
+        r = F.relu(v)
+        for block in self.body:
+            v, r = block(v, r)
+        features = F.relu(v * self.last_scale[:, None, None] + self.last_shift[:, None, None])
+        return F.linear(features.mean(dim=(2, 3)), self.head_weight, self.head_bias)
+
+
+@torch.no_grad()
+def fold_network(
+    network: Skeleton,
+    w_EO: EdgeWeights | None = None,
+    *,
+    statistics: str = "running",
+    sparse: bool = False,
+    impl: str = "auto",
+) -> FoldedNetwork:
+    """Fold a Supernet with edge weights, or (w_EO None) a derived network.
+
+    Raises: ValueError for unknown statistics, or "batch" before a recorded forward pass.
+    """
+    body: list[FoldedCell | SparseFoldedCell | FoldedReduction] = []
+    for number, cell in enumerate(network.cells):
+        if number and number % network.N == 0:
+            block = network.reductions[number // network.N - 1]
+            assert isinstance(block, ResidualBlock)
+            body.append(FoldedReduction(block, statistics))
+        body.append(fold_cell(cell, w_EO, statistics=statistics, sparse=sparse, impl=impl))
+    scale, shift = network.last_bn.scale_shift(statistics)
+    return FoldedNetwork(
+        mean=network.normalize.mean,
+        std=network.normalize.std,
+        stem=fold_conv_bn(network.stem[0], network.stem[1], statistics),
+        body=body,
+        last_scale=scale,
+        last_shift=shift,
+        head_weight=network.classifier.weight.detach(),
+        head_bias=network.classifier.bias.detach(),
+    )

@@ -1,0 +1,264 @@
+"""The readable form of what `scripts/benchmark.py` finds: aligned text for a terminal.
+
+Accuracies and regrets are printed in percent; JSON has fractions.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from supernet.benchmark.baselines import Progress
+from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table
+from supernet.text import (
+    COLUMN_TITLES,
+    DATASET_TITLES,
+    aligned,
+    coefficient,
+    percent,
+    short,
+)
+
+_TITLES = [COLUMN_TITLES[column] for column in COLUMNS]
+_REGIONS = {"all": "all cells", "top_10": "best 10 %", "top_1": "best 1 %"}
+
+
+def query(table: Table, answers: Sequence[Mapping[str, Any]], dataset: str, column: str) -> str:
+    """Every cell with all its values, then the rows that need no search."""
+    blocks = [_cell(table, answer) for answer in answers]
+    rows = table.baseline_rows(dataset, column)
+    title = f"For comparison, {DATASET_TITLES[dataset]}, no search:"
+    return "\n\n".join([*blocks, title + "\n" + _baseline_rows(rows, dataset, column)])
+
+
+def _cell(table: Table, answer: Mapping[str, Any]) -> str:
+    evaluated = answer["unique_index"]
+    twin = ""
+    if evaluated != answer["index"]:
+        code = table.order.genotype(evaluated).code
+        twin = f"; values of its evaluated isomorph {evaluated} ({code})"
+    lines = [
+        answer["arch"],
+        f"index {answer['index']}, code {answer['code']}{twin}",
+        f"{answer['params']:,} parameters, {answer['flops'] / 1e6:.3f} MFLOPs (10 classes, 32x32)",
+    ]
+    rows = []
+    for d in DATASETS:
+        shown = {
+            "accuracy %": [percent(answer["results"][d][c]) for c in COLUMNS],
+            "rank": [str(answer["ranks"][d][c]) for c in COLUMNS],
+            "percentile": [f"{answer['percentiles'][d][c]:.2f}" for c in COLUMNS],
+            "regret, points": [percent(answer["regret"][d][c]) for c in COLUMNS],
+        }
+        titles = [DATASET_TITLES[d], "", "", ""]
+        rows += [[t, name, *v] for t, (name, v) in zip(titles, shown.items(), strict=True)]
+    return "\n".join([*lines, aligned(["", "", *_TITLES], rows, left=2)])
+
+
+def _baseline_rows(rows: Sequence[Mapping[str, Any]], dataset: str, column: str) -> str:
+    lines = []
+    for row in rows:
+        values = row["results"][dataset]
+        rank = row["ranks"][dataset][column]
+        regret = percent(row["regret"][dataset][column])
+        lines.append([row["name"], *[percent(values[c]) for c in COLUMNS], str(rank), regret])
+    by = COLUMN_TITLES[column]
+    return aligned(["accuracy %", *_TITLES, f"rank by {by}", "regret"], lines)
+
+
+def top(answers: Sequence[Mapping[str, Any]], dataset: str, column: str) -> str:
+    """One cell a line, best first."""
+    return _cells(answers, dataset, column) + f"\n(accuracies in %, {DATASET_TITLES[dataset]})"
+
+
+def _cells(answers: Sequence[Mapping[str, Any]], dataset: str, column: str | None) -> str:
+    header = ["code", "index", *_TITLES, "params", "FLOPs"]
+    ranked = column is not None and column not in COSTS
+    lines = []
+    for answer in answers:
+        values = answer["results"][dataset]
+        line = [answer["code"], str(answer["index"]), *[percent(values[c]) for c in COLUMNS]]
+        line += [short(answer["params"]), short(answer["flops"])]
+        lines.append(([str(answer["ranks"][dataset][column])] if ranked else []) + line)
+    return aligned((["rank"] if ranked else []) + header, lines, left=0)
+
+
+def front(result: Mapping[str, Any]) -> str:
+    """The front's cells and its hypervolume."""
+    names = ", ".join(COLUMN_TITLES[name] for name in result["objectives"])
+    reference = ", ".join(f"{k} {v:.4g}" for k, v in result["reference_point"].items())
+    member = "cheapest" if result["cheapest"] else "evaluated"
+    return (
+        f"True front of {DATASET_TITLES[result['dataset']]} over {names}: "
+        f"{len(result['cells'])} cells (costs of the {member} member of each class)\n"
+        + _cells(result["cells"], result["dataset"], None)
+        + f"\nhypervolume {result['hypervolume']:.6f} (reference point {reference}; costs in "
+        "units of the all-3x3 cell's)"
+    )
+
+
+def stats(result: Mapping[str, Any]) -> str:
+    """The main tables; --json has all of them."""
+    shares, effects = result["operator_shares"], result["replacement_effects"]
+    return "\n\n".join(
+        [
+            f"Accuracy in % over {result['cells']:,} cells\n" + _boxes(result["boxes"]),
+            "Spearman between data sets, by column (best: by the first of the pair)\n"
+            + _between_datasets(result["correlations"]),
+            "Spearman with PGD-20 8/255 (best: by PGD-20 8/255)\n"
+            + _between_columns(result["correlations"]),
+            f"Operator on each edge in %, cells ordered by {_name(shares)}\n" + _shares(shares),
+            f"Mean change of {_name(effects)} in percentage points when an operator replaces "
+            f"`none`, over {effects['settings']:,} settings of the other edges\n"
+            + _effects(effects),
+        ]
+    )
+
+
+def _name(numbers: Mapping[str, Any]) -> str:
+    return f"{DATASET_TITLES[numbers['dataset']]} {COLUMN_TITLES[numbers['metric']]}"
+
+
+def _boxes(boxes: Mapping[str, Any]) -> str:
+    keys = ("min", "q1", "median", "q3", "max", "mean")
+    rows = [
+        [DATASET_TITLES[d], COLUMN_TITLES[c], *[percent(box[key]) for key in keys]]
+        for d, columns in boxes.items()
+        for c, box in columns.items()
+    ]
+    return aligned(["data set", "column", *keys], rows, left=2)
+
+
+def _between_datasets(correlations: Mapping[str, Any]) -> str:
+    rows = []
+    for i, first in enumerate(DATASETS):
+        for j, second in enumerate(DATASETS):
+            for region, title in _REGIONS.items():
+                if i == j or (region == "all" and i > j):
+                    continue
+                cells = [
+                    coefficient(correlations["between_datasets"][c]["spearman"][region][i][j])
+                    for c in COLUMNS
+                ]
+                rows.append([DATASET_TITLES[first], DATASET_TITLES[second], title, *cells])
+    return aligned(["first", "second", "among", *_TITLES], rows, left=3)
+
+
+def _between_columns(correlations: Mapping[str, Any]) -> str:
+    names = correlations["columns"]
+    rows = []
+    for d in DATASETS:
+        for region, title in _REGIONS.items():
+            line = correlations["between_columns"][d]["spearman"][region][names.index("pgd_8")]
+            rows.append([DATASET_TITLES[d], title, *map(coefficient, line)])
+    return aligned(["data set", "among", *[COLUMN_TITLES[name] for name in names]], rows, left=2)
+
+
+def _shares(shares: Mapping[str, Any]) -> str:
+    rows = []
+    for region in ("best_1", "best_10", "all", "worst_10", "worst_1"):
+        title = region.replace("_", " ") + (" %" if region != "all" else "")
+        for (node, source), line in zip(shares["edges"], shares["regions"][region], strict=True):
+            rows.append([title, f"{source}->{node}", *[f"{100 * v:.0f}" for v in line]])
+        rows.append([title, "mean", *[f"{100 * v:.0f}" for v in shares["overall"][region]]])
+    return aligned(["cells", "edge", *shares["operators"]], rows, left=2)
+
+
+def _effects(effects: Mapping[str, Any]) -> str:
+    rows = [
+        [f"{source}->{node}", *[f"{100 * v:+.2f}" for v in matrix[0]]]
+        for (node, source), matrix in zip(effects["edges"], effects["mean"], strict=True)
+    ]
+    return aligned(["edge", *effects["operators"]], rows)
+
+
+def compare(result: Mapping[str, Any]) -> str:
+    """Correlations of the two ways of training, and what the best of one are in the other."""
+    names = result["standard_columns"]
+    parts = []
+    for region, title in _REGIONS.items():
+        rows = [
+            [COLUMN_TITLES[c], *map(coefficient, line)]
+            for c, line in zip(COLUMNS, result["spearman"][region], strict=True)
+        ]
+        among = "all cells" if region == "all" else f"the {title} by the row's column"
+        parts.append(
+            f"Spearman, {DATASET_TITLES[result['dataset']]}: adversarially trained (rows) against "
+            f"standard-trained (columns), among {among}\n" + aligned(["", *names], rows)
+        )
+    rows = []
+    for name in names:
+        best = result["best_of_standard"][name]
+        ranks = best["adversarial_ranks"]
+        rows.append([name, best["code"], percent(best["accuracy"]),
+                     percent(best["adversarial"]["clean"]), str(ranks["clean"]),
+                     percent(best["adversarial"]["pgd_8"]), str(ranks["pgd_8"])])  # fmt: skip
+    header = ["best by", "code", "there %", "clean here %", "rank", "PGD-20 8/255 here %", "rank"]
+    parts.append("The best standard-trained cells, adversarially trained\n"
+                 + aligned(header, rows, left=2))  # fmt: skip
+    return "\n\n".join(parts)
+
+
+def baselines(result: Mapping[str, Any]) -> str:
+    """Mean and standard deviation over seeds at a few budgets, and the rows without search."""
+    parts = [_single(result)] if result["methods"] else []
+    if "multi_objective" in result:
+        parts.append(_multi(result["multi_objective"]))
+    rows = _baseline_rows(result["rows"], result["dataset"], result["metric"])
+    return "\n\n".join([*parts, f"No search, {DATASET_TITLES[result['dataset']]}:\n" + rows])
+
+
+def _single(result: Mapping[str, Any]) -> str:
+    at = [n for n in (10, 50, 100, 150, 200, 300) if n < result["queries"]] + [result["queries"]]
+    lines = [
+        [method, *[_mean_sd(numbers, n - 1) for n in at]]
+        for method, numbers in result["methods"].items()
+    ]
+    expected = [percent(result["expected_best_of_random"][n - 1]) for n in at]
+    lines.append(["random, with replacement (closed form)", *expected])
+    return (
+        f"Best {_name(result)} accuracy in % after n queries, mean +- standard deviation over "
+        f"{result['seeds']} seeds (best cell: {percent(result['best'])}; what counts as a query: "
+        f"{result['count']})\n" + aligned(["method", *[f"n={n}" for n in at]], lines)
+    )
+
+
+def _multi(multi: Mapping[str, Any]) -> str:
+    budget = multi["queries"][-1]
+    wanted = [n for n in (50, 100, 150, 200, 300) if n in multi["queries"] and n < budget]
+    at = [*wanted, budget]
+    lines = [
+        [method, *[_mean_sd(numbers, multi["queries"].index(n)) for n in at]]
+        for method, numbers in multi["methods"].items()
+    ]
+    return (
+        f"Hypervolume over {', '.join(multi['objectives'])} in % of the true front's, "
+        f"{DATASET_TITLES[multi['dataset']]}, {multi['seeds']} seeds\n"
+        + aligned(["method", *[f"n={n}" for n in at]], lines)
+    )
+
+
+def _mean_sd(numbers: Mapping[str, Sequence[float]], place: int) -> str:
+    return f"{percent(numbers['mean'][place])} +- {percent(numbers['sd'][place])}"
+
+
+@contextmanager
+def progress_bar(seeds: int) -> Iterator[Progress]:
+    """A progress bar per method on standard error, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from tqdm import tqdm
+
+    bar = tqdm(total=seeds, unit="run", leave=False)
+
+    def show(method: str, done: int, total: int) -> None:
+        if done == 0:
+            bar.reset(total)
+            bar.set_description(method)
+        bar.update()
+
+    try:
+        yield show
+    finally:
+        bar.close()

@@ -1,0 +1,63 @@
+"""What the figures of the table share: matrices of numbers, short names, titles."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from supernet.report.figures.style import BLACK
+from supernet.text import COLUMN_TITLES, DATASET_TITLES
+
+SHORT = {
+    "clean": "clean",
+    "fgsm_3": "FGSM\n3",
+    "pgd_3": "PGD\n3",
+    "fgsm_8": "FGSM\n8",
+    "pgd_8": "PGD\n8",
+    "autoattack": "AA\n8",
+    "params": "size",
+}
+
+
+def draw_matrix(
+    axis: Axes,
+    matrix: Sequence[Sequence[float | None]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    fontsize: float,
+    rotation: float = 90,
+) -> None:
+    """A correlation matrix as colours and numbers, from -1 (vermillion) over white to 1 (blue)."""
+    values = np.array([[np.nan if v is None else v for v in line] for line in matrix])
+    axis.imshow(values, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        text = "-" if np.isnan(value) else f"{value:.2f}".replace("0.", ".", 1)
+        # On the diagonal 1 is exact; elsewhere 1.0 is rounded.
+        text = "1.0" if 0.995 < value < 1 - 1e-9 else "1" if value > 0.995 else text
+        colour = "white" if abs(value) > 0.55 else BLACK
+        axis.text(j, i, text, ha="center", va="center", fontsize=fontsize, color=colour)
+    axis.set_xticks(range(len(columns)), columns, rotation=rotation, fontsize=9.5)
+    axis.set_yticks(range(len(rows)), rows, fontsize=9.5)
+    bare(axis)
+
+
+def bare(axis: Axes) -> None:
+    """Take the frame, ticks and grid away: a matrix has none."""
+    axis.grid(visible=False)
+    axis.tick_params(length=0)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def name_of(numbers: dict[str, Any]) -> str:
+    """What a result is about: data set and column."""
+    return f"{DATASET_TITLES[numbers['dataset']]} {COLUMN_TITLES[numbers['metric']]} accuracy"
+
+
+def title_of(numbers: dict[str, Any]) -> str:
+    """What a result is about: data set and objectives."""
+    names = {"params": "parameters", "flops": "multiply-adds"}
+    shown = [names.get(name, COLUMN_TITLES[name]) for name in numbers["objectives"]]
+    return f"{DATASET_TITLES[numbers['dataset']]}, {', '.join(shown)}"

@@ -1,0 +1,177 @@
+"""What a run writes while it runs: one line per epoch in metrics.jsonl, and TensorBoard events.
+
+Both survive an interruption: after a resume they hold what the uninterrupted run would hold.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch.utils.tensorboard import SummaryWriter
+
+from ops.space import EDGES, OP_NAMES
+from supernet.cells.genotype import Genotype
+from supernet.files import atomic_write
+from supernet.report import figures
+
+METRICS_FILE = "metrics.jsonl"
+
+_GROUPS = (
+    ("accuracy", ("_acc",)),
+    ("loss", ("_loss",)),
+    ("speed", ("seconds", "memory_mb", "per_second")),
+    ("alpha", ("entropy", "skip_share", "conflict_angle", "coefficient")),
+    ("optimiser", ("lr",)),
+)
+_EDGE_TAGS = tuple(f"edge_{source}-{node}" for node, source in EDGES)
+
+
+class Tracker:
+    """The log of one run.
+
+    `resume_step` is the step of the checkpoint that the run goes on from: lines of metrics.jsonl
+    after it are dropped, and TensorBoard hides the events after it (they are written again).
+    """
+
+    def __init__(
+        self, run_dir: str | Path, config: Mapping[str, Any], resume_step: int | None = None
+    ) -> None:
+        self.run_dir = Path(run_dir)
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        self.metrics = self.run_dir / METRICS_FILE
+        _keep_until(self.metrics, resume_step)
+        # SummaryWriter hides events from purge_step on; those of the checkpoint's step stay.
+        purge_step = None if resume_step is None else resume_step + 1
+        self.writer = SummaryWriter(str(self.run_dir), purge_step=purge_step, flush_secs=30)
+        if resume_step is None:
+            self.text("config", _as_code(json.dumps(dict(config), indent=2, default=str)))
+        self._has_layout = False
+        self._last_cell: Genotype | None = None
+
+    def scalars(self, values: Mapping[str, float | None], step: int) -> None:
+        """Log numbers at an optimiser step; null values are left out."""
+        for name, value in values.items():
+            if value is not None:
+                self.writer.add_scalar(tag_of(name), value, step)
+
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        """Append the record to metrics.jsonl and log its plain numbers at `record["step"]`.
+
+        A number that is not finite becomes null, so that every line is strict JSON.
+        """
+        clean = _finite(dict(record))
+        line = json.dumps(clean, allow_nan=False)
+        with open(self.metrics, "a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+        numbers = {
+            name: value
+            for name, value in clean.items()
+            if isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and name not in ("step", "epoch")
+        }
+        self.scalars(numbers, int(record["step"]))
+
+    def edge_weights(self, w_EO: torch.Tensor, step: int) -> None:
+        """Log the (6, 5) edge weights: a heat map, and 30 numbers that TensorBoard's Custom Scalars
+        page draws as one chart per edge."""
+        if not self._has_layout:
+            self.writer.add_custom_scalars({"edge weights": _curve_layout()})
+            self._has_layout = True
+        w = w_EO.detach().float().cpu()
+        self.writer.add_figure("edge_weights", figures.heatmap(w.numpy()), step, close=False)
+        for edge, tag in enumerate(_EDGE_TAGS):
+            for op, name in enumerate(OP_NAMES):
+                self.writer.add_scalar(f"{tag}/{name}", w[edge, op].item(), step)
+
+    def cell(self, genotype: Genotype, step: int) -> None:
+        """Log the current cell as picture and text, when it is another than the last one."""
+        if genotype == self._last_cell:
+            return
+        self._last_cell = genotype
+        self.writer.add_figure("cell", figures.draw_cell(genotype), step, close=False)
+        self.text(
+            "cell",
+            f"`{genotype.arch}` (code {genotype.code}), {genotype.params():,} parameters with "
+            "C=16, N=5 and 10 classes",
+            step,
+        )
+
+    def figure(self, tag: str, figure: Figure, step: int) -> None:
+        """Log a picture."""
+        self.writer.add_figure(tag, figure, step, close=False)
+
+    def text(self, tag: str, text: str, step: int = 0) -> None:
+        """Log Markdown text."""
+        self.writer.add_text(tag, text, step)
+
+    def flush(self) -> None:
+        """Put all that was logged on the disk."""
+        self.writer.flush()
+
+    def close(self) -> None:
+        """Write what is still buffered."""
+        self.writer.close()
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl; a last line that a killed run left unfinished is left out."""
+    path = Path(path)
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    records = []
+    for number, line in enumerate(lines):
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            if number + 1 < len(lines):
+                raise
+    return records
+
+
+def tag_of(name: str) -> str:
+    """`val_clean_acc` -> `accuracy/val_clean`: TensorBoard folds charts by what stands before /."""
+    if "/" in name:
+        return name
+    for group, endings in _GROUPS:
+        for ending in endings:
+            if name.endswith(ending) or name.startswith(ending):
+                short = name.removesuffix(ending) if ending.startswith("_") else name
+                return f"{group}/{short}"
+    return f"search/{name}"
+
+
+def _keep_until(path: Path, step: int | None) -> None:
+    """Rewrite metrics.jsonl with the records up to `step`; without a step, with none."""
+    if not path.exists():
+        return
+    records = [] if step is None else [r for r in read_metrics(path) if r["step"] <= step]
+    with atomic_write(path) as stream:
+        stream.writelines(json.dumps(record) + "\n" for record in records)
+
+
+def _finite(value: Any) -> Any:
+    """Numbers that are not finite as None, tensors and tuples as lists, through all levels."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().tolist()
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _curve_layout() -> dict[str, list[Any]]:
+    return {tag: ["Multiline", [f"{tag}/{name}" for name in OP_NAMES]] for tag in _EDGE_TAGS}
+
+
+def _as_code(text: str) -> str:
+    """Four spaces before each line: a code block in the Markdown of TensorBoard's text page."""
+    return "\n".join("    " + line for line in text.splitlines())

@@ -1,0 +1,1 @@
+"""Many cells or many runs compared."""

@@ -1,0 +1,200 @@
+"""A ranking from start to end: sample, estimate, score, judge."""
+
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from supernet.benchmark.table import Table
+from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
+from supernet.files import atomic_write, sha256, write_json
+from supernet.runs.machine import describe, resolve_device
+from supernet.studies.ranking.config import RankConfig
+from supernet.studies.ranking.figures import draw_coefficients, draw_scatter
+from supernet.studies.ranking.judge import (
+    PARAMETERS,
+    check_columns,
+    check_combinations,
+    judge_scores,
+    markdown,
+    oriented_scores,
+    truth_of,
+)
+from supernet.studies.ranking.sample import Cell, draw_cells
+from supernet.studies.ranking.scorers import (
+    Scorer,
+    check_names,
+    make_scorer,
+    score_names,
+    supernet_file,
+    supernet_steps,
+)
+from supernet.studies.ranking.store import Store
+
+CHEAPEST, DEAREST = Genotype.parse("111111"), Genotype.parse("333333")
+
+
+def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
+    """Score what is not scored yet, then write ranking.json, ranking.md and the figures.
+
+    Raises: UserError before anything is written; and after Ctrl-C, saying how to go on.
+    """
+    table = Table.load(config.data_root, verify=config.verify)
+    check_names(config.proxy_names)
+    check_combinations(config, (*score_names(config), PARAMETERS))
+    check_columns(config, table)
+    cells = draw_cells(table, config)
+    device = resolve_device(config.device)
+    if device.type == "cuda" and config.processes > 1:
+        raise UserError("--processes works on the CPU; give --processes 1 with a CUDA device")
+    store = Store(Path(config.folder))
+    with one_thread():
+        scorer, source = make_scorer(config)
+        facts = {"images": source, "machine": describe(device)}
+        if config.supernet is not None:
+            facts["supernet_sha256"] = sha256(supernet_file(config))
+        done = store.open(config, facts, cells)
+        _refuse_other_scores(store, cells, score_names(config))
+        say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
+        _score_all(config, scorer, store, cells, done, quiet=quiet, say=say)
+    records, folder = store.read(cells), store.folder
+    ranking = judge_scores(config, table, cells, records) | {"images": source}
+    if config.supernet is not None:
+        ranking["supernet_steps"] = supernet_steps(config)
+    write_json(folder / "ranking.json", ranking)
+    with atomic_write(folder / "ranking.md") as stream:
+        stream.write(markdown(ranking))
+    scores = oriented_scores(config, cells, records)
+    random = np.array([cell.random for cell in cells])
+    for column, rows in ranking["rows"].items():
+        truth = truth_of(table, config, column)[[cell.row for cell in cells]]
+        name, figures = column.replace(":", "-"), folder / "figures"
+        draw_scatter(scores, truth, random, rows, column, figures / f"scatter-{name}")
+        draw_coefficients(rows, column, figures / f"kendall-{name}")
+    return folder
+
+
+def _refuse_other_scores(store: Store, cells: list[Cell], names: list[str]) -> None:
+    records = store.read(cells)
+    if records and set(records[0]["scores"]) != set(names):
+        raise UserError(
+            f"{store.path} was begun by another version, with the scores "
+            f"{', '.join(records[0]['scores'])}; give another --out"
+        )
+
+
+def _score_all(
+    config: RankConfig,
+    scorer: Scorer,
+    store: Store,
+    cells: list[Cell],
+    done: int,
+    *,
+    quiet: bool,
+    say: Callable[[str], None],
+) -> None:
+    left = cells[done:]
+    if done:
+        say(f"{done} of {len(cells)} cells are scored already in {store.path}")
+    if not left:
+        return
+    genotypes = [cell.genotype for cell in left]
+    if config.supernet is not None:
+        say("first the supernet's gains: one pass for all cells, in every process")
+    try:
+        seconds = estimate_seconds(config, scorer, left)
+        say(f"{len(left)} cells to score, about {_duration(seconds)}")
+        bar = tqdm(
+            total=len(cells), initial=done, unit="cell", dynamic_ncols=True, desc="rank",
+            disable=True if quiet else None,
+        )  # fmt: skip
+        with bar, _mapped(config, scorer, genotypes) as scores:
+            for cell, found in zip(left, scores, strict=True):
+                store.append(cell, found)
+                bar.update()
+    except KeyboardInterrupt:
+        count = len(store.recover(cells))
+        raise UserError(
+            f"interrupted with {count} of {len(cells)} cells in {store.path}; the same command "
+            "goes on from there"
+        ) from None
+
+
+def estimate_seconds(config: RankConfig, scorer: Scorer, cells: list[Cell]) -> float:
+    """Time to score these cells: linear in multiply-adds between the cheapest cell and the dearest.
+
+    Both are timed once, after the cheapest has warmed everything up.
+    """
+    scorer(CHEAPEST)
+    times = []
+    for genotype in (CHEAPEST, DEAREST):
+        began = time.perf_counter()
+        scorer(genotype)
+        times.append(time.perf_counter() - began)
+    low, high = CHEAPEST.flops(), DEAREST.flops()
+    share = sum((cell.genotype.flops() - low) / (high - low) for cell in cells)
+    total = times[0] * len(cells) + max(0.0, times[1] - times[0]) * share
+    return total / min(config.processes, len(cells))
+
+
+@contextmanager
+def _mapped(
+    config: RankConfig, scorer: Scorer, genotypes: list[Genotype]
+) -> Iterator[Iterator[dict[str, float]]]:
+    """The scores of the cells, in their order, from this process or from several."""
+    if config.processes == 1:
+        yield map(scorer, genotypes)
+        return
+    # Spawned, not forked: a forked process inherits torch's thread pools in an unknown state.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(config.processes, _start_worker, (config,)) as pool:
+        yield pool.imap(_score_in_worker, genotypes)
+
+
+_worker_scorer: Scorer | None = None
+
+
+def _start_worker(config: RankConfig) -> None:
+    global _worker_scorer
+    # Ctrl-C goes to the whole group; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    _worker_scorer, _ = make_scorer(config)
+
+
+def _score_in_worker(genotype: Genotype) -> dict[str, float]:
+    assert _worker_scorer is not None
+    return _worker_scorer(genotype)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside: sums keep their order, so that scores never depend on the machine's
+    cores or on `processes`, which is the better use of cores here."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def summary(folder: Path, ranking: dict[str, Any]) -> str:
+    """What the command prints at its end."""
+    return f"{markdown(ranking)}\nscores, table and figures: {folder}"

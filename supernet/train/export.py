@@ -1,0 +1,100 @@
+"""A trained network as files: model.pt (tensors only) and model.json beside it (what they mean)."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
+from supernet.files import atomic_write, read_json, write_json
+from supernet.nets.derived import DerivedNetwork
+
+FORMAT = 1
+WEIGHTS, METADATA = "model.pt", "model.json"
+
+
+def save_model(folder: str | Path, network: DerivedNetwork, facts: dict[str, Any]) -> Path:
+    """Write model.pt and model.json; returns the path of model.pt.
+
+    The metadata hold what `load_model` needs, and `facts` beside it: JSON-able, what the network
+    was trained on and how. The weights come last: where model.pt is, model.json fits it.
+    """
+    folder = Path(folder)
+    metadata = {
+        "format": FORMAT,
+        "arch": network.genotype.arch,
+        "code": network.genotype.code,
+        "C": network.C,
+        "N": network.N,
+        "num_classes": network.num_classes,
+        "mean": network.normalize.get_buffer("mean").flatten().tolist(),
+        "std": network.normalize.get_buffer("std").flatten().tolist(),
+        **facts,
+    }
+    write_json(folder / METADATA, metadata)
+    state = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with atomic_write(folder / WEIGHTS, "wb") as stream:
+        torch.save(state, stream)
+    return folder / WEIGHTS
+
+
+def load_model(
+    path: str | Path, device: torch.device | str = "cpu"
+) -> tuple[DerivedNetwork, dict[str, Any]]:
+    """The network in evaluation mode, and its metadata, from model.pt or the folder that has it.
+
+    Images in [0, 1] go in; the normalisation is the network's first layer.
+
+    Raises: UserError when a file is missing, damaged, or does not fit the other.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        path = path / WEIGHTS
+    if not path.is_file():
+        raise UserError(f"there is no model {path}; name the {WEIGHTS} that scripts/train.py left")
+    metadata = _read_metadata(path.with_suffix(".json"))
+    try:
+        network = DerivedNetwork(
+            Genotype.parse(metadata["arch"]),
+            C=metadata["C"],
+            N=metadata["N"],
+            num_classes=metadata["num_classes"],
+            mean=metadata["mean"],
+            std=metadata["std"],
+        )
+        network.load_state_dict(_read_tensors(path))
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path} and {path.with_suffix('.json').name} do not fit together ({reason});"
+            " keep the two files of one training together"
+        ) from error
+    return network.to(device).eval(), metadata
+
+
+def _read_tensors(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise UserError(
+            f"the weights {path} cannot be read ({reason}); the file is cut short or no model:"
+            " copy it again or train it anew"
+        ) from error
+
+
+def _read_metadata(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing; it stands beside the weights and says which cell they are of"
+        )
+    metadata = read_json(path)
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        found = metadata.get("format") if isinstance(metadata, dict) else type(metadata).__name__
+        raise UserError(
+            f"{path} has format {found}, this version reads format {FORMAT};"
+            " use the version that wrote it"
+        )
+    return metadata

@@ -1,0 +1,169 @@
+"""Stand-alone adversarial training of one cell's network, by the benchmark's recipe.
+
+`Training` holds everything that a checkpoint must hold; `supernet.runs.train_run` makes a run
+directory of it.
+Source: Wu et al. 2024, arXiv:2403.13134, and the settings of its published code.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.utils import ModelEmaV3
+from torch import Tensor
+
+from supernet.attacks import ATTACKS
+from supernet.attacks.accuracy import evaluate
+from supernet.cells.genotype import Genotype
+from supernet.data import Batches, ImageData, augment, to_float
+from supernet.errors import UserError
+from supernet.nets.derived import DerivedNetwork
+from supernet.randomness import Randomness
+from supernet.train.config import TrainConfig
+
+MOMENTUM = 0.9
+"""The one-cycle schedule overwrites it: torch's default cycles momentum from 0.95 to 0.85."""
+
+
+class Training:
+    """A training in progress on one device. `data` must be on `device`.
+
+    Each step attacks a batch with batch norm frozen at its running statistics (the network in
+    evaluation mode, folded: the same function, faster) and minimises the cross-entropy of the
+    attacked images alone.
+
+    Raises: UserError when the images are too few for the batch size.
+    Differs: the images that fill no batch at the end of an epoch are left for the next one; the
+             benchmark's code takes them as a smaller batch.
+    """
+
+    def __init__(
+        self, config: TrainConfig, genotype: Genotype, data: ImageData, device: torch.device
+    ) -> None:
+        self.config, self.genotype, self.data, self.device = config, genotype, data, device
+        if config.batch_size > len(data.train_y):
+            raise UserError(
+                f"a batch of {config.batch_size} cannot be taken from {len(data.train_y)} training"
+                " images; lower --batch-size or raise --limit"
+            )
+        self.random = Randomness(config.seed, device)
+        self.net = DerivedNetwork(
+            genotype, C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean,
+            std=data.std,
+        ).to(device)  # fmt: skip
+        self.eps = data.eps if config.eps is None else config.eps
+        self.attack = make_attack(config, self.eps)
+        self.batches = Batches(
+            torch.arange(len(data.train_y)), config.batch_size, self.random["weight_order"]
+        )
+        self.optimiser = torch.optim.SGD(
+            self.net.parameters(), lr=config.lr, momentum=MOMENTUM,
+            weight_decay=config.weight_decay,
+        )  # fmt: skip
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, max_lr=config.lr, total_steps=self.total_steps
+        )
+        self.ema = (
+            ModelEmaV3(self.net, decay=config.ema_decay, use_warmup=True) if config.ema else None
+        )
+        self.step = 0
+        self.totals = torch.zeros(2, dtype=torch.float64, device=device)
+        """Sums over the steps of the current epoch: loss, right answers. Read at its end."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.batches)
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are complete."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def result(self) -> DerivedNetwork:
+        """The network that is monitored and saved: the average where one is kept."""
+        if self.ema is None:
+            return self.net
+        average = self.ema.module
+        assert isinstance(average, DerivedNetwork)
+        return average
+
+    def train_step(self) -> None:
+        """Attack one batch and learn from it."""
+        index = next(self.batches).to(self.device)
+        x, y = self.data.train_x[index], self.data.train_y[index]
+        x = augment(x, self.random["augment"], self.data.pad, self.data.flip)
+        x = x.contiguous(memory_format=torch.channels_last)
+        if self.attack is not None:
+            x = self.attack(self.net.eval().fold(), x, y, generator=self.random["attack"])
+        self.net.train()
+        logits = self.net(x)
+        loss = F.cross_entropy(logits, y)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        if self.ema is not None:
+            self.ema.update(self.net, step=self.step)
+        right = (logits.argmax(1) == y).double().mean()
+        self.totals += torch.stack([loss.detach().double(), right])
+
+    def epoch_means(self) -> dict[str, float]:
+        """Means over the epoch that has just ended; the accuracy is that on the attacked images."""
+        loss, right = (self.totals / self.steps_per_epoch).tolist()
+        self.totals.zero_()
+        name = "train_clean_acc" if self.attack is None else "train_robust_acc"
+        return {"train_loss": loss, name: right}
+
+    def measure(self) -> dict[str, float]:
+        """Accuracy on the first test images, clean and under PGD; empty where none are wanted."""
+        count = min(self.config.probe_images, len(self.data.test_y))
+        if not count:
+            return {}
+        x, y = to_float(self.data.test_x[:count]), self.data.test_y[:count]
+        probe = functools.partial(ATTACKS["pgd"], eps=self.eps, steps=10)
+        found = evaluate(self.result.eval().fold(), x, y, probe, self.config.seed)
+        return {"test_clean_acc": found.clean, "test_robust_acc": found.robust}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the training depends on, for `weights_only=True` loading."""
+        return {
+            "step": self.step,
+            "totals": self.totals,
+            "net": self.net.state_dict(),
+            "ema": None if self.ema is None else self.ema.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "batches": self.batches.state_dict(),
+            "random": self.random.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken, bit for bit on the same machine and threads."""
+        self.step = state["step"]
+        self.totals = state["totals"].to(self.device)
+        for name in ("net", "optimiser", "schedule", "batches", "random"):
+            getattr(self, name).load_state_dict(state[name])
+        if self.ema is not None:
+            self.ema.module.load_state_dict(state["ema"])
+
+
+def make_attack(config: TrainConfig, eps: float) -> Callable[..., Tensor] | None:
+    """The attack of the training images with its settings; None for clean training."""
+    if config.attack == "none":
+        return None
+    if config.attack == "pgd":
+        step_size = eps / 4 if config.step_size is None else config.step_size
+        settings: dict[str, Any] = {
+            "eps": eps, "step_size": step_size, "steps": config.attack_steps,
+        }  # fmt: skip
+    else:
+        settings = {"eps": eps, "step_size": config.step_size}
+    return functools.partial(ATTACKS[config.attack], **settings)

@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from supernet.cells.argument import read_cell
+from supernet.errors import UserError
+
+ARCH = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+"
+    "|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+)
+
+
+def test_strings_and_codes() -> None:
+    assert read_cell(ARCH)[0].code == "333133"
+    assert read_cell("333133") == (read_cell(ARCH)[0], {})
+    with pytest.raises(UserError, match=r"index 9930 needs the benchmark's ops.json"):
+        read_cell("9930")
+    with pytest.raises(UserError, match=r"code '3331' has|index 3331 needs"):
+        read_cell("3331")
+
+
+def test_files_and_folders(tmp_path: Path) -> None:
+    path = tmp_path / "genotype.json"
+    path.write_text(json.dumps({"arch": ARCH, "dataset": "digits"}))
+    for text in (str(path), str(tmp_path)):
+        cell, record = read_cell(text)
+        assert cell.code == "333133" and record["dataset"] == "digits"
+
+
+@pytest.mark.parametrize("wrap", [lambda cells: cells, lambda cells: {"cells": cells}])
+def test_one_cell_of_a_list(tmp_path: Path, wrap: object) -> None:
+    path = tmp_path / "front.json"
+    path.write_text(json.dumps(wrap([{"code": "000003"}, {"code": "333133"}])))  # type: ignore[operator]
+    assert read_cell(f"{path}:1")[0].code == "333133"
+    with pytest.raises(UserError, match=r"has 2 cells, numbered from 0; there is no 2"):
+        read_cell(f"{path}:2")
+    with pytest.raises(UserError, match=r"front\.json names no cell"):
+        read_cell(str(path))
+
+
+def test_a_cell_of_a_front(tmp_path: Path) -> None:
+    cells = [{"arch": ARCH, "code": "000000", "clean": 0.5, "preference": None}]
+    (tmp_path / "front.json").write_text(json.dumps({"dataset": "digits", "cells": cells}))
+    cell, record = read_cell(f"{tmp_path}/front.json:0")
+    assert cell.arch == ARCH and record["clean"] == 0.5
+    assert record["dataset"] == "digits", "what train.py takes its images from"
+    with pytest.raises(UserError, match="has 1 cells, numbered from 0; there is no 3"):
+        read_cell(f"{tmp_path}/front.json:3")
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"cannot read .*absent\.json"):
+        read_cell(str(tmp_path / "absent.json"))
+    with pytest.raises(UserError, match=r"cannot read .*genotype\.json"):
+        read_cell(str(tmp_path))
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    with pytest.raises(UserError, match=r"a\.json is not valid JSON"):
+        read_cell(str(path))
+    path.write_text(json.dumps({"arch": ARCH}))
+    with pytest.raises(UserError, match="holds no list of cells; leave out :0"):
+        read_cell(f"{path}:0")
+    path.write_text(json.dumps({"arch": ARCH.replace("skip_connect", "skip")}))
+    with pytest.raises(UserError, match="skip"):
+        read_cell(str(path))

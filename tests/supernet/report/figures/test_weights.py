@@ -1,0 +1,51 @@
+"""Heat map and curves show the numbers they were given, each in its place."""
+
+import numpy as np
+import pytest
+
+from ops.space import EDGES, NUM_EDGES, NUM_OPS
+from supernet.report.figures import alpha_curves, heatmap
+from supernet.report.figures.style import OP_LABELS
+
+
+def _weights(seed: int) -> np.ndarray:
+    w = np.random.default_rng(seed).random((NUM_EDGES, NUM_OPS))
+    return w / w.sum(axis=1, keepdims=True)
+
+
+def test_heat_map_writes_each_value_at_its_edge_and_operator() -> None:
+    w = _weights(0)
+    axes = heatmap(w).axes[0]
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    assert written == {
+        (op, edge): f"{w[edge, op]:.3f}" for edge in range(NUM_EDGES) for op in range(NUM_OPS)
+    }
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(OP_LABELS.values())
+    edges = [f"edge {source}→{node}" for node, source in EDGES]
+    assert [label.get_text() for label in axes.get_yticklabels()] == edges
+
+
+def test_heat_map_frames_the_largest_of_each_edge() -> None:
+    w = _weights(1)
+    frames = {
+        (round(frame.get_x() + 0.48), round(frame.get_y() + 0.46))
+        for frame in heatmap(w).axes[0].patches
+    }
+    assert frames == {(int(w[edge].argmax()), edge) for edge in range(NUM_EDGES)}
+
+
+def test_curves_follow_each_operator_of_each_edge() -> None:
+    history = [_weights(seed) for seed in range(4)]
+    panels = alpha_curves(history, epochs=[2, 3, 4, 5]).axes
+    for edge, panel in enumerate(panels):
+        for op, line in enumerate(panel.lines):
+            assert line.get_label() == OP_LABELS[op]
+            assert line.get_xdata().tolist() == [2, 3, 4, 5]
+            assert line.get_ydata().tolist() == [w[edge, op] for w in history]
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match=r"expected shape \(6, 5\), received \(5, 6\)"):
+        heatmap(np.zeros((5, 6)))
+    with pytest.raises(ValueError, match="at least one epoch"):
+        alpha_curves([])

@@ -1,0 +1,403 @@
+"""A run directory: what it holds, how it is resumed, what is refused before it is written."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from supernet.benchmark.table import Table
+from supernet.cells.argument import read_cell
+from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
+from supernet.runs.checkpoint import load_checkpoint
+from supernet.runs.search_run import Interrupted, resume_search, run_search
+from supernet.search.config import FRONT_OBJECTIVES, OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
+from supernet.search.search import Search
+from supernet.studies.ranking.predictor import CellScore, Predictor
+
+pytestmark = pytest.mark.slow
+
+QUICK = SearchConfig(
+    robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
+    weight_attack="n_fgsm", beta_decay=1.0, probe_steps=2, probe_images=20, derive_score=True,
+    derive_candidates=2, derive_images=20,
+)  # fmt: skip
+
+
+def search_in(folder: Path, **fields: object) -> Path:
+    config = dataclasses.replace(QUICK, out=str(folder), **fields)  # type: ignore[arg-type]
+    return run_search(config, quiet=True)
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Press Ctrl-C in the middle of a step."""
+    train_step = Search.train_step
+
+    def pressed(search: Search) -> None:
+        if search.step == step - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        train_step(search)
+
+    monkeypatch.setattr(Search, "train_step", pressed)
+
+
+def comparable(folder: Path) -> list[dict[str, object]]:
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    timed = {"seconds", "step_seconds", "peak_memory_mb"}
+    return [{k: v for k, v in record.items() if k not in timed} for record in records]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return search_in(tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_a_run_leaves_everything(whole: Path) -> None:
+    names = {path.name for path in whole.iterdir()}
+    assert {"config.json", "checkpoint.pt", "metrics.jsonl", "genotype.json", "report.md",
+            "figures"} <= names  # fmt: skip
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert not any(name.endswith(".tmp") for name in names)
+    config = json.loads((whole / "config.json").read_text())
+    assert config["config"] == dataclasses.replace(QUICK, out=str(whole)).to_dict()
+    assert "1,438 training" in config["data"]["source"]
+    assert config["data"]["weight_images"] == config["data"]["alpha_images"] == 50
+    assert config["eps"] == 32 / 255
+
+
+def test_the_genotype_is_complete_and_consistent(whole: Path) -> None:
+    record = json.loads((whole / "genotype.json").read_text())
+    cell = Genotype.parse(record["arch"])
+    assert record["code"] == cell.code
+    assert record["params"] == cell.params()
+    assert record["flops"] == cell.flops(image_size=16)
+    assert {"index", "unique_index", "objective", "dataset", "seed", "alpha", "config_hash",
+            "versions", "benchmark"} <= set(record)  # fmt: skip
+    scores = record["derivation"]["scores"]
+    assert len(scores) == 2 and scores[0]["code"] == record["code"]
+    values = [s["clean_loss"] + s["robust_loss"] for s in scores]
+    assert values == sorted(values)
+    assert len(record["alpha"]) == 6 and len(record["alpha"][0]) == 5
+
+
+def test_a_search_on_shrunk_images_is_for_networks_at_full_size(tmp_path: Path) -> None:
+    folder = search_in(tmp_path / "run", shrink=2)
+    description = json.loads((folder / "config.json").read_text())
+    record = json.loads((folder / "genotype.json").read_text())
+    assert description["data"]["image_size"] == 8 and description["data"]["full_size"] == 16
+    assert description["data"]["source"].endswith("; shrunk to 8x8")
+    assert record["flops"] == Genotype.parse(record["arch"]).flops(image_size=16)
+    assert "for 10 classes at 16x16." in (folder / "report.md").read_text()
+    assert resume_search(folder, {}, quiet=True) == folder
+
+
+def test_metrics_have_one_line_per_epoch(whole: Path) -> None:
+    records = comparable(whole)
+    assert [record["epoch"] for record in records] == [1, 2, 3]
+    assert [record["step"] for record in records] == [2, 4, 6]
+    last = records[-1]
+    assert {"train_loss", "alpha_clean_loss", "alpha_robust_loss", "conflict_angle_deg",
+            "val_clean_acc", "val_robust_acc", "val_train_attack_acc", "edge_weights", "entropy",
+            "skip_share", "cell", "lr"} <= set(last)  # fmt: skip
+    assert "alpha_clean_loss" not in records[0], "the warm-up moves no alpha"
+
+
+@pytest.mark.parametrize("step", [1, 3, 4])
+def test_ctrl_c_writes_a_checkpoint_and_the_rest_is_bit_identical(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    # Drawing the figures takes seconds and is tested above.
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+    folder = tmp_path / "part"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step)
+        with pytest.raises(Interrupted, match=f"--resume {folder}"):
+            search_in(folder)
+    assert load_checkpoint(folder / "checkpoint.pt")["search"]["step"] == step
+    assert not (folder / "genotype.json").exists()
+    resume_search(folder, {}, quiet=True)
+    expected = load_checkpoint(whole / "checkpoint.pt")["search"]
+    found = load_checkpoint(folder / "checkpoint.pt")["search"]
+    assert torch.equal(expected["strategy"]["alpha"], found["strategy"]["alpha"])
+    for name, value in expected["net"].items():
+        assert torch.equal(value, found["net"][name]), name
+    assert comparable(folder) == comparable(whole)
+    one, two = (json.loads((f / "genotype.json").read_text()) for f in (whole, folder))
+    assert one["derivation"] == two["derivation"]
+
+
+def test_a_finished_run_is_resumed_to_the_same_result(whole: Path) -> None:
+    before = json.loads((whole / "genotype.json").read_text())
+    resume_search(whole, {}, quiet=True)
+    after = json.loads((whole / "genotype.json").read_text())
+    assert {**after, "seconds": 0} == {**before, "seconds": 0}
+    assert len(comparable(whole)) == 3
+
+
+def test_the_weights_of_chosen_epochs_are_kept(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_at(patch, 4)  # three steps are an epoch
+        search_in(tmp_path / "run", keep_epochs=(1, 3))
+    names = [path.name for path in (tmp_path / "run").glob("epoch-*")]
+    assert names == ["epoch-0001.pt"]
+    resume_search(tmp_path / "run", {}, quiet=True)
+    kept = {path.name: load_checkpoint(path) for path in (tmp_path / "run").glob("epoch-*")}
+    assert sorted(kept) == ["epoch-0001.pt", "epoch-0003.pt"]
+    end, last = load_checkpoint(whole / "checkpoint.pt")["search"], kept["epoch-0003.pt"]
+    assert set(last) == {"format", "step", "net", "alpha"}
+    assert last["step"] == end["step"] == 3 * kept["epoch-0001.pt"]["step"]
+    # Keeping and resuming changed nothing.
+    assert torch.equal(last["alpha"], end["strategy"]["alpha"])
+    assert all(torch.equal(value, end["net"][name]) for name, value in last["net"].items())
+    first = kept["epoch-0001.pt"]["net"]
+    assert not torch.equal(first["classifier.weight"], last["net"]["classifier.weight"])
+    sizes = [(tmp_path / "run" / n).stat().st_size for n in ("epoch-0003.pt", "checkpoint.pt")]
+    assert sizes[0] < 0.7 * sizes[1]
+    resume_search(tmp_path / "run", {"keep_epochs": (2,)}, quiet=True)  # it is no other config
+
+
+def test_a_resume_with_another_config_is_refused(whole: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    with pytest.raises(UserError, match=r"another config \(epochs: 3 -> 9; seed: 0 -> 4\)"):
+        resume_search(whole, {"epochs": 9, "seed": 4})
+    assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("data", {"train_images": 99}, "another data .train_images: 99 -> 100"),
+        ("impl", "reference", "another impl .reference -> .*--impl reference"),
+        ("device_type", "cuda", "another device_type .cuda -> cpu"),
+    ],
+)
+def test_a_resume_in_other_surroundings_is_refused(
+    whole: Path, tmp_path: Path, name: str, value: object, message: str
+) -> None:
+    shutil.copytree(whole, tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    config = json.loads(path.read_text())
+    config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=message):
+        resume_search(tmp_path / "copy", {})
+
+
+def test_a_run_can_be_resumed_from_its_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(search: Search) -> None:
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "train_step", killed)
+        with pytest.raises(SystemExit):
+            search_in(tmp_path / "run")
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+    resume_search(tmp_path / "run", {}, quiet=True)
+    assert len(comparable(tmp_path / "run")) == 3
+
+
+def test_ctrl_c_in_the_last_step_and_while_deriving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 6)
+        with pytest.raises(Interrupted, match="stopped after 6 of 6 steps"):
+            search_in(tmp_path / "run")
+    assert len(comparable(tmp_path / "run")) == 3
+
+    def pressed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("supernet.runs.search_run.derive_cells", pressed)
+    with pytest.raises(Interrupted, match="--resume"):
+        resume_search(tmp_path / "run", {}, quiet=True)
+
+
+@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
+@pytest.mark.parametrize("objective", OBJECTIVE_NAMES)
+def test_every_strategy_and_objective_ends_with_a_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str, objective: str
+) -> None:
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+    budget = {"max_flops": 12e6} if objective == "epsilon" else {}
+    weight = 0.0 if objective in FRONT_OBJECTIVES else 0.1
+    folder = search_in(
+        tmp_path / "run", strategy=strategy, objective=objective, C=4, epochs=1, warmup_epochs=0,
+        limit=60, size_weight=weight, front_queries=4, derive_images=10, derive_by="gains",
+        **budget,
+    )  # fmt: skip
+    record = json.loads((folder / "genotype.json").read_text())
+    assert Genotype.parse(record["arch"]).code == record["code"]
+    assert record["objective"] == objective and record["strategy"] == strategy
+    by_gains = record["derivation"]["argmax_gains"]
+    for cell in (record, *([] if objective in FRONT_OBJECTIVES else [by_gains])):
+        assert cell["flops"] <= budget.get("max_flops", 1e9)
+    gains = torch.tensor(record["derivation"]["gains"])
+    assert gains.shape == (6, 5) and gains.abs().max() > 0
+    if objective not in ("epsilon", *FRONT_OBJECTIVES):
+        assert by_gains["code"] == "".join(str(op + 1) for op in gains[:, 1:].argmax(1).tolist())
+    assert (folder / "front.json").exists() == (objective in FRONT_OBJECTIVES)
+
+
+PARETO: dict[str, object] = {"objective": "pareto", "front_queries": 9, "front_baseline": True}
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory, invented_root: Path) -> Path:
+    # The invented table: its order is no published one.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "supernet.runs.search_run.Table.find",
+            lambda where: Table.load(invented_root, verify=False),
+        )
+        patch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+        return search_in(tmp_path_factory.mktemp("runs") / "front", **PARETO)
+
+
+def test_a_pareto_run_leaves_a_front(front: Path) -> None:
+    record = json.loads((front / "front.json").read_text())
+    assert record["objectives"] == ["clean_loss", "robust_loss", "params"]
+    assert len(record["archive"]) == 9
+    costs = [cell["params"] for cell in record["cells"]]
+    assert costs == sorted(costs)
+    for number, cell in enumerate(record["cells"]):
+        found, _ = read_cell(f"{front / 'front.json'}:{number}")
+        assert found.code == cell["code"] and found.params() == cell["params"]
+        assert {
+            "index",
+            "unique_index",
+            "flops",
+            "clean",
+            "robust",
+            "clean_loss",
+            "robust_loss",
+            "preference",
+        } <= set(cell)
+        assert cell["benchmark"]["results"]["cifar10"]["clean"] >= 0
+    assert any(cell["preference"] is not None for cell in record["cells"])
+    judged = record["found_vs_true"]
+    assert set(judged) == {
+        "found", "strict", "proposed", "drawn", "random", "nsga2 from random cells"
+    }  # fmt: skip
+    assert judged["proposed"]["cells"] == judged["drawn"]["cells"] == 9
+    strict = record["found_vs_true"]["strict"]["cells"]
+    assert sum(cell["strict"] for cell in record["cells"]) == strict
+    for numbers in record["found_vs_true"].values():
+        assert 0 <= numbers["hypervolume_ratio"] <= 1 and len(numbers["regret"]) == 5
+    # Every search has as many scored cells as the others; shared ones are computed once.
+    scored = (front / "front_scores.jsonl").read_text().splitlines()
+    assert 9 <= len(scored) <= 27 and len(set(scored)) == len(scored)
+    chosen = json.loads((front / "genotype.json").read_text())
+    best = min(cell["clean_loss"] + cell["robust_loss"] for cell in record["cells"])
+    assert chosen["derivation"]["scores"][0]["code"] == chosen["code"]
+    found = next(cell for cell in record["cells"] if cell["code"] == chosen["code"])
+    assert found["clean_loss"] + found["robust_loss"] == best
+
+
+@pytest.mark.parametrize("step", [3, 5])
+def test_a_stopped_pareto_run_ends_with_the_same_alpha_and_front(
+    front: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+    monkeypatch.setattr("supernet.runs.search_run.Table.find", lambda where: None)
+    folder = tmp_path / "part"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step)
+        with pytest.raises(Interrupted):
+            search_in(folder, **PARETO)
+    # Then killed while scoring, too.
+    with monkeypatch.context() as patch:
+        _die_after(4, patch)
+        with pytest.raises(Interrupted):
+            resume_search(folder, {}, quiet=True)
+    half = (folder / "front_scores.jsonl").read_text()
+    assert not (folder / "front.json").exists() and len(half.splitlines()) == 4
+    resume_search(folder, {}, quiet=True)
+    assert (folder / "front_scores.jsonl").read_text().startswith(half)
+    expected, found = (load_checkpoint(f / "checkpoint.pt")["search"] for f in (front, folder))
+    assert torch.equal(expected["strategy"]["alpha"], found["strategy"]["alpha"])
+    for name, value in expected["preferences"].items():
+        assert torch.equal(value, found["preferences"][name]), name
+        assert value.abs().max() > 0
+    for name in ("archive", "baselines"):
+        one, two = (json.loads((f / "front.json").read_text())[name] for f in (front, folder))
+        assert one == two
+    assert (folder / "front_scores.jsonl").read_text() == (front / "front_scores.jsonl").read_text()
+
+
+def _die_after(cells: int, patch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C instead of the next score."""
+    left, score = iter(range(cells)), Predictor.score
+
+    def dying(predictor: Predictor, cell: Genotype) -> CellScore:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return score(predictor, cell)
+
+    patch.setattr(Predictor, "score", dying)
+
+
+def test_a_broken_benchmark_table_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "robbench201"
+    folder.mkdir(parents=True)
+    (folder / "NAS-RobBench-201_html.json").write_text("<!DOCTYPE html><html></html>")
+    (folder / "ops.json").write_text("<!DOCTYPE html><html></html>")
+    with pytest.raises(UserError, match="HTML"):
+        search_in(tmp_path / "run", data_root=str(tmp_path / "data"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_run_cannot_be_resumed(tmp_path: Path, whole: Path) -> None:
+    with pytest.raises(UserError, match=r"is no run directory \(it has no config\.json\)"):
+        resume_search(tmp_path, {})
+    (tmp_path / "config.json").write_bytes((whole / "config.json").read_bytes())
+    with pytest.raises(UserError, match=r"there is no checkpoint .*checkpoint\.pt"):
+        resume_search(tmp_path, {})
+    data = (whole / "checkpoint.pt").read_bytes()
+    (tmp_path / "checkpoint.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read .*cut short"):
+        resume_search(tmp_path, {})
+
+
+def test_a_run_is_never_overwritten(whole: Path) -> None:
+    with pytest.raises(UserError, match="already holds a run; use --resume"):
+        search_in(whole)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"dataset": "mnist"}, "unknown data set 'mnist'"),
+        ({"batch_size": 90}, "fewer than one batch of 90"),
+        ({"device": "tpu"}, "device 'tpu' is"),
+        ({"data_root": "/nowhere"}, "the data root /nowhere"),
+    ],
+)
+def test_bad_input_leaves_nothing_behind(
+    tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        search_in(tmp_path / "run", **fields)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_automatic_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+    monkeypatch.chdir(tmp_path)
+    config = dataclasses.replace(QUICK, epochs=1, warmup_epochs=0, derive_score=False)
+    folders = [run_search(config, quiet=True) for _ in range(2)]
+    assert [folder.name for folder in folders] == [
+        "search-digits-darts-seed0",
+        "search-digits-darts-seed0-2",
+    ]
+    one, two = (json.loads((f / "genotype.json").read_text()) for f in folders)
+    assert one["arch"] == two["arch"] and one["alpha"] == two["alpha"]

@@ -1,0 +1,50 @@
+"""What a resumed run compares: the first difference is named with its remedy."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from supernet.errors import UserError
+from supernet.runs.surroundings import refuse_other_surroundings
+
+
+def _run(folder: Path, **saved: Any) -> Path:
+    content = {"threads": torch.get_num_threads(), **saved}
+    (folder / "config.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("saved", "here", "message"),
+    [
+        ({"data": {"n": 3, "side": 8}}, {"data": {"n": 4, "side": 8}},
+         r"another data \(n: 3 -> 4\); name the same images with --data-root"),
+        ({"data": {"n": 3}}, {"data": {"n": 3, "classes": 2}}, r"\(classes: None -> 2\)"),
+        ({"impl": "native"}, {"impl": "batched"},
+         r"another impl \(native -> batched\); resume with --impl native, or make it available"),
+        ({"device_type": "cuda"}, {"device_type": "cpu"}, r"device_type \(cuda -> cpu\)"),
+    ],
+)  # fmt: skip
+def test_differences_are_named_with_their_remedy(
+    tmp_path: Path, saved: dict[str, Any], here: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        refuse_other_surroundings(_run(tmp_path, **saved), here)
+
+
+def test_what_is_equal_or_was_never_written_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _run(tmp_path, data={"n": 3}, impl="native")
+    refuse_other_surroundings(folder, {"data": {"n": 3}, "device_type": "cpu"})
+    assert capsys.readouterr().err == ""
+
+
+def test_another_number_of_threads_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refuse_other_surroundings(_run(tmp_path, threads=99), {})
+    assert "was started with 99 threads, these are" in capsys.readouterr().err

@@ -1,0 +1,236 @@
+import json
+import os
+import shutil
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from supernet.errors import UserError
+from supernet.runs import train_run as standalone
+from supernet.runs.interrupts import Interrupted
+from supernet.runs.tracking import Tracker, read_metrics
+from supernet.runs.train_run import resume_training, run_training
+from supernet.train.config import TrainConfig
+from supernet.train.export import load_model
+from supernet.train.training import Training
+
+
+def _config(out: Path | None, **changes: Any) -> TrainConfig:
+    values: dict[str, Any] = {
+        "genotype": "313021", "dataset": "digits", "limit": 100, "C": 4, "N": 1, "epochs": 2,
+        "batch_size": 32, "attack": "fgsm", "probe_images": 10, "out": out and str(out),
+    }  # fmt: skip
+    return TrainConfig(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of one epoch."""
+    return run_training(_config(tmp_path_factory.mktemp("finished") / "run", epochs=1), quiet=True)
+
+
+def _interrupt_after(patch: pytest.MonkeyPatch, steps: int) -> None:
+    count = 0
+
+    @contextmanager
+    def deferred() -> Any:
+        def interrupted() -> bool:
+            nonlocal count
+            count += 1
+            return count == steps
+
+        yield interrupted
+
+    patch.setattr(standalone, "deferred_interrupts", deferred)
+
+
+def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
+    folder = run_training(_config(tmp_path / "run"), quiet=True)
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.json", "checkpoint.pt", "metrics.jsonl", "model.pt", "model.json"} <= names
+    assert any(name.startswith("events") for name in names)
+    records = read_metrics(folder / "metrics.jsonl")
+    assert [(record["epoch"], record["step"]) for record in records] == [(1, 3), (2, 6)]
+    assert {"train_loss", "train_robust_acc", "test_clean_acc", "test_robust_acc", "lr"} <= set(
+        records[0]
+    )
+    network, metadata = load_model(folder)
+    assert network.genotype.code == "313021" and metadata["dataset"] == "digits"
+    assert metadata["epochs"] == 2 and metadata["eps"] == 32 / 255
+    assert json.loads((folder / "config.json").read_text())["kind"] == "stand-alone training"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [3, 4, 5])
+def test_an_interrupted_run_goes_on_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    whole = run_training(_config(tmp_path / "whole", ema=True), quiet=True)
+    part = tmp_path / "part"
+    with monkeypatch.context() as patch:
+        _interrupt_after(patch, steps)
+        with pytest.raises(Interrupted, match=f"scripts/train.py --resume {part}"):
+            run_training(_config(part, ema=True), quiet=True)
+    assert not (part / "model.pt").exists()
+    resume_training(part, {}, quiet=True)
+    one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in (whole, part))
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    kept = ("epoch", "step", "train_loss", "test_robust_acc")
+    first, second = (read_metrics(folder / "metrics.jsonl") for folder in (whole, part))
+    assert [[r[k] for k in kept] for r in first] == [[r[k] for k in kept] for r in second]
+
+
+def test_resume_refuses_what_does_not_fit(tmp_path: Path) -> None:
+    folder = run_training(_config(tmp_path / "run", epochs=1), quiet=True)
+    with pytest.raises(UserError, match=r"another config \(lr: 0.1 -> 0.2\)"):
+        resume_training(folder, {"lr": 0.2}, quiet=True)
+    whole = (folder / "checkpoint.pt").read_bytes()
+    (folder / "checkpoint.pt").write_bytes(whole[:100])
+    with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read"):
+        resume_training(folder, {}, quiet=True)
+    with pytest.raises(UserError, match="holds no stand-alone training"):
+        resume_training(tmp_path, {}, quiet=True)
+    with pytest.raises(UserError, match="already holds a run; use --resume"):
+        run_training(_config(folder), quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("data", {"train_images": 99}, "another data .train_images: 99 -> 100.*--data-root"),
+        ("device_type", "cuda", "another device_type .cuda -> cpu"),
+    ],
+)
+def test_a_resume_in_other_surroundings_is_refused(
+    finished: Path, tmp_path: Path, name: str, value: object, message: str
+) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    config = json.loads(path.read_text())
+    config[name] = {**config[name], **value} if isinstance(value, dict) else value
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=message):
+        resume_training(tmp_path / "copy", {}, quiet=True)
+
+
+def test_a_resume_elsewhere_is_refused_and_another_data_root_kept(
+    finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "copy")
+    with pytest.raises(UserError, match="leave --out out"):
+        resume_training(tmp_path / "copy", {"out": "elsewhere"}, quiet=True)
+    resume_training(tmp_path / "copy", {"data_root": str(tmp_path)}, quiet=True)
+    saved = json.loads((tmp_path / "copy" / "config.json").read_text())
+    assert saved["config"]["data_root"] == str(tmp_path)
+    assert saved["code"] == "313021"
+
+
+def test_a_run_can_be_resumed_from_its_first_moment(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(training: Training) -> None:
+        raise SystemExit("killed")
+
+    closed = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "train_step", killed)
+        close = Tracker.close
+        patch.setattr(Tracker, "close", lambda self: (closed.append(1), close(self)))
+        with pytest.raises(SystemExit):
+            run_training(_config(tmp_path / "run", epochs=1), quiet=True)
+    assert closed == [1], "the log is closed whatever ends the run"
+    resume_training(tmp_path / "run", {}, quiet=True)
+    folders = (finished, tmp_path / "run")
+    one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in folders)
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    drawn = EventAccumulator(str(tmp_path / "run")).Reload().Images("cell")
+    assert [picture.step for picture in drawn] == [0], "the cell is drawn once"
+
+
+def test_what_is_logged_is_on_the_disk_before_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    flush, save = Tracker.flush, standalone.save_checkpoint
+
+    def flushed(tracker: Tracker) -> None:
+        order.append("flush")
+        flush(tracker)
+
+    def saved(path: Path, state: dict[str, Any]) -> None:
+        order.append(f"step {state['training']['step']}")
+        save(path, state)
+
+    monkeypatch.setattr(Tracker, "flush", flushed)
+    monkeypatch.setattr(standalone, "save_checkpoint", saved)
+    run_training(_config(tmp_path / "run"), quiet=True)
+    assert order == ["flush", "step 0", "flush", "step 3", "flush", "step 6"]
+
+
+def test_ctrl_c_before_the_first_step_leaves_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Tracker, "cell", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted, match="stopped after 0 of 3 steps"):
+            run_training(_config(tmp_path / "run", epochs=1), quiet=True)
+    resume_training(tmp_path / "run", {}, quiet=True)
+    assert (tmp_path / "run" / "model.pt").exists()
+
+
+def test_ctrl_c_in_the_last_step_and_while_exporting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = f"stopped after 3 of 3 steps .*\n.*scripts/train.py --resume {tmp_path / 'run'}"
+    train_step = Training.train_step
+
+    def step_pressed(training: Training) -> None:
+        if training.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        train_step(training)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "train_step", step_pressed)
+        with pytest.raises(Interrupted, match=message):
+            run_training(_config(tmp_path / "run", epochs=1), quiet=True)
+    assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 1
+
+    def pressed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(standalone, "save_model", pressed)
+        with pytest.raises(Interrupted, match=message):
+            resume_training(tmp_path / "run", {}, quiet=True)
+    assert not (tmp_path / "run" / "model.pt").exists()
+    resume_training(tmp_path / "run", {}, quiet=True)
+    assert load_model(tmp_path / "run")[1]["epochs"] == 1
+
+
+def test_a_searchs_cell_is_trained_beside_it_on_its_images(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"config": {"side": None}}))
+    (tmp_path / "genotype.json").write_text(json.dumps({"code": "313021", "dataset": "digits"}))
+    config = _config(None, genotype=str(tmp_path / "genotype.json"), dataset=None, epochs=1)
+    for name in ("standalone", "standalone-2"):
+        folder = run_training(config, quiet=True)
+        assert folder == tmp_path / name
+    assert load_model(folder)[1]["dataset"] == "digits"
+    saved = json.loads((folder / "config.json").read_text())["config"]
+    assert saved["dataset"] == "digits"
+
+
+def test_nothing_is_written_when_the_input_is_bad(tmp_path: Path) -> None:
+    for changes, message in (
+        ({"dataset": "mnist"}, "unknown data set 'mnist'"),
+        ({"genotype": "|a~0|"}, "cell|edge|node"),
+        ({"batch_size": 1000}, "a batch of 1000 cannot be taken from 100"),
+        ({"device": "tpu"}, "device 'tpu'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run_training(_config(tmp_path / "run", **changes), quiet=True)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,35 @@
+"""Groups of seeds, against every group read by hand; the committed page's own numbers elsewhere."""
+
+import itertools
+import statistics
+
+import numpy as np
+import pytest
+
+from supernet.benchmark.table import Table
+from supernet.cells.genotype import Genotype
+from supernet.studies.evidence.together import together
+
+
+def test_every_group_of_seeds_is_one_answer(invented: Table) -> None:
+    random = np.random.default_rng(0)
+    gains = random.normal(size=(5, 6, 5)) * np.array([1, 10, 0.1, 1, 3])[:, None, None]
+    records = [{"slopes": {"gains": g.tolist(), "inner_gains": (-g).tolist()}} for g in gains]
+    found = together(invented, records)
+    assert [(f["by"], f["seeds"], f["groups"]) for f in found] == [
+        (by, k, n) for by in ("gains", "inner_gains") for k, n in ((1, 5), (2, 10), (3, 10))
+    ]
+    scaled = gains / np.sqrt((gains**2).mean(axis=(1, 2), keepdims=True))
+    ranks = []
+    for group in itertools.combinations(range(5), 3):
+        ops = scaled[list(group)].mean(axis=0)[:, 1:].argmax(axis=1) + 1
+        ranks.append(invented.rank(Genotype(tuple(ops.tolist())), "cifar10", "pgd_8"))
+    assert found[2]["median_rank"] == statistics.median(ranks)
+    assert found[2]["worst_rank"] == max(ranks)
+    assert found[2]["in_top"] == sum(rank <= 64 for rank in ranks)
+    assert found[2]["worst_pgd_8"] <= found[2]["median_pgd_8"]
+
+
+@pytest.mark.parametrize("slopes", [None, {"gains": np.zeros((6, 5)), "inner_gains": 0}])
+def test_few_seeds_say_nothing(invented: Table, slopes: object) -> None:
+    assert together(invented, [{"slopes": slopes}] * 3) == []

@@ -1,0 +1,129 @@
+"""A ranking from start to end: what it leaves, and that cuts and processes change nothing."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
+from supernet.studies.ranking import run
+from supernet.studies.ranking.config import RankConfig
+from supernet.studies.ranking.run import estimate_seconds, run_ranking, summary
+from supernet.studies.ranking.sample import draw_cells
+
+pytestmark = pytest.mark.slow
+
+
+def test_leaves_scores_tables_and_figures(config: RankConfig) -> None:
+    threads = torch.get_num_threads()
+    folder = run_ranking(dataclasses.replace(config, columns=("clean", "pgd_8")), quiet=True)
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    figures = {
+        f"figures/{kind}-{column}.{form}"
+        for kind in ("scatter", "kendall")
+        for column in ("clean", "pgd_8")
+        for form in ("svg", "png")
+    }
+    assert names == {"config.json", "scores.jsonl", "ranking.json", "ranking.md"} | figures
+    assert len((folder / "scores.jsonl").read_text().splitlines()) == 12
+    ranking = json.loads((folder / "ranking.json").read_text())
+    assert set(ranking["rows"]["pgd_8"]) == {"gradnorm", "naswot", "parameters"}
+    assert "digits" in ranking["images"]
+    assert torch.get_num_threads() == threads
+    assert "| parameters |" in summary(folder, ranking)
+
+
+def test_again_it_only_judges_again(config: RankConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run_ranking(config, quiet=True)
+    before = (folder / "scores.jsonl").read_bytes()
+    run_ranking(dataclasses.replace(config, columns=("autoattack",)))
+    assert "12 of 12 cells are scored already" in capsys.readouterr().err
+    assert (folder / "scores.jsonl").read_bytes() == before
+    assert list(json.loads((folder / "ranking.json").read_text())["rows"]) == ["autoattack"]
+
+
+def test_interrupted_and_resumed_it_ends_with_the_same_file(
+    config: RankConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_ranking(config, quiet=True)
+    cut = dataclasses.replace(config, out=str(tmp_path / "cut"))
+    make = run.make_scorer
+
+    def interrupting(config: RankConfig) -> tuple[Callable[[Genotype], Any], str]:
+        scorer, source = make(config)
+        left = [8]  # Three calls estimate the time.
+
+        def score(genotype: Genotype) -> dict[str, float]:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            return scorer(genotype)
+
+        return score, source
+
+    monkeypatch.setattr(run, "make_scorer", interrupting)
+    message = r"interrupted with 5 of 12 cells in .*scores\.jsonl; the same command goes on"
+    with pytest.raises(UserError, match=message):
+        run_ranking(cut, quiet=True)
+    assert not (tmp_path / "cut" / "ranking.json").exists()
+    monkeypatch.undo()
+    resumed = run_ranking(cut, quiet=True)
+    for name in ("scores.jsonl", "ranking.json", "ranking.md", "figures/scatter-pgd_8.svg"):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_several_processes_write_the_same_file(config: RankConfig, tmp_path: Path) -> None:
+    one = run_ranking(config, quiet=True)
+    other = dataclasses.replace(config, processes=2, out=str(tmp_path / "two"))
+    assert (run_ranking(other, quiet=True) / "scores.jsonl").read_bytes() == (
+        one / "scores.jsonl"
+    ).read_bytes()
+
+
+def test_says_how_long_it_will_take(config: RankConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    run_ranking(config)
+    assert "12 cells to score, about " in capsys.readouterr().err
+
+
+def test_the_estimate_follows_the_cells_cost(
+    config: RankConfig, monkeypatch: pytest.MonkeyPatch, invented: Any
+) -> None:
+    """Cells that cost 1 s plus 1 s per share of the dearest cell's multiply-adds."""
+    clock = [0.0]
+    low, high = Genotype.parse("111111").flops(), Genotype.parse("333333").flops()
+
+    def seconds(genotype: Genotype) -> float:
+        return 1 + (genotype.flops() - low) / (high - low)
+
+    def scorer(genotype: Genotype) -> dict[str, float]:
+        clock[0] += seconds(genotype)
+        return {}
+
+    monkeypatch.setattr(run.time, "perf_counter", lambda: clock[0])
+    cells = draw_cells(invented, dataclasses.replace(config, cells=50))
+    expected = sum(seconds(cell.genotype) for cell in cells)
+    assert estimate_seconds(config, scorer, cells) == pytest.approx(expected)
+    two = dataclasses.replace(config, processes=2)
+    assert estimate_seconds(two, scorer, cells) == pytest.approx(expected / 2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"proxies": ("zen",)}, "unknown score 'zen'"),
+        ({"columns": ("pgd",)}, "unknown column 'pgd'"),
+        ({"combine": ("snip+zen",)}, "'zen' is none of|'snip' is none of"),
+        ({"dataset": "svhn"}, "unknown data set 'svhn'"),
+        ({"data_root": "/nowhere"}, "is not a folder"),
+        ({"supernet": "/nowhere"}, "is no run directory"),
+    ],
+)
+def test_bad_input_leaves_nothing(config: RankConfig, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        run_ranking(dataclasses.replace(config, **fields), quiet=True)
+    assert not Path(config.folder).exists()
