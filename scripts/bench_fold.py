@@ -81,12 +81,9 @@ def _measurements(arguments: Any, device: Any) -> dict[str, dict[str, Callable[[
     steps: dict[str, Callable[[], object]] = {}
     for name, impl in impls.items():
         search = _search(arguments, impl, x, y, device)
-        if name == "unfolded":
-            search._attacked = functools.partial(_attack_unfolded, search)  # type: ignore
-        attack = functools.partial(search.probe_attack, steps=1)
-        w_EO = search.strategy.expected_weights()
-        gradients[name] = functools.partial(_one_gradient, search, attack, x, y, w_EO)
-        steps[name] = functools.partial(_robust_step, search, x, y)
+        attack = _attack(search, unfolded=name == "unfolded")
+        gradients[name] = functools.partial(attack, x, y, 1)
+        steps[name] = functools.partial(_robust_step, search, attack, x, y)
     return {"attack_gradient": gradients, "robust_step": steps}
 
 
@@ -98,7 +95,7 @@ def _search(arguments: Any, impl: str, x: Any, y: Any, device: Any) -> Any:
 
     config = SearchConfig(
         robust=True, C=arguments.C, N=arguments.N, batch_size=arguments.batch_size, epochs=1,
-        weight_attack="pgd", attack_steps=ATTACK_STEPS, impl=impl,
+        attack="pgd", attack_steps=ATTACK_STEPS, impl=impl,
     )  # fmt: skip
     pixels = (x * 255).byte().repeat(2, 1, 1, 1).contiguous()
     data = ImageData(
@@ -111,22 +108,33 @@ def _search(arguments: Any, impl: str, x: Any, y: Any, device: Any) -> Any:
     return search
 
 
-def _one_gradient(search: Any, attack: Any, x: Any, y: Any, w_EO: Any) -> object:
-    # Folding is part of the price: here it is paid for a single step.
-    return search._attacked(attack, x, y, w_EO)
+def _attack(search: Any, *, unfolded: bool) -> Callable[..., Any]:
+    """attack(x, y, steps) on the search's mixture; folding is part of the price."""
+    from supernet.attacks import frozen, pgd
+
+    net, w_EO = search.net, search.strategy.expected_weights()
+
+    def attack(x: Any, y: Any, steps: int = ATTACK_STEPS) -> Any:
+        if not unfolded:
+            return pgd(net.fold_mixture(w_EO), x, y, eps=search.eps, steps=steps)
+        # The plain formulation: the attack runs on the mixed cells themselves, in eval mode.
+        with frozen(net):
+            return pgd(
+                lambda images: net.forward_mixture(images, w_EO), x, y, eps=search.eps, steps=steps
+            )
+
+    return attack
 
 
-def _robust_step(search: Any, x: Any, y: Any) -> None:
-    search._alpha_step((x, y), (x, y))
-    search._weight_step(x, y)
+def _robust_step(search: Any, attack: Callable[..., Any], x: Any, y: Any) -> None:
+    """An alpha step and a weight step of DARTS, each on images that are attacked for it."""
 
+    def attacked(model: Any, x: Any, y: Any) -> Any:
+        return attack(x, y)
 
-def _attack_unfolded(search: Any, attack: Any, x: Any, y: Any, w_EO: Any) -> Any:
-    """The plain formulation: the attack runs on the mixed cells themselves, in eval mode."""
-    from supernet.attacks import frozen
-
-    with frozen(search.net):
-        return attack(lambda images: search.net(images, w_EO), x, y)
+    weights, alpha = search.weights, search.alpha
+    alpha.step((x, y), (x, y), attacked, weights.upcoming(), progress=0.0)
+    weights.step((x, y), attacked, single_cells=False)
 
 
 def _rounds(

@@ -260,7 +260,7 @@ class Form:
             # are more than dynamo's usual eight variants of one function.
             torch._dynamo.config.recompile_limit = 64
             for cell in self.net.cells:
-                cell.compile(dynamic=False)
+                cell.forward_mixture = torch.compile(cell.forward_mixture, dynamic=False)
         self.x = bench.x.contiguous(memory_format=self.layout)
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=0.9)
         self.folded = self.model() if form == "native" else None
@@ -269,8 +269,7 @@ class Form:
         """Cross entropy in whatever mode the network is; `x` keeps its layout."""
         import torch.nn.functional as F
 
-        features = self.net.forward_features(x, self.bench.w_EO, self.net.impl)
-        return F.cross_entropy(self.net.forward_head(features), self.bench.y)
+        return F.cross_entropy(self.net.forward_mixture(x, self.bench.w_EO), self.bench.y)
 
     def training_node(self) -> None:
         import torch
@@ -285,14 +284,12 @@ class Form:
 
         dtype = getattr(torch, self.bench.arguments.attack_dtype)
         if self.form == "native":
-            return self.net.fold(self.bench.w_EO.detach()).to(dtype)
+            return self.net.fold_mixture(self.bench.w_EO.detach()).to(dtype)
         low = self.form == "compiled" and dtype != torch.float32
 
         def plain(x: Any) -> Any:
             with torch.autocast(self.bench.device.type, dtype, enabled=low):
-                w_EO = self.bench.w_EO.detach()
-                features = self.net.forward_features(x, w_EO, self.net.impl)
-                return self.net.forward_head(features).float()
+                return self.net.forward_mixture(x, self.bench.w_EO.detach()).float()
 
         return plain
 

@@ -1,16 +1,9 @@
 """Markdown pieces: tables and numbers, written the same way everywhere."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from supernet.report.figures.landscape import COLUMN_NAMES, DATASET_NAMES
 
-FRONT_NAMES = {
-    "strict": "found, strict cells alone",
-    "proposed": "what alpha proposed, unscored",
-    "drawn": "as many random cells, unscored",
-}
-"""Key of found_vs_true in front.json -> words, where the key is not the word."""
 GUIDE_NAMES = {
     "alpha": "alpha",
     "gains": "gains",
@@ -33,17 +26,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str | Non
 def percent(fraction: float | None, digits: int = 2) -> str:
     """0.4779 -> `47.79 %`; a dash for what is not known."""
     return "-" if fraction is None else f"{100 * fraction:.{digits}f} %"
-
-
-def score(record: Mapping[str, Any] | None, name: str) -> str:
-    """`1.523, 44.1 %`: loss and accuracy of a cell with inherited weights; name clean or robust.
-
-    A dash for a cell that was not scored, and for the loss in files of before it was kept.
-    """
-    if record is None:
-        return "-"
-    loss = record.get(f"{name}_loss")
-    return f"{'-' if loss is None else f'{loss:.3f}'}, {percent(record[name], 1)}"
 
 
 def points(fraction: float) -> str:

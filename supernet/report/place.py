@@ -13,7 +13,7 @@ from supernet.report.markdown import (
     points,
     table,
 )
-from supernet.report.run_files import RunFiles, argmax_cells
+from supernet.report.run_files import RunFiles, answers
 
 BEST_OF = (1, 10, 50, 150)
 VERDICT_BEST_OF = 50
@@ -95,11 +95,11 @@ def _beside(run: RunFiles, entry: dict[str, Any]) -> str:
     dataset, column = run.judge
     shown = ["clean", "pgd_8", "autoattack"]
     rows: list[dict[str, Any]] = [{"name": f"**found: {run.cell.code}**", **entry}]
-    for words, record in argmax_cells(run.record).values():
-        argmax = Genotype.parse(record["code"])
-        other = run.query(argmax)
-        if other and argmax != run.cell:
-            rows.append({"name": f"argmax of {words}: {argmax.code}", **other})
+    for words, record in answers(run.record).values():
+        cell = Genotype.parse(record["code"])
+        other = run.query(cell)
+        if other and cell != run.cell:
+            rows.append({"name": f"by {words}: {cell.code}", **other})
     rows += _no_search_rows(run)
     lines = [
         [
@@ -147,7 +147,7 @@ def _plain(name: str) -> str:
 
 def _equal_cost(run: RunFiles) -> str:
     assert run.table is not None
-    cells = cells_at_equal_cost(run.description)
+    cells = cells_at_equal_cost(run.description, run.record["alpha_follows"])
     if cells >= 1:
         value = run.table.expected_best_of(int(cells), *run.judge)
         cost = f"{cells:.2g} times"

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from supernet.benchmark.table import DATASETS, Table
+from supernet.benchmark.judged_by import judged_by
+from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import data_root, read_json
 from supernet.report.markdown import GUIDE_NAMES
 from supernet.runs.tracking import METRICS_FILE, read_metrics
-from supernet.search.config import FRONT_OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class RunFiles:
     table: Table | None
 
     @classmethod
-    def read(cls, folder: Path) -> "RunFiles":
-        """Read a run directory.
+    def read(cls, folder: Path, table: Table | None = None) -> "RunFiles":
+        """Read a run directory; without a table it is looked for where the run's data are.
 
         Raises: UserError when it holds no finished search.
         """
@@ -56,7 +56,7 @@ class RunFiles:
             record=read_json(folder / "genotype.json"),
             epochs=read_metrics(folder / METRICS_FILE),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
-            table=_find_table(description["config"].get("data_root")),
+            table=table or _find_table(description["config"].get("data_root")),
         )
 
     @property
@@ -74,8 +74,7 @@ class RunFiles:
     @property
     def judge(self) -> tuple[str, str]:
         """(data set, column) of the benchmark by which this run is judged."""
-        name = self.config["dataset"]
-        return name if name in DATASETS else "cifar10", "pgd_8" if self.robust else "clean"
+        return judged_by(self.config["dataset"], self.robust)
 
     @property
     def data_words(self) -> str:
@@ -87,23 +86,14 @@ class RunFiles:
         """What the benchmark says of a cell: from the table, else what genotype.json kept."""
         if self.table is not None:
             return self.table.query(cell)
-        kept = [self.record, *(cell for _, cell in argmax_cells(self.record).values())]
+        kept = [self.record, *(cell for _, cell in answers(self.record).values())]
         return next((r["benchmark"] for r in kept if r["code"] == cell.code), None)
 
 
-def argmax_cells(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """What it is derived by -> (in words, cell) of a genotype.json, whatever its version has."""
-    derivation = record["derivation"]
-    keys = {"alpha": "argmax", "gains": "argmax_gains", "inner_gains": "argmax_inner_gains"}
-    return {
-        by: (GUIDE_NAMES[by], derivation[key]) for by, key in keys.items() if derivation.get(key)
-    }  # fmt: skip
-
-
-def scored_words(record: dict[str, Any]) -> str:
-    """`8`, or `the front's 8`: how many cells a genotype.json has scores of."""
-    front = "the front's " if record["objective"] in FRONT_OBJECTIVES else ""
-    return f"{front}{len(record['derivation']['scores'])}"
+def answers(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """What the cell is read from -> (in words, cell), of a genotype.json."""
+    cells = record["derivation"]["cells"]
+    return {guide: (GUIDE_NAMES[guide], cell) for guide, cell in cells.items()}
 
 
 def _find_table(named: str | None) -> Table | None:

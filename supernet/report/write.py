@@ -4,24 +4,25 @@ import json
 import shlex
 from pathlib import Path
 
+from supernet.benchmark.table import Table
 from supernet.files import atomic_write
-from supernet.report import figures, front, place, search_sections, standalone
-from supernet.report.markdown import duration, pixels, table
+from supernet.report import figures, front, markdown, place, search_sections, standalone
+from supernet.report.markdown import duration, pixels
 from supernet.report.run_files import RunFiles
 
 REPORT_FILE = "report.md"
 
 
-def write_report(run_dir: str | Path) -> Path:
+def write_report(run_dir: str | Path, table: Table | None = None) -> Path:
     """Write report.md and figures/ of a finished search; returns the report's path.
 
     Reads config.json, genotype.json, metrics.jsonl, front.json, the evaluation.json of stand-alone
-    networks (in the folder or one below it) and the benchmark table where it is at hand. Writing it
+    networks (in the folder or one below it) and the benchmark's table. Writing it
     again after an evaluation, or once the table is there, adds what was missing.
 
     Raises: UserError when the folder holds no finished search.
     """
-    run = RunFiles.read(Path(run_dir))
+    run = RunFiles.read(Path(run_dir), table)
     blocks = [
         *_answer(run),
         *place.section(run),
@@ -60,7 +61,7 @@ def _answer(run: RunFiles) -> list[str]:
         "![The found cell](figures/cell.svg)",
         # Beside the table, not in it: there its pipes would have to be escaped.
         f"`{record['arch']}`",
-        table(["", ""], facts, align="ll"),
+        markdown.table(["", ""], facts, align="ll"),
         size,
     ]
 
@@ -79,7 +80,10 @@ def _repeat(run: RunFiles) -> list[str]:
             f"{data['weight_images']:,} for the weights, {data['alpha_images']:,} for alpha",
         ],
         ["attack radius", f"L-inf {pixels(description['eps'])}" if run.robust else "none"],
-        ["objective", description["objective"]],
+        [
+            "alpha follows",
+            f"{' and '.join(run.record['alpha_follows'])} loss ({run.record['objective']})",
+        ],
         ["mixed cell", description["impl"]],
         ["device", description["device"]],
         ["time", duration(run.record["seconds"])],
@@ -90,7 +94,7 @@ def _repeat(run: RunFiles) -> list[str]:
     return [
         "## How to repeat it",
         f"```\n{description['command']}\n```",
-        table(["", ""], facts, align="ll"),
+        markdown.table(["", ""], facts, align="ll"),
         "<details><summary>Resolved configuration</summary>",
         f"```json\n{json.dumps(config, indent=2)}\n```",
         "</details>",

@@ -1,7 +1,6 @@
 """What the terminal shows when searches end: one run, or several seeds side by side."""
 
 import dataclasses
-import functools
 import json
 import shlex
 import statistics
@@ -10,15 +9,15 @@ from typing import Any
 
 import torch
 
+from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.table import Table
-from supernet.cells.genotype import Genotype
 from supernet.files import data_root, read_json, write_json
 from supernet.report.markdown import GUIDE_NAMES
-from supernet.report.run_files import argmax_cells, scored_words
-from supernet.runs.genotype_json import cell_record, judged_by
+from supernet.report.run_files import answers
+from supernet.runs.genotype_json import cell_record
 from supernet.runs.search_run import config_of, resume_search, run_search
-from supernet.search.config import FRONT_OBJECTIVES, SearchConfig
-from supernet.search.derive import argmax_cell, mean_gains, weights_of
+from supernet.search.config import SearchConfig
+from supernet.search.derive import argmax_cell, mean_gains, restriction, weights_of
 from supernet.text import short
 
 COLUMN_WORDS = {"clean": "clean", "pgd_8": "PGD 8/255"}
@@ -58,21 +57,10 @@ def _index(record: dict[str, Any]) -> str:
 
 
 def _derivation(record: dict[str, Any]) -> list[str]:
-    derivation, answers = record["derivation"], argmax_cells(record)
-    by = derivation["chosen_by"]
-    others = "; ".join(
-        f"by {words} {cell['code']}" for name, (words, cell) in answers.items() if name != by
-    )
-    if by != "score":
-        words = f"the strongest operator of each edge by {answers[by][0]}"
-    else:
-        best = derivation["scores"][0]
-        robust = f", robust {best['robust_loss']:.3f}" if record["robust"] else ""
-        words = (
-            f"best of {scored_words(record)} scored with inherited weights "
-            f"(loss {best['clean_loss']:.3f}{robust})"
-        )
-    return ["; ".join(filter(None, (f"chosen     {words}", others)))]
+    found, by = answers(record), record["derivation"]["chosen_by"]
+    others = [f"by {words} {cell['code']}" for name, (words, cell) in found.items() if name != by]
+    chosen = f"chosen     the strongest operator of each edge by {found[by][0]}"
+    return ["; ".join([chosen, *others])]
 
 
 def _benchmark(record: dict[str, Any]) -> list[str]:
@@ -99,13 +87,12 @@ def _front(folder: Path) -> list[str]:
     if not path.is_file():
         return []
     record = read_json(path)
-    sizes = [cell[record["size_metric"]] for cell in record["cells"]]
+    sizes = [cell["params"] for cell in record["cells"]]
     text = (
-        f"front      {len(sizes)} cells of {short(sizes[0])} to {short(sizes[-1])} "
-        f"{record['size_metric']}, of {len(record['archive'])} scored: {path}"
+        f"front      {len(sizes)} cells of {short(sizes[0])} to {short(sizes[-1])} params: {path}"
     )
     if record["found_vs_true"]:
-        found = record["found_vs_true"]["found"]
+        found = record["found_vs_true"]
         text += f" ({found['hypervolume_ratio']:.1%} of the true front's hypervolume)"
     return [text]
 
@@ -143,13 +130,13 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> s
 
 def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | None:
     """The record of the cell of all seeds; None where a seed's own cell is not read from gains."""
-    if config.derive_by == "alpha" or config.derive_score or config.objective in FRONT_OBJECTIVES:
+    if config.derive_by == "alpha":
         return None
     records = [read_json(folder / "genotype.json") for folder in folders]
     gains = [torch.tensor(r["derivation"][config.derive_by], dtype=torch.float64) for r in records]
     data = read_json(folders[0] / "config.json")["data"]
     mean_EO = mean_gains(gains)
-    fits = None if config.budget is None else functools.partial(_fits, config.budget, data)
+    fits = restriction(config.budgets, data["num_classes"], data["full_size"])
     cell = argmax_cell(weights_of(mean_EO), config.derive_none, fits)
     table = Table.find(data_root(config.data_root))
     return {
@@ -160,11 +147,6 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
         "derived_by": config.derive_by,
         "gains": mean_EO.tolist(),
     }
-
-
-def _fits(budget: tuple[str, float], data: dict[str, Any], cell: Genotype) -> bool:
-    metric, most = budget
-    return cell.cost(metric, data["num_classes"], data["full_size"]) <= most
 
 
 def _describe_together(record: dict[str, Any] | None, base: Path) -> list[str]:

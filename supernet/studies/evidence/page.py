@@ -10,7 +10,6 @@ from typing import Any
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json
 from supernet.report.markdown import (
-    FRONT_NAMES,
     GUIDE_NAMES,
     column_name,
     dataset_name,
@@ -219,7 +218,7 @@ def _fronts(evidence: Record, folder: str) -> list[str]:
     budgets = list(next(iter(ways.values()))[0]["regret"])
     lines = [
         [
-            f"`{row}`, {FRONT_NAMES.get(name, name)}",
+            f"`{row}`, {name}",
             str(len(found)),
             _spread([f["cells"] for f in found], _count),
             _spread([f["hypervolume_ratio"] for f in found], _points),
