@@ -68,6 +68,10 @@ class MixedCell(nn.Module):
         # Any: a ModuleList gives plain Modules, and these are MixedOps.
         self.edges: Any = nn.ModuleList(MixedOp(C) for _ in range(NUM_EDGES))
 
+    def forward(self, x: Tensor, w_EO: Tensor, impl: str = "auto") -> Tensor:
+        """The mixture: see `forward_mixture`."""
+        return self.forward_mixture(x, w_EO, impl)
+
     def forward_mixture(self, x: Tensor, w_EO: Tensor, impl: str = "auto") -> Tensor:
         """Node i is the sum over its incoming edges of sum_o w[e, o] * op_o(source).
 

@@ -260,7 +260,7 @@ class Form:
             # are more than dynamo's usual eight variants of one function.
             torch._dynamo.config.recompile_limit = 64
             for cell in self.net.cells:
-                cell.forward_mixture = torch.compile(cell.forward_mixture, dynamic=False)
+                cell.compile(dynamic=False)
         self.x = bench.x.contiguous(memory_format=self.layout)
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=0.9)
         self.folded = self.model() if form == "native" else None

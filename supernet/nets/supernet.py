@@ -46,7 +46,8 @@ class Supernet(Skeleton):
 
         def run(cell: MixedCell, x: Tensor) -> Tensor:
             own_EO = w_EO if last_EO is None or cell is not self.cells[-1] else last_EO
-            return cell.forward_mixture(x, own_EO, self.impl)
+            out: Tensor = cell(x, own_EO, self.impl)
+            return out
 
         return self.forward_head(self.forward_features(x, run))
 
@@ -66,7 +67,7 @@ class Supernet(Skeleton):
         BN is frozen at its running statistics; give x to freeze it at those of this clean batch.
         """
         if x is not None:
-            self.record_statistics(x, lambda cell, x: cell.forward_mixture(x, w_EO, self.impl))
+            self.record_statistics(x, lambda cell, x: cell(x, w_EO, self.impl))
         statistics = "running" if x is None else "batch"
         return fold_network(
             self,

@@ -72,6 +72,11 @@ class RunFiles:
         return bool(self.config["robust"])
 
     @property
+    def guide(self) -> str:
+        """What the chosen cell is read from, in words."""
+        return GUIDE_NAMES[self.record["derivation"]["chosen_by"]]
+
+    @property
     def judge(self) -> tuple[str, str]:
         """(data set, column) of the benchmark by which this run is judged."""
         return judged_by(self.config["dataset"], self.robust)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ops.space import EDGES, OP_NAMES
+from ops.space import EDGES, NONE, NUM_EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
 from supernet.report import figures
 from supernet.report.markdown import column_name, dataset_name, percent, pixels, table
@@ -13,8 +13,13 @@ def edge_weights(run: RunFiles) -> list[str]:
     """Final edge weights and their way there, with entropy, skip share and warnings."""
     history = [record["edge_weights"] for record in run.epochs]
     stem = run.folder / "figures"
-    figures.heatmap(run.record["edge_weights"], stem / "edge_weights")
-    blocks = ["## Edge weights", "![Edge weights at the end](figures/edge_weights.svg)"]
+    none = run.config["derive_none"]
+    figures.heatmap(run.record["edge_weights"], run.cell.ops, stem / "edge_weights", none=none)
+    blocks = [
+        "## Edge weights",
+        "![Edge weights at the end](figures/edge_weights.svg)",
+        f"Frames mark the chosen cell, which is read from {run.guide}. {_left_out(run)}",
+    ]
     if not history:
         return blocks
     figures.alpha_curves(
@@ -27,6 +32,17 @@ def edge_weights(run: RunFiles) -> list[str]:
         f"{round(6 * last['skip_share'])} of 6 edges are led by the skip. {_warnings(run)}",
     ]
     return blocks
+
+
+def _left_out(run: RunFiles) -> str:
+    """What the picture shows and the cell cannot have."""
+    if run.config["derive_none"]:
+        return "The cell may hold none."
+    leads = sum(max(row) == row[NONE] for row in run.record["edge_weights"])
+    text = "The operator none is part of the mixture and left out when a cell is read"
+    if not leads:
+        return f"{text}; it leads on no edge."
+    return f"{text}; here it leads on {leads} of {NUM_EDGES} edges, which take another operator."
 
 
 def learning_curves(run: RunFiles) -> list[str]:

@@ -72,6 +72,7 @@ class Run(ABC, Generic[AnyJob]):
         resumed: bool = False,
     ) -> None:
         self.job, self.folder, self.epochs, self.quiet = job, folder, epochs, quiet
+        self.resumed = resumed
         self.seconds_before, self.started = seconds, time.perf_counter()
         description = read_json(folder / "config.json")
         self.tracker = Tracker(folder, description, resume_step=job.step if resumed else None)
@@ -115,16 +116,17 @@ class Run(ABC, Generic[AnyJob]):
     def train(self) -> None:
         """All steps that are left; a checkpoint before the first, after each epoch and Ctrl-C."""
         job = self.job
-        self.introduce()
-        if job.step == 0:
-            self.checkpoint()  # from here on, whatever happens, the run can be resumed
-        bar = tqdm(
-            total=job.total_steps, initial=job.step, unit="step", dynamic_ncols=True,
-            desc=self.kind, disable=True if self.quiet else None,
-        )  # fmt: skip
-        with bar, deferred_interrupts() as interrupted:
-            while job.step < job.total_steps:
-                self._epoch(bar, interrupted)
+        with deferred_interrupts() as interrupted:
+            self.introduce()
+            if not self.resumed:
+                self.checkpoint()  # from here on, whatever happens, the run can be resumed
+            bar = tqdm(
+                total=job.total_steps, initial=job.step, unit="step", dynamic_ncols=True,
+                desc=self.kind, disable=True if self.quiet else None,
+            )  # fmt: skip
+            with bar:
+                while job.step < job.total_steps:
+                    self._epoch(bar, interrupted)
             if interrupted():  # in the last step: everything is recorded
                 self.stop()
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from supernet.data import ImageData
 from supernet.errors import UserError
 from supernet.files import read_json
 
@@ -132,15 +131,3 @@ def _difference(saved: Any, here: Any) -> str:
         return f"{saved} -> {here}"
     names = [name for name in {**saved, **here} if saved.get(name) != here.get(name)]
     return "; ".join(f"{name}: {saved.get(name)} -> {here.get(name)}" for name in names)
-
-
-def data_facts(data: ImageData) -> dict[str, Any]:
-    """What a run writes down of its images, and compares when it resumes."""
-    return {
-        "name": data.name,
-        "source": data.source,
-        "stand_in": data.stand_in,
-        "num_classes": data.num_classes,
-        "image_size": data.image_size,
-        "train_images": len(data.train_y),
-    }

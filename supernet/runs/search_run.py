@@ -22,7 +22,6 @@ from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_descri
 from supernet.runs.genotype_json import front_record, genotype_record
 from supernet.runs.loop import Run
 from supernet.runs.machine import (
-    data_facts,
     describe,
     device_name,
     refuse_other_surroundings,
@@ -149,8 +148,9 @@ class SearchRun(Run[Search]):
         """Log an epoch, keep its weights where they are asked for, and print a line."""
         search, config = self.job, self.job.config
         self.tracker.epoch(record)
-        self.tracker.edge_weights(search.strategy.expected_weights().cpu(), search.step)
-        self.tracker.cell(Genotype.parse(record["cell"]), search.step)
+        w_EO, cell = search.strategy.expected_weights().cpu(), Genotype.parse(record["cell"])
+        self.tracker.edge_weights(w_EO, cell, search.step, none=config.derive_none)
+        self.tracker.cell(cell, search.step)
         if record["epoch"] in config.keep_epochs:
             # Before the checkpoint: a run that is killed here comes by again.
             save_checkpoint(
@@ -232,7 +232,7 @@ def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
 def _surroundings(search: Search) -> dict[str, Any]:
     return {
         "data": {
-            **data_facts(search.data),
+            **search.data.facts(),
             "full_size": search.data.full_size,
             "weight_images": len(search.images.weight_half),
             "alpha_images": len(search.images.alpha_half),

@@ -76,14 +76,18 @@ class Tracker:
         }
         self.scalars(numbers, int(record["step"]))
 
-    def edge_weights(self, w_EO: torch.Tensor, step: int) -> None:
+    def edge_weights(
+        self, w_EO: torch.Tensor, taken: Genotype, step: int, *, none: bool = False
+    ) -> None:
         """Log the (6, 5) edge weights: a heat map, and 30 numbers that TensorBoard's Custom Scalars
-        page draws as one chart per edge."""
+        page draws as one chart per edge. `taken` is the cell that is read from them, `none` whether
+        it may hold that operator."""
         if not self._has_layout:
             self.writer.add_custom_scalars({"edge weights": _curve_layout()})
             self._has_layout = True
         w = w_EO.detach().float().cpu()
-        self.writer.add_figure("edge_weights", figures.heatmap(w.numpy()), step, close=False)
+        picture = figures.heatmap(w.numpy(), taken.ops, none=none)
+        self.writer.add_figure("edge_weights", picture, step, close=False)
         for edge, tag in enumerate(_EDGE_TAGS):
             for op, name in enumerate(OP_NAMES):
                 self.writer.add_scalar(f"{tag}/{name}", w[edge, op].item(), step)

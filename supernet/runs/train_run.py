@@ -18,7 +18,7 @@ from supernet.files import data_root, read_json, write_json
 from supernet.runs.checkpoint import load_checkpoint
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
 from supernet.runs.loop import Run
-from supernet.runs.machine import data_facts, describe, refuse_other_surroundings, resolve_device
+from supernet.runs.machine import describe, refuse_other_surroundings, resolve_device
 from supernet.train.config import TrainConfig, resumed
 from supernet.train.export import save_model
 from supernet.train.training import Training
@@ -67,7 +67,7 @@ class TrainRun(Run[Training]):
 
     def introduce(self) -> None:
         """Log the cell that is trained."""
-        if self.job.step == 0:
+        if not self.resumed:
             self.tracker.cell(self.job.genotype, 0)
 
     def measure(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class TrainRun(Run[Training]):
             "eps": training.eps,
             "weights": "average" if training.ema is not None else "last",
             "epochs": training.epoch,
-            "training": {**training.config.to_dict(), "data": data_facts(training.data)},
+            "training": {**training.config.to_dict(), "data": training.data.facts()},
             "seconds": self.seconds,
             **describe(training.device),
         }
@@ -168,4 +168,4 @@ def _description(training: Training) -> dict[str, Any]:
 
 
 def _surroundings(training: Training) -> dict[str, Any]:
-    return {"data": data_facts(training.data), "device_type": training.device.type}
+    return {"data": training.data.facts(), "device_type": training.device.type}

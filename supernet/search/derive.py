@@ -57,10 +57,15 @@ def restriction(budgets: Mapping[str, float], num_classes: int, image_size: int)
 def argmax_cell(w_EO: Tensor, allow_none: bool, fits: Fits | None = None) -> Genotype:
     """The strongest operator of each edge, `none` left out unless allowed.
 
-    With `fits`, the most probable connected cell of those that do, found among all 15,625.
+    With `fits`, of the connected cells that do the most probable one when each edge draws its
+    operator from w_EO: the maximum of prod_e w[e, op_e], exact over all 15,625 cells.
     """
     if fits is not None:
-        return probable_cells(w_EO, 1, allow_none, fits)[0]
+        cells, ops_NE = connected_cells(allow_none)
+        log_w = w_EO.detach().cpu().double().clamp_min(1e-30).log()
+        log_p = log_w[torch.arange(NUM_EDGES), ops_NE].sum(dim=1)
+        order = log_p.argsort(descending=True, stable=True).tolist()
+        return next(cells[number] for number in order if fits(cells[number]))
     w_EO = w_EO.detach().clone()
     if not allow_none:
         w_EO[:, NONE] = -1
@@ -86,27 +91,6 @@ def uniform_cell(generator: torch.Generator, allow_none: bool) -> Genotype:
         cell = Genotype(tuple(ops))
         if cell.is_connected:
             return cell
-
-
-def probable_cells(
-    w_EO: Tensor, count: int, allow_none: bool, fits: Fits | None = None
-) -> list[Genotype]:
-    """The `count` most probable cells when each edge draws its operator from w_EO independently.
-
-    p(cell) = prod_e w[e, op_e], over all 15,625 cells exactly. Of isomorphic cells only the most
-    probable is kept, and disconnected cells are left out, as are those that do not fit. The argmax
-    cell comes first if it is neither.
-    """
-    cells, ops_NE = connected_cells(allow_none)
-    log_w = w_EO.detach().cpu().double().clamp_min(1e-30).log()
-    log_p = log_w[torch.arange(log_w.shape[0]), ops_NE].sum(dim=1)
-    found: dict[str, Genotype] = {}
-    for number in log_p.argsort(descending=True, stable=True).tolist():
-        if fits is None or fits(cells[number]):
-            found.setdefault(cells[number].canonical, cells[number])
-        if len(found) == count:
-            break
-    return list(found.values())
 
 
 def derive(

@@ -29,7 +29,7 @@ def test_every_field_is_documented() -> None:
 def test_presets_are_valid_and_flags_win(name: str) -> None:
     settings = with_preset(name, {"robust": True, "epochs": 7, "warmup_epochs": 0}, cuda=False)
     assert settings.epochs == 7
-    assert settings.objective_name == ("clean" if name == "cpu" else "weighted")
+    assert settings.alpha_follows == (("clean",) if name == "cpu" else ("clean", "robust"))
 
 
 def test_the_automatic_preset() -> None:
@@ -44,34 +44,15 @@ def test_the_automatic_preset() -> None:
     ("fields", "message"),
     [
         ({"strategy": "random"}, "strategy 'random' is unknown; choose one of darts"),
-        ({"weight_attack": "cw"}, "weight-attack 'cw' is unknown; choose one of fgsm"),
-        ({"alpha_attack": "cw"}, "alpha-attack 'cw' is unknown"),
+        ({"attack": "cw"}, "attack 'cw' is unknown; choose one of fgsm"),
         (
             {"attack_dtype": "float16"},
             "attack-dtype 'float16' is unknown; choose one of float32",
         ),
         ({"objective": "both", "robust": True}, "objective 'both' is unknown"),
-        ({"objective": "mgda"}, "objective 'mgda' needs --robust"),
-        ({"objective": "pareto"}, "objective 'pareto' needs --robust"),
-        ({"objective": "epsilon", "robust": True}, "needs one budget, not 0; give either"),
-        (
-            {"objective": "epsilon", "robust": True, "max_params": 8e5, "max_flops": 9e7},
-            "needs one budget, not 2",
-        ),
-        ({"robust": True, "max_flops": 9e7}, "max-flops is a budget; it goes with --objective eps"),
-        (
-            {"objective": "pareto_fixed", "robust": True, "size_weight": 0.1},
-            "size is an objective of pareto_fixed itself; leave --size-weight out",
-        ),
-        (
-            {"robust": True, "front_baseline": True},
-            "--front-baseline needs a front: --objective pareto or pareto_fixed",
-        ),
-        ({"front_queries": 0}, "front-queries is 0; it must be at least 1"),
-        (
-            {"bn_statistics": "none"},
-            "bn-statistics 'none' is unknown; choose one of running, batch",
-        ),
+        ({"objective": "mgda"}, "--objective mgda weighs two losses; it needs --robust"),
+        ({"max_params": 0.0}, "max-params is 0.0; it must be above 0"),
+        ({"derive_by": "score"}, "derive-by 'score' is unknown; choose one of alpha, gains"),
         ({"epochs": 3, "keep_epochs": (1, 4)}, "keep-epochs is 4; it must be from 1 to 3"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"epochs": 3, "warmup_epochs": 3}, "warmup-epochs is 3; it must be from 0 to epochs - 1"),
@@ -81,9 +62,7 @@ def test_the_automatic_preset() -> None:
             {"path_share": 0.5, "path_kind": "beta"},
             "path-kind 'beta' is unknown; choose one of alp",
         ),
-        ({"path_kind": "uniform"}, "path-kind and distill are of steps that train single cells"),
-        ({"distill": 1.0}, "train single cells; give --path-share"),
-        ({"distill": -1.0, "path_share": 0.5}, "distill is -1.0; it must be 0 or more"),
+        ({"path_kind": "sandwich"}, "--path-kind needs --path-share above 0"),
         ({"alpha_lr": 0.0}, "alpha-lr is 0.0; it must be positive"),
     ],
 )
@@ -92,10 +71,26 @@ def test_bad_values_are_refused(fields: dict[str, object], message: str) -> None
         SearchConfig(**fields)  # type: ignore[arg-type]
 
 
-def test_the_budget_is_the_one_that_is_given() -> None:
-    assert SearchConfig().budget is None
-    config = SearchConfig(robust=True, objective="epsilon", max_flops=9e7)
-    assert config.budget == ("flops", 9e7)
+def test_budgets_go_with_every_search() -> None:
+    assert SearchConfig().budgets == {}
+    assert SearchConfig(max_flops=9e7).budgets == {"flops": 9e7}
+    both = SearchConfig(robust=True, max_params=8e5, max_flops=9e7)
+    assert both.budgets == {"params": 8e5, "flops": 9e7}
+
+
+@pytest.mark.parametrize(
+    ("fields", "follows"),
+    [
+        ({"robust": False}, ("clean",)),
+        ({"robust": False, "robust_weight": 1.0}, ("clean",)),
+        ({"robust": True}, ("clean", "robust")),
+        ({"robust": True, "robust_weight": 0.0}, ("clean",)),
+        ({"robust": True, "robust_weight": 1.0}, ("robust",)),
+        ({"robust": True, "robust_weight": 1.0, "objective": "mgda"}, ("clean", "robust")),
+    ],
+)
+def test_what_alpha_follows(fields: dict[str, object], follows: tuple[str, ...]) -> None:
+    assert SearchConfig(**fields).alpha_follows == follows  # type: ignore[arg-type]
 
 
 def test_the_hash_covers_what_matters_and_not_where() -> None:
