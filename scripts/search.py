@@ -17,19 +17,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
+from supernet.flags import add_config_flags, given_flags, preset_help
 from supernet.search import config
 
 
 def main() -> None:
     """Parse, run, print."""
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--preset", metavar="NAME", help=_presets_help())
+    automatic = "digits for the embedded images, else gpu where CUDA is, else cpu"
+    parser.add_argument("--preset", metavar="NAME", help=preset_help(config.PRESETS, automatic))
     parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
     parser.add_argument("--seeds", metavar="A,B,..", help="Run these seeds one after the other.")
     parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
-    cli.add_config_flags(parser, config.SearchConfig)
+    add_config_flags(parser, config.SearchConfig)
     arguments = parser.parse_args()
-    given = cli.given_flags(arguments, config.SearchConfig)
+    given = given_flags(arguments, config.SearchConfig)
     if arguments.resume and arguments.preset:
         raise UserError("--resume takes its config from the run; leave --preset out")
     if arguments.seeds and (arguments.resume or "seed" in given):
@@ -49,15 +51,6 @@ def main() -> None:
         print(run_seeds(settings, _seeds(arguments.seeds), quiet=arguments.quiet))
         return
     print(describe_run(run_search(settings, quiet=arguments.quiet)))
-
-
-def _presets_help() -> str:
-    lines = (f"{name}: {(make.__doc__ or '').strip()}" for name, make in config.PRESETS.items())
-    return (
-        "Settings to start from; flags given beside it win. "
-        + " ".join(lines)
-        + (" Default: digits for the embedded images, else gpu where CUDA is, else cpu.")
-    )
 
 
 def _seeds(text: str) -> tuple[int, ...]:

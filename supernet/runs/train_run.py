@@ -24,7 +24,8 @@ from supernet.runs.interrupts import Interrupted, deferred_interrupts
 from supernet.runs.machine import describe, peak_memory_mb, resolve_device
 from supernet.runs.surroundings import refuse_other_surroundings
 from supernet.runs.tracking import Tracker
-from supernet.train.config import TrainConfig, resumed
+from supernet.settings import from_saved, resumed
+from supernet.train.config import WHERE_FIELDS, TrainConfig
 from supernet.train.export import save_model
 from supernet.train.training import Training
 
@@ -56,7 +57,8 @@ def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False)
     description = read_json(path) if path.is_file() else {}
     if description.get("kind") != KIND:
         raise UserError(f"{folder} holds no {KIND}; name the folder that scripts/train.py made")
-    config = resumed(description["config"], given, folder)
+    saved = from_saved(TrainConfig, description.get("config"), path)
+    config = resumed(saved, given, folder, free=WHERE_FIELDS)
     state = load_checkpoint(folder / "checkpoint.pt")
     genotype = Genotype.parse(description["code"])
     training = _prepare(config, genotype)

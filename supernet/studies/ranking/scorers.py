@@ -16,7 +16,6 @@ from supernet.attacks.accuracy import Evaluation
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset, to_float
 from supernet.errors import UserError
-from supernet.files import read_json
 from supernet.nets.derived import DerivedNetwork
 from supernet.proxies import NTK_NAMES, PROXIES
 from supernet.proxies.croze import croze
@@ -25,10 +24,9 @@ from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.robust import attacked
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint
 from supernet.runs.machine import resolve_device
-from supernet.search.config import from_dict
 from supernet.search.gains import GAIN_IMAGES, gain_of, operator_gains
 from supernet.search.search import Search, load_images
-from supernet.studies.ranking.config import SUPERNET_GAINS, RankConfig
+from supernet.studies.ranking.config import SUPERNET_GAINS, RankConfig, search_config
 from supernet.studies.ranking.predictor import Predictor, scores_of
 
 ROBUST = "robust_"
@@ -108,11 +106,9 @@ def load_search(folder: Path, config: RankConfig, device: torch.device) -> Searc
     """The finished or interrupted search in a run directory, on its own images; with `epoch` its
     network as it was then, and nothing else.
 
-    Raises: UserError when the folder is no run directory or its files cannot be read.
+    Raises: UserError when the folder is not a run directory or its files cannot be read.
     """
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} is no run directory (it has no config.json); name one")
-    settings = from_dict(read_json(folder / "config.json").get("config", {}))
+    settings = search_config(folder)
     state = load_checkpoint(supernet_file(config))
     if config.data_root:
         settings = dataclasses.replace(settings, data_root=config.data_root)

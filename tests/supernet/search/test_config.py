@@ -7,8 +7,8 @@ import pytest
 
 from ops.mixed import IMPLS
 from supernet.attacks import ATTACKS
-from supernet.cli import field_docs
 from supernet.errors import UserError
+from supernet.flags import field_docs
 from supernet.search import config
 from supernet.search.config import PRESETS, SearchConfig, differences, from_dict, with_preset
 

@@ -120,7 +120,7 @@ def test_the_estimate_follows_the_cells_cost(
         ({"combine": ("snip+zen",)}, "'zen' is none of|'snip' is none of"),
         ({"dataset": "svhn"}, "unknown data set 'svhn'"),
         ({"data_root": "/nowhere"}, "is not a folder"),
-        ({"supernet": "/nowhere"}, "is no run directory"),
+        ({"supernet": "/nowhere"}, "is not a run directory"),
     ],
 )
 def test_bad_input_leaves_nothing(config: RankConfig, fields: dict[str, Any], message: str) -> None:

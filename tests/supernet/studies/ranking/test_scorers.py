@@ -180,5 +180,5 @@ def test_scores_of_an_epoch_that_was_kept(trained: Path, quick: dict[str, Any]) 
 
 
 def test_a_folder_that_is_no_run(config: RankConfig, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no run directory \(it has no config.json\)"):
+    with pytest.raises(UserError, match=r"is not a run directory \(it has no config.json\)"):
         make_scorer(dataclasses.replace(config, supernet=str(tmp_path)))
