@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
+from supernet.flags import fraction
 
 
 def main() -> None:
@@ -111,7 +112,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _radii(text: str) -> tuple[float, ...]:
-    return tuple(cli.fraction(part) for part in text.split(",") if part.strip())
+    return tuple(fraction(part, "8/255") for part in text.split(",") if part.strip())
 
 
 _radii.__name__ = "list of radii"

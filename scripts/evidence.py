@@ -18,14 +18,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
+from supernet.flags import add_config_flags, given_flags
 from supernet.studies.evidence.config import EvidenceConfig
 
 
 def main() -> None:
     """Parse, run, print."""
     parser = cli.argument_parser(__doc__)
-    cli.add_config_flags(parser, EvidenceConfig)
-    config = EvidenceConfig(**cli.given_flags(parser.parse_args(), EvidenceConfig))
+    add_config_flags(parser, EvidenceConfig)
+    config = EvidenceConfig(**given_flags(parser.parse_args(), EvidenceConfig))
 
     # After the flags are known to be good: reading figures' names imports matplotlib.
     from supernet.studies.evidence.run import make_evidence

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
+from supernet.flags import add_config_flags, given_flags
 from supernet.search import config
 
 KINDS = {
@@ -44,7 +45,7 @@ def main() -> None:
     add("--steps", type=int, default=5, help="Steps that are profiled. Default: 5.")
     add("--skip", type=int, default=5, help="Steps before them, which warm up. Default: 5.")
     add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
-    cli.add_config_flags(parser, config.SearchConfig)
+    add_config_flags(parser, config.SearchConfig)
     arguments = parser.parse_args()
     if arguments.steps < 1 or arguments.skip < 1:
         raise UserError("--steps and --skip must be at least 1")
@@ -56,7 +57,7 @@ def main() -> None:
     from supernet.search.search import Search, load_images
 
     settings = config.with_preset(
-        arguments.preset, cli.given_flags(arguments, config.SearchConfig),
+        arguments.preset, given_flags(arguments, config.SearchConfig),
         cuda=torch.cuda.is_available(),
     )  # fmt: skip
     device = resolve_device(settings.device)

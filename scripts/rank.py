@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.files import read_json
+from supernet.flags import add_config_flags, given_flags
 from supernet.studies.ranking.config import RankConfig
 
 
@@ -35,9 +36,9 @@ def main() -> None:
         help="Draw Kendall's tau against training steps from these finished rankings of one search "
         "(--supernet RUN --epoch N, the same cells), and say when it passes parameters.",
     )  # fmt: skip
-    cli.add_config_flags(parser, RankConfig)
+    add_config_flags(parser, RankConfig)
     arguments = parser.parse_args()
-    config = RankConfig(**cli.given_flags(arguments, RankConfig))
+    config = RankConfig(**given_flags(arguments, RankConfig))
 
     # After the flags are known to be good: importing torch takes seconds.
     if arguments.spectrum:

@@ -17,25 +17,30 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
+from supernet.flags import add_config_flags, given_flags, preset_help
 from supernet.search import config
 
 
 def main() -> None:
     """Parse, run, print."""
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--preset", metavar="NAME", help=_presets_help())
+    automatic = "digits for the embedded images, else gpu where CUDA is, else cpu"
+    parser.add_argument("--preset", metavar="NAME", help=preset_help(config.PRESETS, automatic))
     parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
     parser.add_argument("--seeds", metavar="A,B,..", help="Run these seeds one after the other.")
     parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
-    cli.add_config_flags(parser, config.SearchConfig)
+    add_config_flags(parser, config.SearchConfig)
     arguments = parser.parse_args()
-    given = cli.given_flags(arguments, config.SearchConfig)
+    given = given_flags(arguments, config.SearchConfig)
     if arguments.resume and arguments.preset:
-        raise UserError("--resume takes its config from the run; leave --preset out")
+        raise UserError("--resume takes its config from the run; remove --preset")
     if arguments.seeds and (arguments.resume or "seed" in given):
         raise UserError("--seeds goes with neither --seed nor --resume; give one of them")
+    seeds = _seeds(arguments.seeds) if arguments.seeds else ()
+    if not arguments.resume:
+        # Before torch is imported, which takes seconds; it may still choose another preset.
+        config.with_preset(arguments.preset, given, cuda=False)
 
-    # After the flags are known to be good: importing torch takes seconds.
     import torch
 
     from supernet.runs.search_run import resume_search, run_search
@@ -45,28 +50,21 @@ def main() -> None:
         print(describe_run(resume_search(arguments.resume, given, quiet=arguments.quiet)))
         return
     settings = config.with_preset(arguments.preset, given, cuda=torch.cuda.is_available())
-    if arguments.seeds:
-        print(run_seeds(settings, _seeds(arguments.seeds), quiet=arguments.quiet))
+    if seeds:
+        print(run_seeds(settings, seeds, quiet=arguments.quiet))
         return
     print(describe_run(run_search(settings, quiet=arguments.quiet)))
-
-
-def _presets_help() -> str:
-    lines = (f"{name}: {(make.__doc__ or '').strip()}" for name, make in config.PRESETS.items())
-    return (
-        "Settings to start from; flags given beside it win. "
-        + " ".join(lines)
-        + (" Default: digits for the embedded images, else gpu where CUDA is, else cpu.")
-    )
 
 
 def _seeds(text: str) -> tuple[int, ...]:
     try:
         seeds: tuple[Any, ...] = tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise UserError(f"--seeds '{text}' is no list of whole numbers; write 0,1,2") from error
+        raise UserError(f"--seeds '{text}' is not a list of whole numbers; write 0,1,2") from error
     if len(set(seeds)) < len(seeds):
         raise UserError(f"--seeds '{text}' names a seed twice")
+    if min(seeds) < 0:
+        raise UserError(f"--seeds '{text}' has a seed below 0; write 0,1,2")
     return seeds
 
 

@@ -18,18 +18,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from supernet import cli
 from supernet.errors import UserError
 from supernet.files import read_json
+from supernet.flags import add_config_flags, given_flags, preset_help
 from supernet.train import config as train_config
 
 
 def main() -> None:
     """Parse, run, print."""
     parser = cli.argument_parser(__doc__)
-    parser.add_argument("--preset", metavar="NAME", help=_presets_help())
+    parser.add_argument(
+        "--preset", metavar="NAME", help=preset_help(train_config.PRESETS, "benchmark")
+    )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
     parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
-    cli.add_config_flags(parser, train_config.TrainConfig)
+    add_config_flags(parser, train_config.TrainConfig)
     arguments = parser.parse_args()
-    given = cli.given_flags(arguments, train_config.TrainConfig)
+    given = given_flags(arguments, train_config.TrainConfig)
     if arguments.resume and arguments.preset:
         raise UserError("--resume takes its config from the run; leave --preset out")
     config = None
@@ -64,15 +67,6 @@ def _summary(folder: Path) -> str:
             f"events     tensorboard --logdir {quoted}",
             f"next       python scripts/evaluate.py --model {quoted}/model.pt{flags}",
         ]
-    )
-
-
-def _presets_help() -> str:
-    lines = (f"{n}: {(make.__doc__ or '').strip()}" for n, make in train_config.PRESETS.items())
-    return (
-        "Settings to start from; flags given beside it win. "
-        + " ".join(lines)
-        + " Default: benchmark."
     )
 
 

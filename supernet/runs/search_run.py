@@ -3,7 +3,6 @@
 config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  front.json  report.md  figures/
 """
 
-import dataclasses
 import shlex
 import sys
 from collections.abc import Callable
@@ -27,12 +26,13 @@ from supernet.runs.machine import (
     refuse_other_surroundings,
     resolve_device,
 )
-from supernet.search.config import SearchConfig, differences, from_dict
+from supernet.search.config import WHERE_FIELDS, SearchConfig
 from supernet.search.derive import Derivation, argmax_cell, derive
 from supernet.search.front import front_by_gains
 from supernet.search.gains import operator_gains
 from supernet.search.measure import measure, warnings
 from supernet.search.search import PROBE_STEPS, Search, load_images
+from supernet.settings import from_saved, resumed
 
 
 def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
@@ -75,15 +75,9 @@ def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
 
     Raises: UserError when there is none, or when a field of `given` disagrees with it.
     """
-    saved = from_dict(read_description(folder, SearchRun.kind)["config"])
-    config = dataclasses.replace(saved, **given)
-    changed = differences(saved, config)
-    if changed:
-        raise UserError(
-            f"{folder} was started with another config ({'; '.join(changed)}); resume it without "
-            "these flags, or start a new run with another --out"
-        )
-    return config
+    values = read_description(folder, SearchRun.kind)["config"]
+    saved = from_saved(SearchConfig, values, folder / "config.json")
+    return resumed(saved, given, folder, free=WHERE_FIELDS)
 
 
 def derivation_of(search: Search) -> Derivation:

@@ -19,7 +19,8 @@ from supernet.runs.checkpoint import load_checkpoint
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
 from supernet.runs.loop import Run
 from supernet.runs.machine import describe, refuse_other_surroundings, resolve_device
-from supernet.train.config import TrainConfig, resumed
+from supernet.settings import from_saved, resumed
+from supernet.train.config import WHERE_FIELDS, TrainConfig
 from supernet.train.export import save_model
 from supernet.train.training import Training
 
@@ -46,7 +47,8 @@ def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False)
     if given.get("out"):
         raise UserError("--resume already names the run directory; remove --out")
     description = read_description(folder, TrainRun.kind)
-    config = resumed(description["config"], given, folder)
+    config = from_saved(TrainConfig, description["config"], folder / "config.json")
+    config = resumed(config, given, folder, free=WHERE_FIELDS)
     saved = load_checkpoint(folder / "checkpoint.pt", TrainRun.kind)
     training = _prepare(config, Genotype.parse(description["code"]))
     refuse_other_surroundings(folder, _surroundings(training))

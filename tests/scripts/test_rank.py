@@ -55,8 +55,8 @@ def test_killed_or_interrupted_it_resumes_to_the_same_file(
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--attack", "cw"], "unknown attack 'cw'"),
-        (["--cells", "many"], "argument --cells: invalid int value: 'many'"),
+        (["--attack", "cw"], "--attack 'cw' is unknown; choose one of fgsm"),
+        (["--cells", "many"], "--cells: 'many' is not a whole number; write for example 300"),
         (["--proxies", "zen"], "unknown score 'zen'; choose from params"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from supernet.errors import UserError
+from supernet.settings import check_settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +17,9 @@ class EvidenceConfig:
     """Folder of the run directories, ROW-seedN each."""
     rows: tuple[str, ...] = ()
     """Rows to run. Automatic is all."""
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = setting((), least=0, hint="0,1,2")
     """Seeds to run. Automatic is all of each row."""
-    minutes: float | None = None
+    minutes: float | None = setting(None, least=0, hint="120")
     """Start no further run after so many minutes; the one that runs is finished. Automatic is to
     run all; 0 runs nothing, and records what finished elsewhere."""
     search_flags: str | None = None
@@ -33,5 +33,4 @@ class EvidenceConfig:
     """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
 
     def __post_init__(self) -> None:
-        if self.minutes is not None and self.minutes < 0:
-            raise UserError(f"--minutes must be 0 or more, not {self.minutes:g}")
+        check_settings(self)

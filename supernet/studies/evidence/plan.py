@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from supernet import cli
 from supernet.errors import UserError
+from supernet.flags import add_config_flags, given_flags
 from supernet.search.config import SearchConfig, with_preset
 
 BASE = "--robust --dataset cifar10 --preset cpu"
@@ -71,10 +72,10 @@ class Run:
         """
         parser = cli.argument_parser("search")
         parser.add_argument("--preset")
-        cli.add_config_flags(parser, SearchConfig)
+        add_config_flags(parser, SearchConfig)
         arguments = parser.parse_args([*self.flags, "--seed", str(self.seed)])
         return with_preset(
-            arguments.preset, cli.given_flags(arguments, SearchConfig), cuda=False
+            arguments.preset, given_flags(arguments, SearchConfig), cuda=False
         )  # fmt: skip
 
 

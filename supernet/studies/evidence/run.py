@@ -21,7 +21,8 @@ from supernet.errors import UserError
 from supernet.files import read_json, write_json
 from supernet.report.figures import found_front
 from supernet.runs.interrupts import Interrupted, deferred_interrupts
-from supernet.search.config import differences, from_dict
+from supernet.search.config import WHERE_FIELDS, SearchConfig
+from supernet.settings import differences, from_saved
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.judge import judged, picks, random_fronts, without_search
 from supernet.studies.evidence.page import write_page
@@ -113,10 +114,11 @@ def _refuse_another_config(run: Run, record: dict[str, Any] | None, out: Path) -
         )
 
 
-def _refuse_folder(folder: Path, expected: Any) -> None:
-    if (folder / "config.json").is_file():
-        saved = from_dict(read_json(folder / "config.json").get("config", {}))
-        changed = differences(saved, expected)
+def _refuse_folder(folder: Path, expected: SearchConfig) -> None:
+    path = folder / "config.json"
+    if path.is_file():
+        saved = from_saved(SearchConfig, read_json(path).get("config"), path)
+        changed = differences(saved, vars(expected), free=WHERE_FIELDS)
         if changed:
             raise UserError(
                 f"{folder} holds a run of another config ({'; '.join(changed)}); give another "

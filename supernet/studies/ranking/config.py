@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supernet.benchmark.table import DATASETS
 from supernet.errors import UserError
 from supernet.files import read_json
 from supernet.runs.folder import plain
-from supernet.search.config import ATTACK_NAMES
+from supernet.search.config import SearchConfig
+from supernet.settings import ATTACK_NAMES, check_settings, from_saved, setting
 
 DEFAULT_PROXIES = (
     "gradnorm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "naswot", "croze",
@@ -35,96 +37,77 @@ SUPERNET_SCORES = {
 class RankConfig:
     """Everything a ranking depends on. Each field is a command-line flag of scripts/rank.py."""
 
-    proxies: tuple[str, ...] | None = None
+    proxies: tuple[str, ...] | None = setting(None, group="scores")
     """Scores, comma-separated: names of `supernet.proxies`, with robust_ before them on attacked
     images, or ntk for all kernel scores. Automatic is all clean scores, or none with --supernet."""
-    supernet: str | None = None
+    supernet: str | None = setting(None, group="scores")
     """Run directory of a search: cells are scored with its trained weights, clean and under attack,
     by accuracy (supernet_clean, supernet_robust) and mean cross-entropy (the same with _loss), and
     by the sum of their operators' gains (supernet_gains, or supernet_gains_inner without the last
     cell of the network)."""
-    epoch: int | None = None
+    epoch: int | None = setting(None, least=1, group="scores")
     """Take the weights that the search kept after this epoch (its --keep-epochs). Automatic is its
     last checkpoint."""
-    cells: int = 300
+    cells: int = setting(300, least=0, group="cells")
     """Cells drawn at random from the 6,466; 0 scores them all."""
-    top_cells: int = 0
+    top_cells: int = setting(0, least=0, group="cells")
     """Further cells drawn from the best 10 % by top_column, to judge the order among good cells."""
-    top_column: str = "pgd_8"
+    top_column: str = setting("pgd_8", group="cells")
     """Column by which top_cells are chosen."""
-    dataset: str = "cifar10"
+    dataset: str = setting("cifar10", group="images")
     """Images: digits, cifar10, cifar100, imagenet16-120, folder:PATH or pack:PATH. With --supernet
     the run's own images are used."""
-    data_root: str | None = None
+    data_root: str | None = setting(None, group="images")
     """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
-    batch: int = 16
+    batch: int = setting(16, least=2, group="images")
     """Training images of the one batch that all cells are scored on, balanced over classes."""
-    images: int = 512
+    images: int = setting(512, least=1, group="images")
     """Held-out images (of the search's alpha half) for --supernet."""
-    C: int = 16
+    C: int = setting(16, least=1, group="network")
     """Channels of the first stage for training-free scores; the benchmark's networks have 16."""
-    N: int = 5
+    N: int = setting(5, least=1, group="network")
     """Cells per stage for training-free scores; the benchmark's networks have 5."""
-    repeats: int = 1
+    repeats: int = setting(1, least=1, group="scores")
     """Random initialisations over which a score is averaged."""
-    attack: str | None = None
-    """Attack of robust scores: fgsm, fgsm_rs, n_fgsm, pgd. Automatic is fgsm for training-free
-    scores and pgd for --supernet."""
-    steps: int = 10
+    attack: str | None = setting(None, choices=ATTACK_NAMES, group="attack")
+    """Attack of robust scores. Automatic is fgsm for training-free scores and pgd for
+    --supernet."""
+    steps: int = setting(10, least=1, group="attack")
     """Steps of pgd."""
-    eps: float | None = None
+    eps: float | None = setting(None, least=0, most=1, group="attack", hint="8/255")
     """L-inf radius in the pixel range [0, 1]. Automatic is that of the search with --supernet, else
     the data set's: 8/255, digits 32/255."""
-    beta: float = 0.5
+    beta: float = setting(0.5, least=0, most=1, group="kernels")
     """Share of the robust loss in the mixed kernels of ntk."""
-    ntk_outputs: str = "sum"
+    ntk_outputs: str = setting("sum", choices=NTK_OUTPUTS, group="kernels")
     """Function whose kernels ntk takes: sum (of the logits, one gradient per image) or trace (the
     kernels of all classes summed, a gradient per image and class)."""
-    ntk_sketches: int = 0
+    ntk_sketches: int = setting(0, least=0, group="kernels")
     """With ntk-outputs trace, estimate it from so many random projections; 0 is exact."""
-    ntk_memory: int = 1024
+    ntk_memory: int = setting(1024, least=1, group="kernels")
     """MiB that the Jacobians of ntk may take in each process."""
-    columns: tuple[str, ...] = ("clean", "pgd_8")
+    columns: tuple[str, ...] = setting(("clean", "pgd_8"), group="judgement")
     """Columns of the benchmark to correlate with; standard:NAME is one of the table of
     standard-trained, attacked networks (clean, fgsm, pgd, aa_apgd-ce, aa_square, corr)."""
-    combine: tuple[str, ...] = ()
+    combine: tuple[str, ...] = setting((), group="judgement")
     """Further rows, each the mean rank of several scores, as supernet_clean_loss+parameters."""
-    verify: bool = True
+    verify: bool = setting(True, group="judgement")
     """Whether tables must have their published hash; turn it off for a table of your own."""
-    benchmark: str | None = None
+    benchmark: str | None = setting(None, group="judgement")
     """Data set of the columns. Automatic is that of the images, or cifar10."""
-    processes: int = 1
+    processes: int = setting(1, least=1, group="run")
     """Worker processes, one network and one thread each. The scores do not depend on it."""
-    bootstrap: int = 1000
+    bootstrap: int = setting(1000, least=0, group="judgement")
     """Resamples behind each confidence interval."""
-    seed: int = 0
+    seed: int = setting(0, least=0, group="run")
     """Seed of the sample of cells, the batch and every initialisation."""
-    device: str = "auto"
+    device: str = setting("auto", group="run")
     """auto, cpu, cuda or cuda:N. A CUDA device takes one process."""
-    out: str | None = None
+    out: str | None = setting(None, group="run")
     """Folder of the ranking. Automatic is runs/rank-DATASET-CELLS[-epochE]-seedN."""
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("cells", 0), ("top_cells", 0), ("batch", 2), ("images", 1), ("C", 1), ("N", 1),
-            ("repeats", 1), ("steps", 1), ("processes", 1), ("bootstrap", 0), ("seed", 0),
-            ("ntk_sketches", 0), ("ntk_memory", 1),
-        ):  # fmt: skip
-            if getattr(self, name) < least:
-                flag = name.replace("_", "-")
-                raise UserError(f"--{flag} must be at least {least}, not {getattr(self, name)}")
-        if not 0 <= self.beta <= 1:
-            raise UserError(f"--beta must lie between 0 and 1, not {self.beta}")
-        if self.eps is not None and not 0 <= self.eps <= 1:
-            raise UserError(f"--eps is in the pixel range [0, 1], such as 8/255, not {self.eps}")
-        if self.attack is not None and self.attack not in ATTACK_NAMES:
-            raise UserError(
-                f"unknown attack {self.attack!r}; choose one of {', '.join(ATTACK_NAMES)}"
-            )
-        if self.ntk_outputs not in NTK_OUTPUTS:
-            raise UserError(
-                f"--ntk-outputs {self.ntk_outputs!r} is unknown; choose {' or '.join(NTK_OUTPUTS)}"
-            )
+        check_settings(self)
         if self.ntk_sketches and self.ntk_outputs != "trace":
             raise UserError("--ntk-sketches estimate the trace; give --ntk-outputs trace")
         if self.epoch is not None and self.supernet is None:
@@ -146,18 +129,7 @@ class RankConfig:
     @property
     def benchmark_dataset(self) -> str:
         """The data set whose columns are the truth."""
-        from supernet.benchmark.table import DATASETS
-
-        dataset = self.images_dataset
-        return self.benchmark or (dataset if dataset in DATASETS else "cifar10")
-
-    @property
-    def images_dataset(self) -> str:
-        """The data set of the images: with `supernet` that of the search."""
-        description = Path(self.supernet or "") / "config.json"
-        if self.supernet is None or not description.is_file():
-            return self.dataset
-        return str(read_json(description)["config"]["dataset"])
+        return self.benchmark or (self.dataset if self.dataset in DATASETS else "cifar10")
 
     @property
     def folder(self) -> str:
@@ -165,14 +137,35 @@ class RankConfig:
         if self.out is not None:
             return self.out
         count = self.cells or "all"
-        dataset = plain(self.images_dataset)
         epoch = "" if self.epoch is None else f"-epoch{self.epoch}"
-        return f"runs/rank-{dataset}-{count}{epoch}-seed{self.seed}"
+        return f"runs/rank-{plain(self.dataset)}-{count}{epoch}-seed{self.seed}"
 
     def fixed(self) -> dict[str, Any]:
         """The fields that scores depend on, for JSON."""
         values = dataclasses.asdict(self) | {"proxies": list(self.proxy_names)}
         return {name: v for name, v in values.items() if name not in FREE_FIELDS}
+
+
+def located(config: RankConfig) -> RankConfig:
+    """The config with the benchmark and the folder that follow from the supernet's own images.
+
+    Raises: UserError when `supernet` is not a run directory, or of another version.
+    """
+    if config.supernet is None:
+        return config
+    its = dataclasses.replace(config, dataset=search_config(Path(config.supernet)).dataset)
+    return dataclasses.replace(config, benchmark=its.benchmark_dataset, out=its.folder)
+
+
+def search_config(folder: Path) -> SearchConfig:
+    """The config of the search in a run directory.
+
+    Raises: UserError when it is not one, or of another version.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is not a run directory (it has no config.json); name one")
+    return from_saved(SearchConfig, read_json(path).get("config"), path)
 
 
 def lower_is_better(name: str) -> bool:

@@ -1,5 +1,6 @@
 """A ranking from start to end: sample, estimate, score, judge."""
 
+import functools
 import multiprocessing
 import signal
 import sys
@@ -18,7 +19,7 @@ from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import atomic_write, sha256, write_json
 from supernet.runs.machine import describe, resolve_device
-from supernet.studies.ranking.config import RankConfig
+from supernet.studies.ranking.config import RankConfig, located
 from supernet.studies.ranking.figures import draw_coefficients, draw_scatter
 from supernet.studies.ranking.judge import (
     PARAMETERS,
@@ -48,6 +49,7 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
 
     Raises: UserError before anything is written; and after Ctrl-C, saying how to go on.
     """
+    config = located(config)
     table = Table.load(config.data_root, verify=config.verify)
     check_names(config.proxy_names)
     check_combinations(config, (*score_names(config), PARAMETERS))
@@ -156,24 +158,25 @@ def _mapped(
         return
     # Spawned, not forked: a forked process inherits torch's thread pools in an unknown state.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(config.processes, _start_worker, (config,)) as pool:
-        yield pool.imap(_score_in_worker, genotypes)
+    with context.Pool(config.processes, _start_worker) as pool:
+        yield pool.imap(functools.partial(_score_in_worker, config), genotypes)
 
 
-_worker_scorer: Scorer | None = None
-
-
-def _start_worker(config: RankConfig) -> None:
-    global _worker_scorer
+def _start_worker() -> None:
     # Ctrl-C goes to the whole group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    _worker_scorer, _ = make_scorer(config)
 
 
-def _score_in_worker(genotype: Genotype) -> dict[str, float]:
-    assert _worker_scorer is not None
-    return _worker_scorer(genotype)
+def _score_in_worker(config: RankConfig, genotype: Genotype) -> dict[str, float]:
+    return _scorer_of(config)(genotype)
+
+
+@functools.cache
+def _scorer_of(config: RankConfig) -> Scorer:
+    """A worker makes its scorer for the first cell and keeps it for the others."""
+    scorer, _ = make_scorer(config)
+    return scorer
 
 
 @contextmanager

@@ -23,13 +23,11 @@ from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.robust import attacked
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint
-from supernet.runs.folder import read_description
 from supernet.runs.machine import resolve_device
-from supernet.search.config import from_dict
 from supernet.search.gains import gain_of, operator_gains
 from supernet.search.halves import GAIN_IMAGES
 from supernet.search.search import Search, load_images
-from supernet.studies.ranking.config import SUPERNET_GAINS, RankConfig
+from supernet.studies.ranking.config import SUPERNET_GAINS, RankConfig, search_config
 from supernet.studies.ranking.predictor import Predictor, scores_of
 
 ROBUST = "robust_"
@@ -109,9 +107,9 @@ def load_search(folder: Path, config: RankConfig, device: torch.device) -> Searc
     """The finished or interrupted search in a run directory, on its own images; with `epoch` its
     network as it was then, and nothing else.
 
-    Raises: UserError when the folder is no run directory or its files cannot be read.
+    Raises: UserError when the folder is not a run directory or its files cannot be read.
     """
-    settings = from_dict(read_description(folder, "search")["config"])
+    settings = search_config(folder)
     saved = load_supernet(config)
     if config.data_root:
         settings = dataclasses.replace(settings, data_root=config.data_root)

@@ -11,7 +11,7 @@ from supernet.files import data_root, write_json
 from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores, spectrum
 from supernet.runs.machine import describe, resolve_device
-from supernet.studies.ranking.config import RankConfig
+from supernet.studies.ranking.config import RankConfig, located
 from supernet.studies.ranking.figures import draw_spectra
 from supernet.studies.ranking.scorers import (
     POOL,
@@ -28,6 +28,7 @@ def run_spectra(config: RankConfig, cells: Sequence[str]) -> str:
     Images, initialisation and attack are those that the ranking with this config scores on.
     Raises: UserError for a cell that does not exist.
     """
+    config = located(config)
     order = find_index_order(data_root(config.data_root), verify=config.verify)
     genotypes = [resolve(cell, order) for cell in cells]
     device = resolve_device(config.device)

@@ -7,6 +7,7 @@ from typing import Any
 
 from supernet.errors import UserError
 from supernet.files import read_json, write_json
+from supernet.settings import another_version
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.sample import Cell
 
@@ -34,24 +35,29 @@ class Store:
         """
         fixed = config.fixed()
         if (self.folder / CONFIG).exists():
-            whole = read_json(self.folder / CONFIG)
-            # A field that came later had its default.
-            saved = RankConfig().fixed() | whole.get("config", {})
-            fixed |= {name: facts[name] for name in IDENTIFYING if name in facts}
-            saved |= {name: whole.get(name) for name in IDENTIFYING}
-            changed = [name for name in fixed if fixed[name] != saved.get(name)]
-            if changed:
-                name = changed[0]
-                raise UserError(
-                    f"{self.folder} holds a ranking with {name} = {saved.get(name)}, not "
-                    f"{fixed[name]}; give another --out"
-                )
+            self._refuse_another(fixed, facts)
         elif self.path.exists():
             raise UserError(f"{self.path} is there without its {CONFIG}; give another --out")
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.folder / CONFIG, {"config": fixed, **facts})
         return len(self.recover(cells))
+
+    def _refuse_another(self, fixed: dict[str, Any], facts: dict[str, Any]) -> None:
+        path = self.folder / CONFIG
+        whole = read_json(path)
+        saved = whole.get("config", {})
+        if set(saved) != set(fixed):
+            others = ", ".join(sorted(set(saved) ^ set(fixed)))
+            raise another_version(path, f"its fields differ in {others}")
+        saved |= {name: whole.get(name) for name in IDENTIFYING}
+        fixed = fixed | {name: facts.get(name) for name in IDENTIFYING}
+        for name, value in fixed.items():
+            if value != saved[name]:
+                raise UserError(
+                    f"{self.folder} holds a ranking with {name} = {saved[name]}, not {value}; give "
+                    "another --out"
+                )
 
     def read(self, cells: list[Cell]) -> list[dict[str, Any]]:
         """All records, checked to be those of the cells, in their order."""

@@ -1,7 +1,7 @@
 import pytest
 
 from supernet.errors import UserError
-from supernet.train.config import TrainConfig, resumed, with_preset
+from supernet.train.config import TrainConfig, with_preset
 
 
 def test_the_defaults_are_the_benchmarks_recipe() -> None:
@@ -21,14 +21,9 @@ def test_what_the_user_names_wins_over_the_preset() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"attack": "fgsmm"}, "attack 'fgsmm' is unknown; choose one of fgsm, .*none"),
-        ({"epochs": 0}, "--epochs is 0; it must be at least 1"),
+        ({"attack": "fgsmm"}, "--attack 'fgsmm' is unknown; choose one of fgsm, .*none"),
         ({"batch_size": 1}, "--batch-size is 1; it must be at least 2"),
-        ({"lr": 0.0}, "--lr is 0.0; it must be above 0"),
-        ({"eps": 8.0}, r"--eps is 8.0; .* at most 1 \(write 8/255\)"),
-        ({"limit": 0}, "--limit is 0; it must be at least 1"),
-        ({"weight_decay": float("nan")}, "--weight-decay is nan"),
-        ({"ema_decay": 1.0}, "--ema-decay is 1.0"),
+        ({"eps": 8.0}, r"--eps is 8; .* at most 1 \(write for example 8/255\)"),
     ],
 )
 def test_bad_values_are_named(values: dict[str, object], message: str) -> None:
@@ -39,15 +34,5 @@ def test_bad_values_are_named(values: dict[str, object], message: str) -> None:
 def test_a_cell_and_a_known_preset_are_needed() -> None:
     with pytest.raises(UserError, match="no cell was named; give --genotype"):
         with_preset("benchmark", {})
-    with pytest.raises(UserError, match="preset 'slow' is unknown; choose one of benchmark, quick"):
+    with pytest.raises(UserError, match="--preset 'slow' is unknown; choose one of benchmark"):
         with_preset("slow", {})
-
-
-def test_a_resumed_run_keeps_its_config() -> None:
-    saved = TrainConfig(genotype="333133", epochs=3).to_dict()
-    assert resumed(saved, {}, "run").epochs == 3
-    assert resumed(saved, {"epochs": 3, "data_root": "/data"}, "run").data_root == "/data"
-    with pytest.raises(UserError, match=r"run was started with another config \(epochs: 3 -> 4\)"):
-        resumed(saved, {"epochs": 4}, "run")
-    with pytest.raises(UserError, match="unknown fields colour"):
-        resumed({**saved, "colour": 1}, {}, "run")

@@ -1,11 +1,14 @@
 """Defaults that depend on each other, and what is refused."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from supernet.errors import UserError
-from supernet.studies.ranking.config import DEFAULT_PROXIES, RankConfig
+from supernet.search.config import SearchConfig
+from supernet.studies.ranking.config import DEFAULT_PROXIES, RankConfig, located
 
 
 def test_scores_and_attack_follow_from_what_is_ranked() -> None:
@@ -23,11 +26,24 @@ def test_the_benchmark_is_that_of_the_images_or_cifar10() -> None:
 
 
 def test_a_supernet_brings_its_data_set(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"config": {"dataset": "cifar100"}}')
+    saved = SearchConfig(dataset="cifar100").to_dict()
+    (tmp_path / "config.json").write_text(json.dumps({"config": saved}))
     config = RankConfig(supernet=str(tmp_path), epoch=4)
-    assert config.benchmark_dataset == "cifar100"
-    assert config.folder == "runs/rank-cifar100-300-epoch4-seed0"
-    assert RankConfig(supernet=str(tmp_path / "none")).benchmark_dataset == "cifar10"
+    found = located(config)
+    assert found.benchmark_dataset == "cifar100"
+    assert found.folder == "runs/rank-cifar100-300-epoch4-seed0"
+    assert found.fixed() == config.fixed(), "training-free scores keep the images of --dataset"
+    named = located(dataclasses.replace(config, benchmark="imagenet16-120", out="there"))
+    assert (named.benchmark_dataset, named.folder) == ("imagenet16-120", "there")
+    assert located(RankConfig()) == RankConfig()
+
+
+def test_a_supernet_of_another_version_or_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not a run directory"):
+        located(RankConfig(supernet=str(tmp_path)))
+    (tmp_path / "config.json").write_text('{"config": {"dataset": "cifar100", "colour": 1}}')
+    with pytest.raises(UserError, match=r"config\.json was written by another version"):
+        located(RankConfig(supernet=str(tmp_path)))
 
 
 def test_folders() -> None:
@@ -48,16 +64,11 @@ def test_fields_that_change_no_score_are_free() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"cells": -1}, "--cells must be at least 0, not -1"),
-        ({"top_cells": -1}, "--top-cells must be at least 0"),
-        ({"batch": 1}, "--batch must be at least 2, not 1"),
-        ({"processes": 0}, "--processes must be at least 1"),
-        ({"beta": 1.5}, "--beta must lie between 0 and 1"),
-        ({"eps": 8.0}, "--eps is in the pixel range"),
-        ({"attack": "cw"}, "unknown attack 'cw'; choose one of fgsm"),
+        ({"batch": 1}, "--batch is 1; it must be at least 2"),
+        ({"eps": 8.0}, r"--eps is 8; it must be from 0 to 1 \(write for example 8/255\)"),
+        ({"attack": "cw"}, "--attack 'cw' is unknown; choose one of fgsm"),
         ({"columns": ()}, "--columns is empty"),
-        ({"ntk_memory": 0}, "--ntk-memory must be at least 1"),
-        ({"ntk_outputs": "mean"}, "--ntk-outputs 'mean' is unknown; choose sum or trace"),
+        ({"ntk_outputs": "mean"}, "--ntk-outputs 'mean' is unknown; choose one of sum, trace"),
         ({"ntk_sketches": 2}, "estimate the trace; give --ntk-outputs trace"),
         ({"epoch": 2}, "--epoch is one of a search; name it with --supernet"),
     ],

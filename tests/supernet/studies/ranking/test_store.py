@@ -63,16 +63,16 @@ def test_another_ranking_in_the_folder(cells: list[Cell], tmp_path: Path) -> Non
     assert store.open(other_columns, {"supernet_sha256": "a"}, cells) == 0
 
 
-def test_a_field_that_came_after_the_ranking_had_its_default(
-    cells: list[Cell], tmp_path: Path
-) -> None:
-    Store(tmp_path).open(RankConfig(), {}, cells)
-    description = json.loads((tmp_path / "config.json").read_text())
+def test_a_ranking_of_another_version(cells: list[Cell], tmp_path: Path) -> None:
+    Store(tmp_path).open(CONFIG, {}, cells)
+    path = tmp_path / "config.json"
+    description = json.loads(path.read_text())
     del description["config"]["ntk_outputs"]
-    (tmp_path / "config.json").write_text(json.dumps(description))
-    Store(tmp_path).open(RankConfig(), {}, cells)
-    with pytest.raises(UserError, match="ntk_outputs = sum, not trace"):
-        Store(tmp_path).open(RankConfig(ntk_outputs="trace"), {}, cells)
+    description["config"]["colour"] = 1
+    path.write_text(json.dumps(description))
+    message = r"config\.json was written by another version \(its fields differ in colour, ntk_out"
+    with pytest.raises(UserError, match=message):
+        Store(tmp_path).open(CONFIG, {}, cells)
 
 
 def test_damaged_files(cells: list[Cell], tmp_path: Path) -> None:
