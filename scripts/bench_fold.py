@@ -9,6 +9,7 @@ gradient step for alpha, then the same for the weights. `folded` uses plain PyTo
 native` the compiled kernels for attacks and training passes, where they are built.
 """
 
+import argparse
 import functools
 import json
 import statistics
@@ -27,17 +28,7 @@ ATTACK_STEPS = 7
 
 def main() -> None:
     """Measure, print a table, write JSON."""
-    parser = cli.argument_parser(__doc__)
-    parser.add_argument(
-        "--C", type=int, default=16, help="Channels of the first stage. Default: 16."
-    )
-    parser.add_argument("--N", type=int, default=5, help="Cells per stage. Default: 5.")
-    parser.add_argument("--batch-size", type=int, default=64, help="Images. Default: 64.")
-    parser.add_argument("--side", type=int, default=32, help="Image side in pixels. Default: 32.")
-    parser.add_argument("--repeats", type=int, default=5, help="Timed rounds. Default: 5.")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="Write the numbers here.")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
 
     from supernet.errors import UserError
     from supernet.runs.machine import describe, resolve_device
@@ -62,6 +53,20 @@ def main() -> None:
         from supernet.files import write_json
 
         write_json(arguments.json, report)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument(
+        "--C", type=int, default=16, help="Channels of the first stage. Default: 16."
+    )
+    parser.add_argument("--N", type=int, default=5, help="Cells per stage. Default: 5.")
+    parser.add_argument("--batch-size", type=int, default=64, help="Images. Default: 64.")
+    parser.add_argument("--side", type=int, default=32, help="Image side in pixels. Default: 32.")
+    parser.add_argument("--repeats", type=int, default=5, help="Timed rounds. Default: 5.")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="Write the numbers here.")
+    return parser
 
 
 def _measurements(arguments: Any, device: Any) -> dict[str, dict[str, Callable[[], object]]]:
