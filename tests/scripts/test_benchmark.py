@@ -7,14 +7,12 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "benchmark.py"
+from tests.scripts.inprocess import ROOT, Done, run_script
 
 
-def call(*arguments: str | Path, root: Path | None = None) -> subprocess.CompletedProcess[str]:
-    flags: list[str | Path] = [] if root is None else ["--data-root", root, "--no-verify"]
-    return subprocess.run(
-        [sys.executable, SCRIPT, *arguments, *flags], capture_output=True, text=True
-    )
+def call(*arguments: str | Path, root: Path) -> Done:
+    flags = ["--data-root", root, "--no-verify"]
+    return run_script("benchmark.py", *map(str, [*arguments, *flags]), cwd=root)
 
 
 def answer(*arguments: str | Path, root: Path) -> object:
@@ -67,7 +65,6 @@ def test_out_writes_json_and_figures(invented_root: Path, tmp_path: Path) -> Non
     assert written["result"]["cells"] and f"wrote {out / stem}.png" in done.stdout
 
 
-@pytest.mark.slow
 def test_front_and_top_as_json(invented_root: Path) -> None:
     front = answer("front", "--objectives", "clean,pgd_8", root=invented_root)
     assert isinstance(front, dict)
@@ -80,6 +77,7 @@ def test_front_and_top_as_json(invented_root: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
 def test_baselines_stats_and_their_figures(invented_root: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = call("baselines", "--seeds", "2", "--queries", "45", "--out", out, root=invented_root)
@@ -120,7 +118,7 @@ def test_bad_input_is_one_sentence(invented_root: Path, arguments: list[str], me
 def test_html_instead_of_the_table(tmp_path: Path) -> None:
     (tmp_path / "NAS-RobBench-201_html.json").write_text("<html><title>Sign in</title></html>")
     (tmp_path / "ops.json").write_text("arch=[];")
-    done = call("query", "1", "--data-root", tmp_path)
+    done = run_script("benchmark.py", "query", "1", "--data-root", str(tmp_path), cwd=tmp_path)
     assert done.returncode == 2
     assert "is an HTML page titled 'Sign in', not the table" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -129,7 +127,7 @@ def test_html_instead_of_the_table(tmp_path: Path) -> None:
 def test_help_of_every_command_is_quick_to_import() -> None:
     code = (
         f"import runpy, sys; sys.argv = ['benchmark.py', 'top', '--help']\n"
-        f"try: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+        f"try: runpy.run_path({str(ROOT / 'scripts' / 'benchmark.py')!r}, run_name='__main__')\n"
         "except SystemExit: pass\n"
         "assert not {'torch', 'scipy', 'matplotlib', 'pymoo', 'moocore'} & set(sys.modules)"
     )

@@ -11,11 +11,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.scripts.inprocess import ROOT, run_script
+from tests.scripts.inprocess import ROOT, Done, run_script
 
 CELL = ["--genotype", "313021", "--dataset", "digits"]
 SMALL = [*CELL, "--C", "4", "--N", "1", "--limit", "300", "--batch-size", "32", "--epochs", "3",
          "--attack", "fgsm", "--probe-images", "20"]  # fmt: skip
+
+
+TEN_EPOCHS = [*SMALL, "--epochs", "10"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """One training, never interrupted: where its folder `net` is, and what the command said."""
+    folder = tmp_path_factory.mktemp("trained")
+    done = run_script("train.py", *TEN_EPOCHS, "--out", "net", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
 
 
 @pytest.mark.parametrize(
@@ -54,15 +66,14 @@ def test_the_next_command_looks_where_the_training_did(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_train_and_evaluate_with_all_attacks(tmp_path: Path) -> None:
-    trained = run_script("train.py", *SMALL, "--epochs", "10", "--out", "net", cwd=tmp_path)
-    assert trained.returncode == 0, trained.stderr
-    assert "epoch  10/10  loss" in trained.stdout
-    assert "next       python scripts/evaluate.py --model net/model.pt" in trained.stdout
-    done = run_script("evaluate.py", "--model", "net/model.pt", "--limit", "10", cwd=tmp_path)
+def test_train_and_evaluate_with_all_attacks(trained: tuple[Path, Done]) -> None:
+    folder, training = trained
+    assert "epoch  10/10  loss" in training.stdout
+    assert "next       python scripts/evaluate.py --model net/model.pt" in training.stdout
+    done = run_script("evaluate.py", "--model", "net/model.pt", "--limit", "10", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "written    net/evaluation.json" in done.stdout
-    content = json.loads((tmp_path / "net" / "evaluation.json").read_text())
+    content = json.loads((folder / "net" / "evaluation.json").read_text())
     accuracy = {row["name"]: row["accuracy"] for row in content["results"]}
     assert list(accuracy) == [
         "clean", "fgsm_12", "fgsm_32", "pgd_12", "pgd_32", "autoattack", "worst_case_32",
@@ -79,11 +90,10 @@ def test_train_and_evaluate_with_all_attacks(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_in_an_epoch_and_resumed_ends_with_the_same_weights(tmp_path: Path) -> None:
-    small = [*SMALL, "--epochs", "10"]
-    whole = run_script("train.py", *small, "--out", "whole", cwd=tmp_path)
-    assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *small, "--out", "part"]
+def test_killed_in_an_epoch_and_resumed_ends_with_the_same_weights(
+    trained: tuple[Path, Done], tmp_path: Path
+) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *TEN_EPOCHS, "--out", "part"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -97,8 +107,7 @@ def test_killed_in_an_epoch_and_resumed_ends_with_the_same_weights(tmp_path: Pat
     assert not (tmp_path / "part" / "model.pt").exists()
     done = run_script("train.py", "--resume", "part", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    one, two = (
-        torch.load(tmp_path / name / "model.pt", weights_only=True) for name in ("whole", "part")
-    )
+    folders = (trained[0] / "net", tmp_path / "part")
+    one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in folders)
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     assert len(metrics.read_text().splitlines()) == 10
