@@ -25,10 +25,24 @@ class Evaluation(NamedTuple):
     robust_loss: float
 
 
+@torch.no_grad()
+def right_answers(
+    model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, batch_size: int
+) -> Tensor:
+    """(B,) bool: whether the network gives each image its own class."""
+    parts = zip(x.split(batch_size), y.split(batch_size), strict=True)
+    return torch.cat([model(some).argmax(1) == labels for some, labels in parts])
+
+
 def evaluate(
     model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, attack: Attack | None, seed: int
 ) -> Evaluation:
-    """Means over all images; robust repeats clean where attack is None."""
+    """Means over all images; robust repeats clean where attack is None.
+
+    Differs: the attack gets every image and sees the network that is measured. For the test
+             accuracy of a trained network, images that are wrong already need no attack, and the
+             attack may see a faster form of it: `supernet.train.evaluate`.
+    """
     generator = torch.Generator(x.device).manual_seed(seed)
     right = torch.zeros(2, dtype=torch.int64, device=x.device)
     loss = torch.zeros(2, dtype=torch.float64, device=x.device)

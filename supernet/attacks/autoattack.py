@@ -20,6 +20,7 @@ from pyautoattack.square import SquareAttack
 from torch import Tensor
 from tqdm import tqdm
 
+from supernet.attacks.accuracy import right_answers
 from supernet.attacks.common import Model
 from supernet.attacks.frozen import frozen
 
@@ -31,6 +32,9 @@ QUERIES = 5000
 TARGETS = 9
 LEAST_CLASSES = 4
 """The targeted DLR loss of APGD-T needs the four largest logits."""
+
+Perturb = Callable[[Tensor, Tensor], Tensor]
+"""(x, y) -> attacked images, before they are projected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,103 +98,110 @@ def autoattack(
     attack = model if surrogate is None else surrogate
     x = x.detach().contiguous()
     with frozen(model), frozen(attack):
-        classes = _num_classes(model, x)
-        _check(x, eps, attacks, classes)
-        robust = _right(model, x, y, batch_size)
-        clean_accuracy = _share(robust)
-        x_adv = x.clone()
-        meter = _Meter(attacks, int(robust.sum()), classes, iterations, queries, progress)
-        stages = []
-        for name in attacks:
-            notes = _Notes()
-            run = _attacks(meter.watch(attack), eps, classes, seed, iterations, queries, notes)
-            stages.append(
-                _stage(name, run[name], model, x, y, x_adv, robust, eps, batch_size, meter, notes)
-            )
+        settings = _Settings(eps, _num_classes(model, x), seed, iterations, queries)
+        _check(x, attacks, settings)
+        images = _Images(model, x, y, eps, batch_size)
+        clean_accuracy = images.accuracy
+        meter = _Meter(attacks, settings, int(images.right.sum()), show=progress)
+        stages = [images.stage(name, meter.watch(attack), settings, meter) for name in attacks]
         meter.close()
-        accuracy = _share(_right(model, x_adv, y, batch_size))
+        accuracy = _share(right_answers(model, images.x_adv, y, batch_size))
     return AutoAttackResult(
-        x_adv=x_adv, clean_accuracy=clean_accuracy, accuracy=accuracy, stages=tuple(stages)
+        x_adv=images.x_adv, clean_accuracy=clean_accuracy, accuracy=accuracy, stages=tuple(stages)
     )
 
 
-def _stage(
-    name: str,
-    run: Callable[[Tensor, Tensor], Tensor],
-    model: Model,
-    x: Tensor,
-    y: Tensor,
-    x_adv: Tensor,
-    robust: Tensor,
-    eps: float,
-    batch_size: int,
-    meter: "_Meter",
-    notes: "_Notes",
-) -> Stage:
-    """Run one attack on the images that are still right; writes to x_adv and robust."""
-    began = time.perf_counter()
-    index = robust.nonzero().flatten()
-    for batch in index.split(batch_size):
-        if not len(batch):
-            break
+@dataclass(frozen=True)
+class _Settings:
+    """What the four attacks are run with."""
+
+    eps: float
+    classes: int
+    seed: int
+    iterations: int
+    queries: int
+
+    @property
+    def targets(self) -> int:
+        """Wrong classes that the targeted attacks try."""
+        return min(TARGETS, self.classes - 1)
+
+    def attack(self, name: str, predict: Model, notes: "_Notes") -> Perturb:
+        """One of the four with the standard version's settings."""
+        common: dict[str, Any] = {
+            "norm": "Linf", "eps": self.eps, "seed": self.seed, "n_restarts": 1,
+        }  # fmt: skip
+        if name == "square":
+            return SquareAttack(
+                predict, n_queries=self.queries, p_init=0.8, resc_schedule=False, **common
+            ).perturb
+        common["n_iter"] = self.iterations
+        if name == "apgd_ce":
+            return APGDAttack(predict, loss="ce", logger=notes, **common).perturb
+        common["n_target_classes"] = self.targets
+        if name == "apgd_t":
+            return APGDAttack_targeted(predict, logger=notes, **common).perturb
+        return FABAttack_PT(predict, targeted=True, **common).perturb
+
+    def costs(self) -> dict[str, int]:
+        """The most that each attack takes per image, in forward passes; a gradient counts as 3."""
+        gradients = 3 * (self.iterations + 1)
+        return {
+            "apgd_ce": gradients + 1,
+            "apgd_t": self.targets * (gradients + 1) + 1,
+            "fab_t": self.targets * (4 * self.iterations + 4) + 1,
+            "square": self.queries + 3,
+        }
+
+
+class _Images:
+    """The images, how far they are attacked, and which of them `model` still has right."""
+
+    def __init__(self, model: Model, x: Tensor, y: Tensor, eps: float, batch_size: int) -> None:
+        self.model, self.x, self.y = model, x, y
+        self.eps, self.batch_size = eps, batch_size
+        self.x_adv = x.clone()
+        self.right = right_answers(model, x, y, batch_size)
+
+    @property
+    def accuracy(self) -> float:
+        return _share(self.right)
+
+    def stage(self, name: str, predict: Model, settings: _Settings, meter: "_Meter") -> Stage:
+        """Run one attack on the images that are still right."""
+        began = time.perf_counter()
+        notes = _Notes()
+        attack = settings.attack(name, predict, notes)
+        index = self.right.nonzero().flatten()
+        for batch in index.split(self.batch_size) if len(index) else ():
+            self._attack(attack, batch)
+            meter.batch_done(name, len(batch), self.accuracy)
+        left = int(self.right.sum())
+        meter.stage_done(name, left)
+        return Stage(
+            attack=name,
+            attacked=len(index),
+            broken=len(index) - left,
+            accuracy=self.accuracy,
+            zero_gradients=notes.zero_gradients,
+            seconds=time.perf_counter() - began,
+        )
+
+    def _attack(self, attack: Perturb, batch: Tensor) -> None:
+        x, y = self.x[batch], self.y[batch]
         # The package seeds the global generators: what the caller draws must not notice.
-        with torch.random.fork_rng(devices=_cuda_devices(x)):
-            candidate = run(x[batch].clone(), y[batch].clone())
-        candidate = _project(candidate, x[batch], eps)
-        wrong = ~_right(model, candidate, y[batch], batch_size)
-        x_adv[batch[wrong]] = candidate[wrong]
-        robust[batch[wrong]] = False
-        meter.batch_done(name, len(batch), _share(robust))
-    left = int(robust.sum())
-    meter.stage_done(name, left)
-    return Stage(
-        attack=name,
-        attacked=len(index),
-        broken=len(index) - left,
-        accuracy=_share(robust),
-        zero_gradients=notes.zero_gradients,
-        seconds=time.perf_counter() - began,
-    )
-
-
-def _attacks(
-    predict: Model,
-    eps: float,
-    classes: int,
-    seed: int,
-    iterations: int,
-    queries: int,
-    notes: "_Notes",
-) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    """The four attacks with the standard version's settings."""
-    targets = min(TARGETS, classes - 1)
-    common: dict[str, Any] = {"norm": "Linf", "eps": eps, "seed": seed, "n_restarts": 1}
-    return {
-        "apgd_ce": APGDAttack(
-            predict, n_iter=iterations, loss="ce", logger=notes, **common
-        ).perturb,
-        "apgd_t": APGDAttack_targeted(
-            predict, n_iter=iterations, n_target_classes=targets, logger=notes, **common
-        ).perturb,
-        "fab_t": FABAttack_PT(
-            predict, n_iter=iterations, targeted=True, n_target_classes=targets, **common
-        ).perturb,
-        "square": SquareAttack(
-            predict, n_queries=queries, p_init=0.8, resc_schedule=False, **common
-        ).perturb,
-    }
+        with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+            candidate = attack(x.clone(), y.clone())
+        candidate = _project(candidate, x, self.eps)
+        wrong = ~right_answers(self.model, candidate, y, self.batch_size)
+        self.x_adv[batch[wrong]] = candidate[wrong]
+        self.right[batch[wrong]] = False
 
 
 def _project(candidate: Tensor, x: Tensor, eps: float) -> Tensor:
     """Onto the eps ball around x and onto [0, 1]; what is not a number becomes x."""
     candidate = torch.where(candidate.isfinite(), candidate.detach(), x)
     return torch.minimum(torch.maximum(candidate, x - eps), x + eps).clamp_(0, 1)
-
-
-@torch.no_grad()
-def _right(model: Model, x: Tensor, y: Tensor, batch_size: int) -> Tensor:
-    parts = zip(x.split(batch_size), y.split(batch_size), strict=True)
-    return torch.cat([model(some).argmax(1) == labels for some, labels in parts])
 
 
 @torch.no_grad()
@@ -204,14 +215,11 @@ def _share(right: Tensor) -> float:
     return int(right.sum()) / len(right)
 
 
-def _cuda_devices(x: Tensor) -> list[torch.device]:
-    return [x.device] if x.device.type == "cuda" else []
-
-
-def _check(x: Tensor, eps: float, attacks: Sequence[str], classes: int) -> None:
+def _check(x: Tensor, attacks: Sequence[str], settings: _Settings) -> None:
     unknown = [name for name in attacks if name not in STANDARD]
     if unknown:
         raise ValueError(f"unknown attack {unknown[0]!r}; choose from {', '.join(STANDARD)}")
+    classes, eps = settings.classes, settings.eps
     if classes < LEAST_CLASSES:
         raise ValueError(
             f"AutoAttack needs {LEAST_CLASSES} classes and the network has {classes}; use pgd"
@@ -240,27 +248,14 @@ class _Notes:
 class _Meter:
     """A progress bar with the time left, in units of one forward pass of one image.
 
-    The most that each attack may cost per image is known beforehand (a gradient counts as three
-    forward passes). After each attack the total shrinks to what the images that are left can cost.
+    The most that each attack may cost per image is known beforehand. After each attack the total
+    shrinks to what the images that are left can cost.
     """
 
     def __init__(
-        self,
-        attacks: Sequence[str],
-        images: int,
-        classes: int,
-        iterations: int,
-        queries: int,
-        show: bool,
+        self, attacks: Sequence[str], settings: _Settings, images: int, *, show: bool
     ) -> None:
-        targets = min(TARGETS, classes - 1)
-        gradients = 3 * (iterations + 1)
-        costs = {
-            "apgd_ce": gradients + 1,
-            "apgd_t": targets * (gradients + 1) + 1,
-            "fab_t": targets * (4 * iterations + 4) + 1,
-            "square": queries + 3,
-        }
+        costs = settings.costs()
         self.costs = {name: costs[name] for name in attacks}
         self.pending = list(attacks)
         self.done = 0

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from supernet.attacks import ATTACKS, frozen
+from supernet.attacks.accuracy import right_answers
 from supernet.attacks.autoattack import ITERATIONS, LEAST_CLASSES, QUERIES, autoattack
 from supernet.data import ImageData, to_float
 from supernet.errors import UserError
@@ -55,7 +56,8 @@ def evaluate(
     Raises:  UserError for an unknown attack, no test images, or too few classes for AutoAttack.
     Source:  the benchmark's evaluation: PGD-20 with step 2.5 * eps / 20 and a random start.
     Differs: the benchmark's code attacks images that are wrong already, too, and counts those that
-             an attack puts right.
+             an attack puts right. So does `supernet.attacks.accuracy.evaluate`, which follows a
+             search or a training and orders cells: there every image counts, with its loss.
     """
     radii = sorted(default_radii(data) if radii is None else radii)
     _check(attacks, radii, data)
@@ -90,8 +92,8 @@ class _Bench:
 
     def clean(self) -> dict[str, Any]:
         began = time.perf_counter()
-        right = [self._right(x, y) for x, y in self._batches("clean", torch.arange(len(self.y)))]
-        self.right = torch.cat(right).to(self.y.device)
+        batches = self._batches("clean", torch.arange(len(self.y)))
+        self.right = torch.cat([self._right(x, y) for x, y in batches])
         return self._row("clean", 0.0, self.right, began, steps=0, step_size=0.0)
 
     def attacked(self, name: str, eps: float) -> dict[str, Any]:
@@ -118,9 +120,7 @@ class _Bench:
             surrogate=self.surrogate, iterations=iterations, queries=queries,
             progress=self.progress,
         )  # fmt: skip
-        x_adv = result.x_adv.split(self.batch_size)
-        labels = self.y.split(self.batch_size)
-        right = torch.cat([self._right(x, y) for x, y in zip(x_adv, labels, strict=True)])
+        right = self._right(result.x_adv, self.y)
         self._survive(eps, right)
         standard = (iterations, queries) == (ITERATIONS, QUERIES)
         return self._row(
@@ -164,9 +164,8 @@ class _Bench:
                 yield x, self.y[batch]
                 bar.update(len(batch))
 
-    @torch.no_grad()
     def _right(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.model(x).argmax(1) == y
+        return right_answers(self.model, x, y, self.batch_size)
 
     def _generator(self, name: str, eps: float) -> torch.Generator:
         # Each row has its own numbers: leaving one out changes no other.
