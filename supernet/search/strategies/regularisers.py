@@ -8,28 +8,19 @@ from torch import Tensor
 from ops.space import CONV1, CONV3, SKIP
 
 
-def beta_decay(alpha_EO: Tensor) -> Tensor:
-    """mean over edges of logsumexp(alpha[e]).
-
-    Its gradient is softmax(alpha) / 6: the operators that lead are pulled back most.
-
-    Shapes: (6, 5) -> ().
-    Source: Ye et al. 2022, arXiv:2203.01665; lambda(t) = scale * t multiplies it there.
-    """
-    return alpha_EO.logsumexp(dim=1).mean()
-
-
 @torch.no_grad()
 def decay_step(alpha_EO: Tensor, strength: float, lr: float) -> None:
     """One decoupled step of beta-decay: alpha -= lr * strength * (softmax(alpha) - 1/5) / 6.
 
-    That is the gradient of `beta_decay` less its mean over the operators of an edge; adding the
-    same number to all logits of an edge changes no weight.
+    That is the gradient of the mean over edges of logsumexp(alpha[e]), which is softmax(alpha) / 6,
+    less its mean over the operators of an edge; adding the same number to all logits of an edge
+    changes no weight. The operators that lead are pulled back most.
 
     For DrNAS, whose weights are a Dirichlet's with concentration elu(alpha) + 1, this softmax is
     not their mean: the step still pulls the logits of an edge together, but not in proportion to
     the weights.
 
+    Source: Ye et al. 2022, arXiv:2203.01665; lambda(t) = scale * t multiplies the term there.
     Differs: the source adds the term to the loss. Adam then divides by the size of the common part,
     strength / 30, which near uniform weights is far larger than the loss's own gradient, and the
     signal drowns (the weights stay at 0.20 +- 0.005). Decoupled, as weight decay is in AdamW, the
