@@ -110,6 +110,8 @@ class SearchRun(Run[Search]):
     kind = "search"
     script = SCRIPTS[kind]
     table: Table | None = None
+    warned: frozenset[str] | set[str] = frozenset()
+    """What the last epoch warned of: a warning is printed when it comes up."""
 
     def judged(self, table: Table | None) -> "SearchRun":
         """This run, judged by the benchmark's table."""
@@ -160,7 +162,9 @@ class SearchRun(Run[Search]):
             f"  by alpha {record['cell']}{self._rank(record['cell'])}"
         )
         for warning in record["warnings"]:
-            write(f"warning: {warning}", file=sys.stderr)
+            if warning not in self.warned:  # every epoch may say it again; the report has all
+                write(f"warning: {warning}", file=sys.stderr)
+        self.warned = set(record["warnings"])
 
     def conclude(self) -> None:
         """Read the cells, and leave genotype.json, front.json and the report."""
