@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet.benchmark.selection import best_cells
 from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table, check_name
-from supernet.cells.genotype import resolve
-from supernet.cells.listed import read_cells
+from supernet.cells.argument import read_cells
+from supernet.cells.order import resolve
 from supernet.cli import argument_parser, run
 from supernet.errors import UserError
 from supernet.files import write_json

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ops.space import OP_NAMES
 from supernet.benchmark.files import Loaded
-from supernet.cells.genotype import NUM_CELLS, is_complete, refuse_other_order
+from supernet.cells.genotype import NUM_CELLS
+from supernet.cells.order import is_complete, refuse_other_order
 from supernet.errors import UserError
 
 NUM_UNIQUE = 6466

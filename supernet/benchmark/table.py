@@ -27,7 +27,9 @@ from supernet.benchmark.files import (
 from supernet.benchmark.formats import Raw, read_large, read_meta, read_small
 from supernet.benchmark.locate import locate, must_exist, pair_in
 from supernet.benchmark.order_statistics import Population, best_of_probabilities
-from supernet.cells.genotype import Cost, Genotype, IndexOrder
+from supernet.cells.cost import Cost
+from supernet.cells.genotype import Genotype
+from supernet.cells.order import IndexOrder
 from supernet.errors import UserError
 from supernet.files import data_root
 

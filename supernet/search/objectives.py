@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ops.space import CONV1, CONV3, NUM_EDGES
-from supernet.cells.genotype import Cost
+from supernet.cells.cost import Cost
 from supernet.errors import UserError
 from supernet.search.preference import AlphaOfPreference, FixedPreferences, Preferences
 
@@ -111,7 +111,7 @@ def expected_cost(
     """E[cost] of a cell drawn edge by edge from w_EO, over the cost of the all-3x3 cell, in [0, 1].
 
     E[cost] = base + a * sum_e w[e, 1x1] + b * sum_e w[e, 3x3], exact, since cost is linear in the
-    operators (`genotype.Cost`). `base`, common to all cells, is left out of both.
+    operators (`supernet.cells.cost.Cost`). `base`, common to all cells, is left out of both.
 
     Shapes: (6, 5) -> ().
     Units:  metric "params" or "flops"; the result has none.

@@ -17,7 +17,8 @@ from supernet.benchmark.files import Loaded
 from supernet.benchmark.formats import read_meta
 from supernet.benchmark.order_statistics import best_of_probabilities
 from supernet.benchmark.table import COLUMNS, DATASETS, Table
-from supernet.cells.genotype import Genotype, all_genotypes, find_index_order
+from supernet.cells.genotype import Genotype, all_genotypes
+from supernet.cells.order import find_index_order
 from supernet.errors import UserError
 from tests.tables import class_values, write_large
 
