@@ -7,7 +7,6 @@ benchmark also publishes it as `ops.json`.
 
 import functools
 import hashlib
-import itertools
 import json
 import random
 import re
@@ -77,17 +76,27 @@ class IndexOrder:
 def published_order() -> IndexOrder:
     """The published order: all codes in ascending order, shuffled by Python with seed 88.
 
-    Takes 7 ms, once a process.
-    Source: the code of Dong & Yang 2020, arXiv:2001.00326, which asserts some of its indices; here
-            a hash of the whole order is compared.
+    Source: the code of Dong & Yang 2020, arXiv:2001.00326, which checks some of its indices; here a
+            hash of the whole order is compared.
     """
-    digits = map(str, range(NUM_OPS))
-    codes = ["".join(ops) for ops in itertools.product(digits, repeat=NUM_EDGES)]
-    random.Random(ORDER_SEED).shuffle(codes)
+    codes = [""]
+    for _ in range(NUM_EDGES):
+        codes = [code + op for code in codes for op in map(str, range(NUM_OPS))]
+    _shuffle(codes, random.Random(ORDER_SEED))
     if not is_published_order(codes):
-        # Python keeps random() alike from version to version, and has kept shuffle() since 3.2.
-        raise RuntimeError("this version of Python shuffles otherwise than the published order")
+        raise RuntimeError("this Python draws other random numbers than the published order needs")
     return IndexOrder(codes)
+
+
+def _shuffle(codes: list[str], rng: random.Random) -> None:
+    """`rng.shuffle(codes)`, written out: it takes half the time, and stays what it is."""
+    draw = rng.getrandbits
+    for place in range(len(codes) - 1, 0, -1):
+        bits = (place + 1).bit_length()
+        other = draw(bits)
+        while other > place:
+            other = draw(bits)
+        codes[place], codes[other] = codes[other], codes[place]
 
 
 def is_published_order(codes: Sequence[str]) -> bool:

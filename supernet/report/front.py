@@ -4,16 +4,16 @@ from typing import Any
 
 from supernet.files import read_json
 from supernet.report import figures
-from supernet.report.markdown import (
+from supernet.report.markdown import table
+from supernet.report.run_files import RunFiles
+from supernet.report.words import (
     FRONT_NAMES,
     column_name,
     dataset_name,
     percent,
     points,
     score,
-    table,
 )
-from supernet.report.run_files import RunFiles
 
 SIZE_NAMES = {"params": "params", "flops": "MFLOPs"}
 

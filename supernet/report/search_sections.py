@@ -5,8 +5,9 @@ from typing import Any
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
 from supernet.report import figures
-from supernet.report.markdown import column_name, dataset_name, percent, pixels, score, table
+from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles, argmax_cells, scored_words
+from supernet.report.words import column_name, dataset_name, percent, pixels, score
 
 SHOWN_SCORES = 10
 
@@ -165,7 +166,5 @@ def _score(record: dict[str, Any] | None, robust: bool) -> list[str]:
 
 def _benchmark(run: RunFiles, cell: Genotype) -> list[str]:
     entry = run.query(cell)
-    if entry is None:
-        return ["-", "-"]
     dataset, column = run.judge
     return [percent(entry["results"][dataset][column]), f"{entry['ranks'][dataset][column]:,}"]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from supernet.files import atomic_write
 from supernet.report import figures, front, place, search_sections, standalone
-from supernet.report.markdown import duration, pixels, table
+from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
+from supernet.report.words import duration, pixels
 
 REPORT_FILE = "report.md"
 
@@ -16,8 +17,8 @@ def write_report(run_dir: str | Path) -> Path:
     """Write report.md and figures/ of a finished search; returns the report's path.
 
     Reads config.json, genotype.json, metrics.jsonl, front.json, the evaluation.json of stand-alone
-    networks (in the folder or one below it) and the benchmark table where it is at hand. Writing it
-    again after an evaluation, or once the table is there, adds what was missing.
+    networks (in the folder or one below it) and the benchmark table. Writing it again after an
+    evaluation adds what was missing.
 
     Raises: UserError when the folder holds no finished search.
     """
@@ -56,17 +57,13 @@ def _answer(run: RunFiles) -> list[str]:
     )
     return [
         f"# {kind} search on {run.data_words}, seed {record['seed']}: cell {record['code']}",
-        place.verdict(run) or _supernet_words(run),
+        place.verdict(run),
         "![The found cell](figures/cell.svg)",
         # Beside the table, not in it: there its pipes would have to be escaped.
         f"`{record['arch']}`",
         table(["", ""], facts, align="ll"),
         size,
     ]
-
-
-def _supernet_words(run: RunFiles) -> str:
-    return f"The search chose cell {run.record['code']} for {run.data_words}."
 
 
 def _repeat(run: RunFiles) -> list[str]:

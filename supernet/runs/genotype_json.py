@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.table import DATASETS, Table
 from supernet.benchmark.true_front import found_against_true
 from supernet.cells.genotype import Genotype
@@ -30,7 +31,7 @@ def genotype_record(
     judge = judged_by(config.dataset, config.robust)
     return {
         **cell_record(derivation.chosen, table, *_images(search.data)),
-        "baselines": None if table is None else table.baseline_rows(*judge),
+        "baselines": None if table is None else baseline_rows(table, *judge),
         "objective": config.objective_name,
         "robust": config.robust,
         "strategy": config.strategy,
@@ -122,7 +123,7 @@ def cell_record(
 
     params and flops are those of the stand-alone network, C=16 and N=5, for such images.
     """
-    entry = None if table is None else table.query(genotype)
+    entry = None if table is None else query_cell(table, genotype)
     return {
         "arch": genotype.arch,
         "code": genotype.code,

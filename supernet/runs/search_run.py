@@ -15,11 +15,12 @@ from typing import Any, NoReturn
 from tqdm import tqdm
 
 from ops.mixed import resolve_impl
+from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData
 from supernet.errors import UserError
-from supernet.files import data_root, read_json, write_json
+from supernet.files import read_json, write_json
 from supernet.report import figures
 from supernet.report.write import write_report
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
@@ -41,7 +42,7 @@ def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
 
     Raises: UserError before anything is written; Interrupted after a checkpoint was.
     """
-    table = Table.find(data_root(config.data_root))
+    table = load_table(config.data_root)
     search = _prepare(config)
     folder = new_folder(config.out, _automatic_folder(config))
     write_json(folder / "config.json", _description(config, search))
@@ -57,7 +58,7 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     if given.get("out"):
         raise UserError("--resume names the run directory itself; leave --out out")
     config = config_of(folder, given)
-    table = Table.find(data_root(config.data_root))
+    table = load_table(config.data_root)
     state = load_checkpoint(folder / "checkpoint.pt")
     search = _prepare(config)
     _refuse_other_surroundings(folder, search)
@@ -106,7 +107,7 @@ class _Run:
         self,
         search: Search,
         folder: Path,
-        table: Table | None,
+        table: Table,
         *,
         quiet: bool,
         seconds: float = 0.0,
@@ -223,8 +224,6 @@ class _Run:
             bar.write(f"warning: {warning}", file=sys.stderr)
 
     def _rank(self, cell: Genotype) -> str:
-        if self.table is None:
-            return ""
         dataset, column = judged_by(self.search.config.dataset, self.search.config.robust)
         return f"  (rank {self.table.rank(cell, dataset, column):,} by {dataset} {column})"
 

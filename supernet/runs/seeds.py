@@ -10,18 +10,23 @@ from typing import Any
 
 import torch
 
-from supernet.benchmark.table import Table
+from supernet.benchmark.load import load_table
 from supernet.cells.genotype import Genotype
-from supernet.files import data_root, read_json, write_json
-from supernet.report.markdown import GUIDE_NAMES
+from supernet.files import read_json, write_json
 from supernet.report.run_files import argmax_cells, scored_words
+from supernet.report.words import (
+    GUIDE_NAMES,
+    baseline_name,
+    column_name,
+    dataset_name,
+    percent,
+    standing,
+)
 from supernet.runs.genotype_json import cell_record, judged_by
 from supernet.runs.search_run import config_of, resume_search, run_search
 from supernet.search.config import FRONT_OBJECTIVES, SearchConfig
 from supernet.search.derive import argmax_cell, mean_gains, weights_of
 from supernet.text import short
-
-COLUMN_WORDS = {"clean": "clean", "pgd_8": "PGD 8/255"}
 
 
 def describe_run(folder: Path) -> str:
@@ -77,20 +82,16 @@ def _derivation(record: dict[str, Any]) -> list[str]:
 
 def _benchmark(record: dict[str, Any]) -> list[str]:
     entry = record["benchmark"]
-    if entry is None:
-        return [
-            "benchmark  not compared: the table of NAS-RobBench-201 is not at hand; "
-            "name its folder with --data-root"
-        ]
     dataset, column = _judge(record)
     value, rank = entry["results"][dataset][column], entry["ranks"][dataset][column]
     baselines = "; ".join(
-        f"{row['name']} {row['results'][dataset][column]:.2%}" for row in record["baselines"]
+        f"{baseline_name(row)} {percent(row['results'][dataset][column])}"
+        for row in record["baselines"]
     )
     return [
-        f"benchmark  {dataset} {COLUMN_WORDS[column]}: {value:.2%}, rank {rank:,} of 6,466"
-        f" (best {rank / 6466:.1%})",
-        f"           beside it: {baselines}",
+        f"benchmark  {dataset_name(dataset)} {column_name(column)}: {percent(value)}, "
+        f"{standing(rank)}",
+        f"           without a search: {baselines}",
     ]
 
 
@@ -151,7 +152,7 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
     mean_EO = mean_gains(gains)
     fits = None if config.budget is None else functools.partial(_fits, config.budget, data)
     cell = argmax_cell(weights_of(mean_EO), config.derive_none, fits)
-    table = Table.find(data_root(config.data_root))
+    table = load_table(config.data_root)
     return {
         **cell_record(cell, table, data["num_classes"], data["full_size"]),
         "baselines": records[0]["baselines"],

@@ -41,7 +41,7 @@ def test_it_is_the_order_of_the_published_file(data_root: Path) -> None:
 
 def test_another_shuffle_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ORDER_SEED", 87)
-    with pytest.raises(RuntimeError, match="shuffles otherwise"):
+    with pytest.raises(RuntimeError, match="draws other random numbers"):
         published_order.__wrapped__()
 
 

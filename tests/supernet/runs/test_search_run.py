@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from supernet.benchmark.table import Table
+from supernet.benchmark.load import load_table
 from supernet.cells.argument import read_cell
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
@@ -256,8 +256,8 @@ def front(tmp_path_factory: pytest.TempPathFactory, invented_root: Path) -> Path
     # The invented table: its order is no published one.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "supernet.runs.search_run.Table.find",
-            lambda where: Table.load(invented_root, verify=False),
+            "supernet.runs.search_run.load_table",
+            lambda where: load_table(invented_root, verify=False),
         )
         patch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
         return search_in(tmp_path_factory.mktemp("runs") / "front", **PARETO)
@@ -308,7 +308,6 @@ def test_a_stopped_pareto_run_ends_with_the_same_alpha_and_front(
     front: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
-    monkeypatch.setattr("supernet.runs.search_run.Table.find", lambda where: None)
     folder = tmp_path / "part"
     with monkeypatch.context() as patch:
         interrupt_at(patch, step)
