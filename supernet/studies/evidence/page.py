@@ -16,6 +16,7 @@ from supernet.report.words import (
     column_name,
     dataset_name,
     duration,
+    percent,
     points,
 )
 from supernet.studies.evidence.plan import HALF, TOP
@@ -318,12 +319,10 @@ def _verdict(name: str, answer: str, records: Sequence[Record], evidence: Record
     rows = evidence["without_search"]
     rivals = [row for row in rows if row["code"] == "333333" or row["n"] == VERDICT_RANDOM]
     against = " and ".join(
-        f"{_compared(value, row['pgd_8'])} {row['name']} ({points(row['pgd_8'])} %)"
+        f"{_compared(value, row['pgd_8'])} {row['name']} ({percent(row['pgd_8'])})"
         for row in rivals
     )
-    return (
-        f"`{name}`, {ANSWERS[answer]}: {place} {points(value)} % under PGD-20 8/255 is {against}."
-    )
+    return f"`{name}`, {ANSWERS[answer]}: {place} {percent(value)} under PGD-20 8/255 is {against}."
 
 
 def _compared(value: float, other: float) -> str:
