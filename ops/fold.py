@@ -13,7 +13,7 @@ B images, C channels, H x W pixels.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from cuda_ext.mixed_cell import attack_cell
 from cuda_ext.mixed_op import attack_node
 from ops.candidates import AvgPool3x3, BatchNorm2d, ReLUConvBN, Zero, avg_pool3x3
-from ops.mixed import EdgeWeights, MixedCell, resolve_impl
+from ops.mixed import MixedCell, Ops, resolve_impl
 from ops.space import CONV1, EDGES, INCOMING, NUM_EDGES, OUTGOING
 
 STATISTICS = ("running", "batch")
@@ -189,41 +189,42 @@ def _node_biases(edges: Sequence[_Edge]) -> Tensor:
     return torch.stack([torch.stack([edges[e].bias for e in into]).sum(0) for into in INCOMING[1:]])
 
 
-def fold_cell(
-    cell: Any,
-    w_EO: EdgeWeights | None = None,
-    *,
-    statistics: str = "running",
-    sparse: bool = False,
-    impl: str = "auto",
-) -> FoldedCell | SparseFoldedCell:
-    """Fold a MixedCell with edge weights w_EO, or (w_EO None) a cell with one operator per edge.
+def fold_mixture(
+    cell: MixedCell, w_EO: Tensor, *, statistics: str = "running", impl: str = "auto"
+) -> FoldedCell:
+    """Fold a mixed cell with edge weights w_EO (6, 5).
 
-    Shapes:   w_EO (6, 5), or six operator numbers: that one of a MixedCell's cells.
     Gradient: none to w_EO or the weights; the folded cell gives gradients to its input.
     Raises:   ValueError for unknown statistics, or "batch" before a recorded forward pass.
     """
-    if statistics not in STATISTICS:
-        raise ValueError(f"statistics '{statistics}' unknown; choose {' or '.join(STATISTICS)}")
     with torch.no_grad():
-        edges = [
-            _fold_edge(_weighted_ops(cell, edge, w_EO), cell.C, statistics)
-            for edge in range(NUM_EDGES)
-        ]
-        if sparse:
-            return SparseFoldedCell(edges, cell.C, one_off=w_EO is not None)
+        edges = _edges(
+            cell.C, statistics, lambda e: zip(w_EO[e].detach(), cell.edges[e].ops, strict=True)
+        )
         return FoldedCell(edges, cell.C, impl)
 
 
-def _weighted_ops(cell: Any, edge: int, w_EO: EdgeWeights | None) -> list[tuple[Tensor, nn.Module]]:
-    if not isinstance(cell, MixedCell):
-        assert w_EO is None, "a cell with one operator per edge has no edge weights"
-        return [(cell.unit, cell.edges[edge])]
-    ops = cell.edges[edge].ops
-    if isinstance(w_EO, tuple):
-        return [(ops[CONV1].conv.weight.new_ones(()), ops[w_EO[edge]])]
-    assert w_EO is not None, "a mixed cell is folded with edge weights"
-    return list(zip(w_EO[edge].detach(), ops, strict=True))
+def fold_sampled(cell: MixedCell, ops: Ops, *, statistics: str = "running") -> SparseFoldedCell:
+    """Fold a mixed cell as the one cell that has operator ops[e] on edge e; else as above."""
+    with torch.no_grad():
+        one = cell.edges[0].ops[CONV1].conv.weight.new_ones(())
+        edges = _edges(cell.C, statistics, lambda e: [(one, cell.edges[e].ops[ops[e]])])
+        return SparseFoldedCell(edges, cell.C, one_off=True)
+
+
+def fold_single(cell: Any, *, statistics: str = "running") -> SparseFoldedCell:
+    """Fold a cell whose edges[e] is a single operator; else as above."""
+    with torch.no_grad():
+        edges = _edges(cell.C, statistics, lambda e: [(cell.unit, cell.edges[e])])
+        return SparseFoldedCell(edges, cell.C)
+
+
+def _edges(
+    C: int, statistics: str, weighted_ops: Callable[[int], Iterable[tuple[Tensor, nn.Module]]]
+) -> list[_Edge]:
+    if statistics not in STATISTICS:
+        raise ValueError(f"statistics '{statistics}' unknown; choose {' or '.join(STATISTICS)}")
+    return [_fold_edge(list(weighted_ops(e)), C, statistics) for e in range(NUM_EDGES)]
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ from ops.space import CONV1, CONV3, EDGES, INCOMING, NUM_EDGES, NUM_OPS, OUTGOIN
 Impl = Literal["auto", "reference", "batched", "native"]
 IMPLS: tuple[str, ...] = get_args(Impl)
 
-EdgeWeights = Tensor | tuple[int, ...]
-"""Edge weights (6, 5), or one operator number per edge: a single cell."""
+Ops = tuple[int, ...]
+"""One operator number per edge: a single cell."""
 
 
 def resolve_impl(impl: str, device_type: str = "cpu") -> str:
@@ -41,9 +41,9 @@ def resolve_impl(impl: str, device_type: str = "cpu") -> str:
 class MixedOp(nn.Module):
     """One edge: sum_o w[o] * op_o(x), all five operators (the reference form)."""
 
-    def __init__(self, C: int, affine: bool) -> None:
+    def __init__(self, C: int) -> None:
         super().__init__()
-        self.ops = nn.ModuleList(factory(C, affine) for factory in OPS.values())
+        self.ops = nn.ModuleList(factory(C, False) for factory in OPS.values())
 
     def forward(self, x: Tensor, w_O: Tensor) -> Tensor:
         """Shapes: x (B, C, H, W), w_O (5,) -> (B, C, H, W)."""
@@ -51,51 +51,63 @@ class MixedOp(nn.Module):
 
 
 class MixedCell(nn.Module):
-    """The searched cell: node i = sum over its incoming edges of the mixed edge.
+    """The searched cell, as the mixture of its operators and as any one cell of them.
 
-    `impl` chooses how the same function is computed:
+    Batch norm has neither scale nor shift, as in DARTS. `impl` chooses how the mixture is computed:
       reference  five modules and a weighted sum per edge, word for word the definition;
       batched    one relu and one pool per source node, one 3x3 and one 1x1 convolution per source
                  for all edges that leave it, in plain PyTorch;
       native     the whole cell as one compiled operator around torch's convolutions.
-    Outside training mode, or with affine BN, the modules themselves run; what is fast in eval mode
-    is the folded cell (`ops.fold`).
+    Outside training mode the modules themselves run; what is fast in eval mode is the folded cell
+    (`ops.fold`).
     """
 
-    def __init__(self, C: int, affine: bool = False) -> None:
+    def __init__(self, C: int) -> None:
         super().__init__()
-        self.C, self.affine = C, affine
+        self.C = C
         # Any: a ModuleList gives plain Modules, and these are MixedOps.
-        self.edges: Any = nn.ModuleList(MixedOp(C, affine) for _ in range(NUM_EDGES))
+        self.edges: Any = nn.ModuleList(MixedOp(C) for _ in range(NUM_EDGES))
 
-    def forward(self, x: Tensor, w_EO: EdgeWeights, impl: str = "auto") -> Tensor:
-        """Shapes: x (B, C, H, W), w_EO (6, 5) -> (B, C, H, W).
+    def forward(self, x: Tensor, w_EO: Tensor, impl: str = "auto") -> Tensor:
+        """The mixture: see `forward_mixture`."""
+        return self.forward_mixture(x, w_EO, impl)
 
-        A tuple of six operator numbers instead of w_EO computes that one cell alone, at its cost.
+    def forward_mixture(self, x: Tensor, w_EO: Tensor, impl: str = "auto") -> Tensor:
+        """Node i is the sum over its incoming edges of sum_o w[e, o] * op_o(source).
+
+        Shapes:   x (B, C, H, W), w_EO (6, 5) -> (B, C, H, W).
         Gradient: to x, w_EO and the weights; twice differentiable for reference and batched.
         """
-        if isinstance(w_EO, tuple):
-            return self._forward_path(x, w_EO)
         if w_EO.shape != (NUM_EDGES, NUM_OPS):
             raise ValueError(f"w_EO has shape {tuple(w_EO.shape)}, expected (6, 5)")
         impl = resolve_impl(impl, x.device.type)
-        if impl == "reference" or not self.training or self.affine:
+        if impl == "reference" or not self.training:
             return self._forward_reference(x, w_EO)
         if impl == "native":
             return self._forward_native(x, w_EO)
         return self._forward_batched(x, w_EO)
+
+    def forward_cell(self, x: Tensor, ops: Ops, w_E: Tensor | None = None) -> Tensor:
+        """The cell with operator ops[e] on edge e alone, at the cost of that cell.
+
+        With w_E, each edge is multiplied by its weight: a mixture in which the other operators have
+        weight 0.
+        Shapes:   x (B, C, H, W), w_E (6,) -> (B, C, H, W).
+        Gradient: to x, w_E and the weights of these operators.
+        """
+        nodes = [x]
+        for incoming in INCOMING[1:]:
+            terms = (self.edges[e].ops[ops[e]](nodes[EDGES[e][1]]) for e in incoming)
+            if w_E is not None:
+                terms = (w_E[e] * term for e, term in zip(incoming, terms, strict=True))
+            nodes.append(_sum(terms))
+        return nodes[3]
 
     def _forward_reference(self, x: Tensor, w_EO: Tensor) -> Tensor:
         nodes = [x]
         for incoming in INCOMING[1:]:
             terms = (self.edges[e](nodes[EDGES[e][1]], w_EO[e]) for e in incoming)
             nodes.append(_sum(terms))
-        return nodes[3]
-
-    def _forward_path(self, x: Tensor, ops: tuple[int, ...]) -> Tensor:
-        nodes = [x]
-        for incoming in INCOMING[1:]:
-            nodes.append(_sum(self.edges[e].ops[ops[e]](nodes[EDGES[e][1]]) for e in incoming))
         return nodes[3]
 
     def _forward_native(self, x: Tensor, w_EO: Tensor) -> Tensor:

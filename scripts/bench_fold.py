@@ -106,7 +106,7 @@ class Form:
 
         w_EO = self.alpha.detach().softmax(dim=1)
         if self.folded:
-            return pgd(self.net.fold(w_EO), self.x, self.y, eps=EPS, steps=steps)
+            return pgd(self.net.fold_mixture(w_EO), self.x, self.y, eps=EPS, steps=steps)
         with frozen(self.net):
             return pgd(lambda x: self.net(x, w_EO), self.x, self.y, eps=EPS, steps=steps)
 

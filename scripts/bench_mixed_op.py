@@ -255,8 +255,7 @@ class Form:
         """Cross entropy in whatever mode the network is; `x` keeps its layout."""
         import torch.nn.functional as F
 
-        features = self.net.forward_features(x, self.bench.w_EO, self.net.impl)
-        return F.cross_entropy(self.net.forward_head(features), self.bench.y)
+        return F.cross_entropy(self.net.forward_mixture(x, self.bench.w_EO), self.bench.y)
 
     def training_node(self) -> None:
         import torch
@@ -271,14 +270,12 @@ class Form:
 
         dtype = getattr(torch, self.bench.arguments.attack_dtype)
         if self.form == "native":
-            return self.net.fold(self.bench.w_EO.detach()).to(dtype)
+            return self.net.fold_mixture(self.bench.w_EO.detach()).to(dtype)
         low = self.form == "compiled" and dtype != torch.float32
 
         def plain(x: Any) -> Any:
             with torch.autocast(self.bench.device.type, dtype, enabled=low):
-                w_EO = self.bench.w_EO.detach()
-                features = self.net.forward_features(x, w_EO, self.net.impl)
-                return self.net.forward_head(features).float()
+                return self.net.forward_mixture(x, self.bench.w_EO.detach()).float()
 
         return plain
 

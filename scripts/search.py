@@ -6,7 +6,7 @@
     python scripts/search.py --resume runs/search-digits-darts-seed0
     python scripts/search.py --robust --seeds 0,1,2    several seeds, mean and spread
 
-Ends with the cell, its place in the benchmark where the table is at hand, and the next command.
+Ends with the cell, its place in the benchmark, and the next command.
 """
 
 import sys
@@ -33,22 +33,26 @@ def main() -> None:
     arguments = parser.parse_args()
     given = given_flags(arguments, config.SearchConfig)
     if arguments.resume and arguments.preset:
-        raise UserError("--resume takes its config from the run; leave --preset out")
+        raise UserError("--resume takes its config from the run; remove --preset")
     if arguments.seeds and (arguments.resume or "seed" in given):
         raise UserError("--seeds goes with neither --seed nor --resume; give one of them")
+    seeds = _seeds(arguments.seeds) if arguments.seeds else ()
+    if not arguments.resume:
+        # Before torch is imported, which takes seconds; it may still choose another preset.
+        config.with_preset(arguments.preset, given, cuda=False)
 
-    # After the flags are known to be good: importing torch takes seconds.
     import torch
 
+    from supernet.report.terminal import describe_run, describe_seeds
     from supernet.runs.search_run import resume_search, run_search
-    from supernet.runs.seeds import describe_run, run_seeds
+    from supernet.runs.seeds import run_seeds
 
     if arguments.resume:
         print(describe_run(resume_search(arguments.resume, given, quiet=arguments.quiet)))
         return
     settings = config.with_preset(arguments.preset, given, cuda=torch.cuda.is_available())
-    if arguments.seeds:
-        print(run_seeds(settings, _seeds(arguments.seeds), quiet=arguments.quiet))
+    if seeds:
+        print(describe_seeds(run_seeds(settings, seeds, quiet=arguments.quiet)))
         return
     print(describe_run(run_search(settings, quiet=arguments.quiet)))
 
@@ -57,9 +61,11 @@ def _seeds(text: str) -> tuple[int, ...]:
     try:
         seeds: tuple[Any, ...] = tuple(int(part) for part in text.split(","))
     except ValueError as error:
-        raise UserError(f"--seeds '{text}' is no list of whole numbers; write 0,1,2") from error
+        raise UserError(f"--seeds '{text}' is not a list of whole numbers; write 0,1,2") from error
     if len(set(seeds)) < len(seeds):
         raise UserError(f"--seeds '{text}' names a seed twice")
+    if min(seeds) < 0:
+        raise UserError(f"--seeds '{text}' has a seed below 0; write 0,1,2")
     return seeds
 
 

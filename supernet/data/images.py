@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -74,6 +75,17 @@ class ImageData:
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    def facts(self) -> dict[str, Any]:
+        """What a run writes down of its images, and compares when it resumes."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "stand_in": self.stand_in,
+            "num_classes": self.num_classes,
+            "image_size": self.image_size,
+            "train_images": len(self.train_y),
+        }
 
 
 def build(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ops.candidates import OPS
+from ops.fold import fold_single
 from ops.space import OP_NAMES
 from supernet.cells.genotype import Genotype
 from supernet.nets.folded import FoldedNetwork, fold_network
@@ -53,11 +54,13 @@ class DerivedNetwork(Skeleton):
         """Shapes: x (B, 3, H, W) in [0, 1] -> logits (B, K)."""
         return self.forward_head(self.forward_features(x))
 
-    def fold(self, *, statistics: str = "running", x: Tensor | None = None) -> FoldedNetwork:
+    def fold(self, *, x: Tensor | None = None) -> FoldedNetwork:
         """The same function with frozen BN folded away: faster, gradients to the images only.
 
-        With running statistics this is eval mode; give x to record batch statistics.
+        BN is frozen at its running statistics, which is eval mode; give x to freeze it at those of
+        this clean batch.
         """
         if x is not None:
             self.record_statistics(x)
-        return fold_network(self, statistics=statistics, sparse=True)
+        statistics = "running" if x is None else "batch"
+        return fold_network(self, lambda cell: fold_single(cell, statistics=statistics), statistics)

@@ -5,15 +5,15 @@ It lives for one attack: fold once, take k steps, drop it. Gradients flow to the
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ops.fold import FoldedCell, FoldedConv, SparseFoldedCell, fold_cell, fold_conv_bn
-from ops.mixed import EdgeWeights
+from ops.fold import FoldedCell, FoldedConv, SparseFoldedCell, fold_conv_bn
 from supernet.nets.skeleton import ResidualBlock, Skeleton, check_images
 
 
@@ -80,13 +80,10 @@ class FoldedNetwork:
 @torch.no_grad()
 def fold_network(
     network: Skeleton,
-    w_EO: EdgeWeights | None = None,
-    *,
+    fold_cell: Callable[[Any], FoldedCell | SparseFoldedCell],
     statistics: str = "running",
-    sparse: bool = False,
-    impl: str = "auto",
 ) -> FoldedNetwork:
-    """Fold a Supernet with edge weights, or (w_EO None) a derived network.
+    """Fold a network whose cells `fold_cell` folds.
 
     Raises: ValueError for unknown statistics, or "batch" before a recorded forward pass.
     """
@@ -96,7 +93,7 @@ def fold_network(
             block = network.reductions[number // network.N - 1]
             assert isinstance(block, ResidualBlock)
             body.append(FoldedReduction(block, statistics))
-        body.append(fold_cell(cell, w_EO, statistics=statistics, sparse=sparse, impl=impl))
+        body.append(fold_cell(cell))
     scale, shift = network.last_bn.scale_shift(statistics)
     return FoldedNetwork(
         mean=network.normalize.mean,

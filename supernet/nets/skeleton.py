@@ -48,6 +48,15 @@ class ResidualBlock(nn.Module):
         return y + self.shortcut(F.avg_pool2d(x, 2))
 
 
+RunCell = Callable[[Any, Tensor], Tensor]
+"""(cell, input) -> output of the cell."""
+
+
+def _call(cell: Any, x: Tensor) -> Tensor:
+    out: Tensor = cell(x)
+    return out
+
+
 class Skeleton(nn.Module):
     """Everything but the inside of the cells. `make_cell(width)` builds one cell."""
 
@@ -76,14 +85,17 @@ class Skeleton(nn.Module):
         self.last_bn = BatchNorm2d(widths[2], affine=True)
         self.classifier = nn.Linear(widths[2], num_classes)
 
-    def forward_features(self, x: Tensor, *cell_arguments: Any) -> Tensor:
-        """Shapes: x (B, 3, H, W) in [0, 1], 4 dividing H and W -> (B, 4C, H/4, W/4), after relu."""
+    def forward_features(self, x: Tensor, run_cell: RunCell = _call) -> Tensor:
+        """Shapes: x (B, 3, H, W) in [0, 1], 4 dividing H and W -> (B, 4C, H/4, W/4), after relu.
+
+        run_cell(cell, x) computes one cell; without it the cell is called.
+        """
         check_images(x)
         x = self.stem(self.normalize(x.contiguous(memory_format=self.memory_format)))
         for number, cell in enumerate(self.cells):
             if number and number % self.N == 0:
                 x = self.reductions[number // self.N - 1](x)
-            x = cell(x, *cell_arguments)
+            x = run_cell(cell, x)
         return F.relu(self.last_bn(x))
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -91,7 +103,7 @@ class Skeleton(nn.Module):
         return self.classifier(features.mean(dim=(2, 3)))
 
     @torch.no_grad()
-    def record_statistics(self, x: Tensor, *cell_arguments: Any) -> None:
+    def record_statistics(self, x: Tensor, run_cell: RunCell = _call) -> None:
         """Remember the batch statistics of images x, for folding with statistics="batch".
 
         One forward pass in training mode; running statistics and modes stay as they were.
@@ -100,7 +112,7 @@ class Skeleton(nn.Module):
         self.train()
         try:
             with kept_statistics(self, record=True):
-                self(x, *cell_arguments)
+                self.forward_features(x, run_cell)
         finally:
             for module, mode in zip(self.modules(), modes, strict=True):
                 module.training = mode

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ops.mixed import EdgeWeights, MixedCell, resolve_impl
+from ops.fold import fold_mixture, fold_sampled
+from ops.mixed import MixedCell, Ops, resolve_impl
 from supernet.nets.folded import FoldedNetwork, fold_network
 from supernet.nets.skeleton import Skeleton
 
 
 class Supernet(Skeleton):
-    """The weight-sharing network: every edge of every cell mixes all five operators.
+    """The network that a search trains: one set of weights for all 15,625 cells.
 
-    Edge weights are an argument, so that any strategy, a one-hot cell or a whole distribution of
-    cells can be put through the same weights. Searchable BN is affine=False by default.
-    `impl` is that of `ops.mixed.MixedCell`.
+    Edge weights are an argument, so that any strategy can be put through the same weights, and any
+    one cell too. Searchable BN has neither scale nor shift. `impl` is that of `MixedCell`.
     """
 
     def __init__(
@@ -26,37 +26,63 @@ class Supernet(Skeleton):
         num_classes: int = 10,
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
-        affine: bool = False,
         impl: str = "auto",
     ) -> None:
-        super().__init__(
-            lambda width: MixedCell(width, affine),
-            C=C, N=N, num_classes=num_classes, mean=mean, std=std,
-        )  # fmt: skip
+        super().__init__(MixedCell, C=C, N=N, num_classes=num_classes, mean=mean, std=std)
         resolve_impl(impl)  # refuses what cannot run; "auto" is settled by the device of the images
         self.impl = impl
         self.use_layout(torch.channels_last)
 
-    def forward(self, x: Tensor, w_EO: EdgeWeights) -> Tensor:
-        """Shapes: x (B, 3, H, W) in [0, 1], w_EO (6, 5) -> logits (B, K).
+    def forward(self, x: Tensor, w_EO: Tensor) -> Tensor:
+        """The mixture: see `forward_mixture`."""
+        return self.forward_mixture(x, w_EO)
 
-        Six operator numbers (`Genotype.ops`) instead of w_EO run that one cell alone.
+    def forward_mixture(self, x: Tensor, w_EO: Tensor, last_EO: Tensor | None = None) -> Tensor:
+        """All operators of every edge, weighted alike in all cells.
+
+        With last_EO the network's last cell has these edge weights instead.
+        Shapes: x (B, 3, H, W) in [0, 1], w_EO and last_EO (6, 5) -> logits (B, K).
         """
-        return self.forward_head(self.forward_features(x, w_EO, self.impl))
 
-    def fold(
-        self,
-        w_EO: EdgeWeights,
-        *,
-        statistics: str = "running",
-        x: Tensor | None = None,
-        sparse: bool = False,
-    ) -> FoldedNetwork:
-        """The same function with frozen BN, folded (`ops.fold`); give x to record batch statistics.
+        def run(cell: MixedCell, x: Tensor) -> Tensor:
+            own_EO = w_EO if last_EO is None or cell is not self.cells[-1] else last_EO
+            out: Tensor = cell(x, own_EO, self.impl)
+            return out
 
-        `sparse` leaves out zero terms: for single cells (always on for six operator numbers).
+        return self.forward_head(self.forward_features(x, run))
+
+    def forward_cell(self, x: Tensor, ops: Ops, w_E: Tensor | None = None) -> Tensor:
+        """One cell alone, at its cost, with the weights that all cells share.
+
+        Shapes: x (B, 3, H, W) in [0, 1], ops six operator numbers (`Genotype.ops`), w_E (6,), a
+                factor for each edge -> logits (B, K).
+        """
+        return self.forward_head(
+            self.forward_features(x, lambda cell, x: cell.forward_cell(x, ops, w_E))
+        )
+
+    def fold_mixture(self, w_EO: Tensor, *, x: Tensor | None = None) -> FoldedNetwork:
+        """The mixture with frozen BN, folded (`ops.fold`): the same function, much faster.
+
+        BN is frozen at its running statistics; give x to freeze it at those of this clean batch.
         """
         if x is not None:
-            self.record_statistics(x, w_EO)
-        sparse = sparse or isinstance(w_EO, tuple)
-        return fold_network(self, w_EO, statistics=statistics, sparse=sparse, impl=self.impl)
+            self.record_statistics(x, lambda cell, x: cell(x, w_EO, self.impl))
+        statistics = "running" if x is None else "batch"
+        return fold_network(
+            self,
+            lambda cell: fold_mixture(cell, w_EO, statistics=statistics, impl=self.impl),
+            statistics,
+        )
+
+    def fold_cell(self, ops: Ops, *, x: Tensor | None = None) -> FoldedNetwork:
+        """One cell with frozen BN, folded; x as in `fold_mixture`.
+
+        Running statistics are those of the mixture; a cell's own need x.
+        """
+        if x is not None:
+            self.record_statistics(x, lambda cell, x: cell.forward_cell(x, ops))
+        statistics = "running" if x is None else "batch"
+        return fold_network(
+            self, lambda cell: fold_sampled(cell, ops, statistics=statistics), statistics
+        )

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from supernet.benchmark.table import DATASETS, Table
+from supernet.benchmark.judged_by import judged_by
+from supernet.benchmark.load import load_table
+from supernet.benchmark.locate import locate
+from supernet.benchmark.rows import query_cell
+from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.files import data_root, read_json
-from supernet.report.markdown import GUIDE_NAMES
+from supernet.files import read_json
+from supernet.report.words import GUIDE_NAMES
 from supernet.runs.tracking import METRICS_FILE, read_metrics
-from supernet.search.config import FRONT_OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,11 @@ class RunFiles:
     """metrics.jsonl."""
     evaluations: list[Evaluated]
     """Every evaluation.json in the folder or one below it: stand-alone networks of this cell."""
-    table: Table | None
+    table: Table
 
     @classmethod
-    def read(cls, folder: Path) -> "RunFiles":
-        """Read a run directory.
+    def read(cls, folder: Path, table: Table | None = None) -> "RunFiles":
+        """Read a run directory; without a table it is looked for where the run's data are.
 
         Raises: UserError when it holds no finished search.
         """
@@ -56,7 +59,7 @@ class RunFiles:
             record=read_json(folder / "genotype.json"),
             epochs=read_metrics(folder / METRICS_FILE),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
-            table=_find_table(description["config"].get("data_root")),
+            table=table or _table_of(description["config"].get("data_root")),
         )
 
     @property
@@ -72,10 +75,14 @@ class RunFiles:
         return bool(self.config["robust"])
 
     @property
+    def guide(self) -> str:
+        """What the chosen cell is read from, in words."""
+        return GUIDE_NAMES[self.record["derivation"]["chosen_by"]]
+
+    @property
     def judge(self) -> tuple[str, str]:
         """(data set, column) of the benchmark by which this run is judged."""
-        name = self.config["dataset"]
-        return name if name in DATASETS else "cifar10", "pgd_8" if self.robust else "clean"
+        return judged_by(self.config["dataset"], self.robust)
 
     @property
     def data_words(self) -> str:
@@ -83,33 +90,18 @@ class RunFiles:
         data = self.description["data"]
         return f"a stand-in for {data['name']}" if data["stand_in"] else data["name"]
 
-    def query(self, cell: Genotype) -> dict[str, Any] | None:
-        """What the benchmark says of a cell: from the table, else what genotype.json kept."""
-        if self.table is not None:
-            return self.table.query(cell)
-        kept = [self.record, *(cell for _, cell in argmax_cells(self.record).values())]
-        return next((r["benchmark"] for r in kept if r["code"] == cell.code), None)
+    def query(self, cell: Genotype) -> dict[str, Any]:
+        """What the benchmark says of a cell."""
+        return query_cell(self.table, cell)
 
 
-def argmax_cells(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
-    """What it is derived by -> (in words, cell) of a genotype.json, whatever its version has."""
-    derivation = record["derivation"]
-    keys = {"alpha": "argmax", "gains": "argmax_gains", "inner_gains": "argmax_inner_gains"}
-    return {
-        by: (GUIDE_NAMES[by], derivation[key]) for by, key in keys.items() if derivation.get(key)
-    }  # fmt: skip
+def answers(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+    """What the cell is read from -> (in words, cell), of a genotype.json."""
+    cells = record["derivation"]["cells"]
+    return {guide: (GUIDE_NAMES[guide], cell) for guide, cell in cells.items()}
 
 
-def scored_words(record: dict[str, Any]) -> str:
-    """`8`, or `the front's 8`: how many cells a genotype.json has scores of."""
-    front = "the front's " if record["objective"] in FRONT_OBJECTIVES else ""
-    return f"{front}{len(record['derivation']['scores'])}"
-
-
-def _find_table(named: str | None) -> Table | None:
-    """The table under the run's own data root, or, where that has none or is gone, the default."""
-    if named is not None and Path(named).is_dir():
-        found = Table.find(named)
-        if found is not None:
-            return found
-    return Table.find(data_root(None))
+def _table_of(named: str | None) -> Table:
+    """The table under the run's own data root, else under the default one, else the shipped one."""
+    own = named if named is not None and Path(named).is_dir() and locate(named) else None
+    return load_table(own)

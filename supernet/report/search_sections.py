@@ -2,21 +2,25 @@
 
 from typing import Any
 
-from ops.space import EDGES, OP_NAMES
+from ops.space import EDGES, NONE, NUM_EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
 from supernet.report import figures
-from supernet.report.markdown import column_name, dataset_name, percent, pixels, score, table
-from supernet.report.run_files import RunFiles, argmax_cells, scored_words
-
-SHOWN_SCORES = 10
+from supernet.report.markdown import table
+from supernet.report.run_files import RunFiles, answers
+from supernet.report.words import column_name, dataset_name, percent, pixels
 
 
 def edge_weights(run: RunFiles) -> list[str]:
     """Final edge weights and their way there, with entropy, skip share and warnings."""
     history = [record["edge_weights"] for record in run.epochs]
     stem = run.folder / "figures"
-    figures.heatmap(run.record["edge_weights"], stem / "edge_weights")
-    blocks = ["## Edge weights", "![Edge weights at the end](figures/edge_weights.svg)"]
+    none = run.config["derive_none"]
+    figures.heatmap(run.record["edge_weights"], run.cell.ops, stem / "edge_weights", none=none)
+    blocks = [
+        "## Edge weights",
+        "![Edge weights at the end](figures/edge_weights.svg)",
+        f"Frames mark the chosen cell, which is read from {run.guide}. {_left_out(run)}",
+    ]
     if not history:
         return blocks
     figures.alpha_curves(
@@ -31,6 +35,17 @@ def edge_weights(run: RunFiles) -> list[str]:
     return blocks
 
 
+def _left_out(run: RunFiles) -> str:
+    """What the picture shows and the cell cannot have."""
+    if run.config["derive_none"]:
+        return "The cell may hold none."
+    leads = sum(max(row) == row[NONE] for row in run.record["edge_weights"])
+    text = "The operator none is part of the mixture and left out when a cell is read"
+    if not leads:
+        return f"{text}; it leads on no edge."
+    return f"{text}; here it leads on {leads} of {NUM_EDGES} edges, which take another operator."
+
+
 def learning_curves(run: RunFiles) -> list[str]:
     """Losses and accuracies of the mixture over the epochs, and the last numbers."""
     if not run.epochs:
@@ -41,13 +56,13 @@ def learning_curves(run: RunFiles) -> list[str]:
     rows = [["clean", "none", percent(last["val_clean_acc"], 1)]]
     if run.robust:
         eps = pixels(run.description["eps"])
-        trained = config["weight_attack"]
+        trained = config["attack"]
         trained_attack = f"{trained}, eps {eps} (as in training)"
         rows += [
             ["as trained", trained_attack, percent(last["val_train_attack_acc"], 1)],
             [
                 "robust",
-                f"PGD-{config['probe_steps']}, eps {eps}",
+                f"PGD-10, eps {eps}",
                 percent(last["val_robust_acc"], 1),
             ],
         ]
@@ -62,55 +77,23 @@ def learning_curves(run: RunFiles) -> list[str]:
 
 
 def derivation(run: RunFiles) -> list[str]:
-    """The answers by alpha, gains and score side by side, the gains, and the best-scored cells."""
-    record = run.record["derivation"]
-    by_code = {score["code"]: score for score in record["scores"]}
-    answers = {
-        by: (f"strongest operator of each edge by {words}", cell["code"])
-        for by, (words, cell) in argmax_cells(run.record).items()
-    }
-    if record["scores"]:
-        answers["score"] = (
-            f"best of {scored_words(run.record)} by score",
-            record["scores"][0]["code"],
-        )
+    """The answers by gains and by alpha side by side, and the gains."""
+    chosen = run.record["derivation"]["chosen_by"]
+    dataset, column = run.judge
     rows = [
         [
-            name
-            + (" **(chosen)**" if way == record["chosen_by"].replace("argmax", "alpha") else ""),
-            f"`{code}`",
-            *_score(by_code.get(code), run.robust),
-            *_benchmark(run, Genotype.parse(code)),
+            f"strongest operator of each edge by {words}"
+            + (" **(chosen)**" if by == chosen else ""),
+            f"`{cell['code']}`",
+            *_benchmark(run, Genotype.parse(cell["code"])),
         ]
-        for way, (name, code) in answers.items()
+        for by, (words, cell) in answers(run.record).items()
     ]
-    blocks = ["## Derivation", table(["answer", *_header(run)], rows, align=_align(run))]
-    blocks += _gains(record)
-    if not record["scores"]:
-        return [*blocks, "Cells were not scored (`--derive-score` does it)."]
-    attack = f" and under {record['attack'].upper()}" if record["attack"] else ""
-    blocks.append(
-        "Scores are the mean cross-entropy in nats, by which cells are ordered, and the accuracy "
-        f"with inherited weights, clean{attack}, on {record['images']:,} images of the alpha half. "
-        "They rank cells; a cell trained alone reaches other numbers. "
-        "An answer without a score was none of the scored cells."
-    )
-    best = [
-        [str(place), f"`{s['code']}`", *_score(s, run.robust), *_benchmark(run, cell)]
-        for place, s in enumerate(record["scores"][:SHOWN_SCORES], start=1)
-        for cell in (Genotype.parse(s["code"]),)
-    ]
-    return [
-        *blocks,
-        f"<details><summary>The {len(best)} best-scored cells</summary>",
-        table(["place", *_header(run)], best, align=_align(run)),
-        "</details>",
-    ]
+    header = ["answer", "code", f"benchmark: {dataset_name(dataset)} {column_name(column)}", "rank"]
+    return ["## Derivation", table(header, rows, align="llrr"), *_gains(run.record["derivation"])]
 
 
 def _gains(record: dict[str, Any]) -> list[str]:
-    if not record.get("gains"):
-        return []
     rows = [
         [f"{source} to {target}", *[f"{1000 * g:+.0f} ({1000 * i:+.0f})" for g, i in pairs]]
         for (target, source), *both in zip(
@@ -121,7 +104,7 @@ def _gains(record: dict[str, Any]) -> list[str]:
     return [
         "Gains: how fast the clean loss on held-out images falls as an operator gains weight "
         "in the even mixture of the trained network, against the mean of the edge, in thousandths; "
-        "in brackets without the network's last cell, which little but global pooling follows.",
+        "in brackets without the network's last cell, which only global pooling follows.",
         table(["edge", *OP_NAMES], rows, align="l" + "r" * len(OP_NAMES)),
     ]
 
@@ -143,29 +126,7 @@ def _warnings(run: RunFiles) -> str:
     )
 
 
-def _header(run: RunFiles) -> list[str]:
-    dataset, column = run.judge
-    return [
-        "code",
-        "score, clean",
-        *(["score, robust"] if run.robust else []),
-        f"benchmark: {dataset_name(dataset)} {column_name(column)}",
-        "rank",
-    ]
-
-
-def _align(run: RunFiles) -> str:
-    return "ll" + "r" * (len(_header(run)) - 1)
-
-
-def _score(record: dict[str, Any] | None, robust: bool) -> list[str]:
-    names = ("clean", "robust") if robust else ("clean",)
-    return [score(record, name) for name in names]
-
-
 def _benchmark(run: RunFiles, cell: Genotype) -> list[str]:
     entry = run.query(cell)
-    if entry is None:
-        return ["-", "-"]
     dataset, column = run.judge
     return [percent(entry["results"][dataset][column]), f"{entry['ranks'][dataset][column]:,}"]

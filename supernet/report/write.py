@@ -4,24 +4,26 @@ import json
 import shlex
 from pathlib import Path
 
+from supernet.benchmark.table import Table
 from supernet.files import atomic_write
 from supernet.report import figures, front, place, search_sections, standalone
-from supernet.report.markdown import duration, pixels, table
+from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
+from supernet.report.words import duration, pixels
 
 REPORT_FILE = "report.md"
 
 
-def write_report(run_dir: str | Path) -> Path:
+def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     """Write report.md and figures/ of a finished search; returns the report's path.
 
     Reads config.json, genotype.json, metrics.jsonl, front.json, the evaluation.json of stand-alone
-    networks (in the folder or one below it) and the benchmark table where it is at hand. Writing it
-    again after an evaluation, or once the table is there, adds what was missing.
+    networks (in the folder or one below it) and the benchmark table. Writing it again after an
+    evaluation adds what was missing.
 
     Raises: UserError when the folder holds no finished search.
     """
-    run = RunFiles.read(Path(run_dir))
+    run = RunFiles.read(Path(run_dir), benchmark)
     blocks = [
         *_answer(run),
         *place.section(run),
@@ -56,17 +58,13 @@ def _answer(run: RunFiles) -> list[str]:
     )
     return [
         f"# {kind} search on {run.data_words}, seed {record['seed']}: cell {record['code']}",
-        place.verdict(run) or _supernet_words(run),
+        place.verdict(run),
         "![The found cell](figures/cell.svg)",
         # Beside the table, not in it: there its pipes would have to be escaped.
         f"`{record['arch']}`",
         table(["", ""], facts, align="ll"),
         size,
     ]
-
-
-def _supernet_words(run: RunFiles) -> str:
-    return f"The search chose cell {run.record['code']} for {run.data_words}."
 
 
 def _repeat(run: RunFiles) -> list[str]:
@@ -79,7 +77,10 @@ def _repeat(run: RunFiles) -> list[str]:
             f"{data['weight_images']:,} for the weights, {data['alpha_images']:,} for alpha",
         ],
         ["attack radius", f"L-inf {pixels(description['eps'])}" if run.robust else "none"],
-        ["objective", description["objective"]],
+        [
+            "alpha follows",
+            f"{' and '.join(run.record['alpha_follows'])} loss ({run.record['objective']})",
+        ],
         ["mixed cell", description["impl"]],
         ["device", description["device"]],
         ["time", duration(run.record["seconds"])],

@@ -10,7 +10,8 @@ import torch
 from supernet.errors import UserError
 from supernet.files import atomic_write
 
-FORMAT = 1
+FORMAT = 2
+"""1 was of searches with a front, or with scores of inherited weights."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -24,10 +25,11 @@ def kept_epoch(folder: Path, epoch: int) -> Path:
     return folder / f"epoch-{epoch:04d}.pt"
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU with `weights_only=True`.
+def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
+    """Read a checkpoint of this kind of run onto the CPU with `weights_only=True`.
 
-    Raises: UserError when it is missing, cut short, of another format, or no checkpoint at all.
+    Raises: UserError when it is missing, cut short, of another format or kind of run, or not a
+            checkpoint at all.
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}; start the run again without --resume")
@@ -36,15 +38,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError,
             zipfile.BadZipFile) as error:  # fmt: skip
         raise UserError(
-            f"checkpoint {path} cannot be read ({_first_line(error)}); it is cut short or no "
+            f"checkpoint {path} cannot be read ({_first_line(error)}); it is cut short or not a "
             "checkpoint: restore a copy or start the run again"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         found = state.get("format") if isinstance(state, dict) else type(state).__name__
         raise UserError(
             f"checkpoint {path} has format {found}, this version reads format {FORMAT}; "
-            "use the version that wrote it"
+            "use the version that wrote it, or start the run again"
         )
+    if state.get("kind") != kind:
+        raise UserError(f"checkpoint {path} is of a {state.get('kind')}, not of a {kind}")
     return state
 
 

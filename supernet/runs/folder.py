@@ -1,28 +1,19 @@
-"""What every kind of run does with its directory: find one, and leave it in order. No torch."""
+"""The directory of a run: a new one, or one that this version can go on with. No torch."""
 
-from collections.abc import Callable
+import shlex
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any
 
 from supernet.errors import UserError
-from supernet.runs.interrupts import Interrupted
+from supernet.files import read_json
+
+FORMAT = 2
+"""Of config.json and of what stands beside it. 1 had settings that later versions do not know."""
+
+SCRIPTS = {"search": "scripts/search.py", "training": "scripts/train.py"}
+"""Kind of run -> the command that makes and resumes it."""
 
 _MOST = 10_000
-
-
-class Run(Protocol):
-    """A search or a training in its directory."""
-
-    tracker: Any
-
-    def train(self) -> None:
-        """All steps that are left, ending with a checkpoint."""
-
-    def stop(self) -> NoReturn:
-        """Raise Interrupted, with the command that goes on."""
-
-
-AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 def plain(dataset: str) -> str:
@@ -38,7 +29,10 @@ def new_folder(out: str | None, automatic: Path) -> Path:
     if out is not None:
         folder = Path(out)
         if (folder / "config.json").exists():
-            raise UserError(f"{folder} already holds a run; use --resume {folder} or another --out")
+            raise UserError(
+                f"{folder} already holds a run; use --resume {shlex.quote(str(folder))} or "
+                "another --out"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     for number in range(1, _MOST):
@@ -53,15 +47,26 @@ def new_folder(out: str | None, automatic: Path) -> Path:
     raise UserError(f"{automatic} and {_MOST - 2:,} more are taken; name another folder with --out")
 
 
-def finish(run: AnyRun, conclude: Callable[[AnyRun], Path]) -> Path:
-    """Train, then conclude; whatever happens, what was logged is on the disk."""
-    try:
-        run.train()
-        return conclude(run)
-    except Interrupted:
-        raise
-    except KeyboardInterrupt:
-        # While concluding: the training is complete and its checkpoint is written.
-        run.stop()
-    finally:
-        run.tracker.close()
+def read_description(folder: Path, kind: str) -> dict[str, Any]:
+    """The config.json of a run of this kind.
+
+    Raises: UserError when the folder holds no run, one of another kind, or one that a version with
+            another format has written.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise UserError(f"{folder} is not a run directory (it has no config.json); name one")
+    description = read_json(path)
+    if not isinstance(description, dict) or not isinstance(description.get("config"), dict):
+        raise UserError(f"{path} is not the config.json of a run; name another folder")
+    if description.get("format") != FORMAT:
+        written = (description.get("versions") or {}).get("robust-supernet", "an unknown version")
+        raise UserError(
+            f"{folder} has format {description.get('format', 1)} (robust-supernet {written}); this "
+            f"version reads format {FORMAT}: use the version that wrote it, or start a new run"
+        )
+    found = description.get("kind")
+    if found != kind:
+        hint = f"; {SCRIPTS[found]} made it" if found in SCRIPTS else ""
+        raise UserError(f"{folder} holds a {found}, not a {kind}{hint}")
+    return description

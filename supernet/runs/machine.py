@@ -1,9 +1,10 @@
-"""What a run depends on beside its config: device, versions, memory."""
+"""The machine: device, package versions, memory in use, and what must match to resume."""
 
 import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,13 @@ from typing import Any
 import torch
 
 from supernet.errors import UserError
+from supernet.files import read_json
+
+REMEDIES = {
+    "data": "name the same images with --data-root",
+    "impl": "resume with --impl {saved}, or make it available",
+    "device_type": "resume on the same kind of device",
+}
 
 
 def resolve_device(name: str) -> torch.device:
@@ -93,3 +101,33 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
+    """A resumed run must have the same images, implementation and kind of device.
+
+    Compares what the run's config.json says with `here`, a value for some of REMEDIES. Another
+    number of threads is a warning: sums are then rounded in another order.
+    Raises: UserError naming the first difference and its remedy.
+    """
+    saved = read_json(folder / "config.json")
+    for name, value in here.items():
+        before = saved[name]
+        if before != value:
+            raise UserError(
+                f"{folder} was started with another {name} ({_difference(before, value)})"
+                f"; {REMEDIES[name].format(saved=before)}"
+            )
+    if saved["threads"] != torch.get_num_threads():
+        print(
+            f"warning: {folder} was started with {saved['threads']} threads, these are "
+            f"{torch.get_num_threads()}: sums are rounded in another order",
+            file=sys.stderr,
+        )
+
+
+def _difference(saved: Any, here: Any) -> str:
+    if not isinstance(saved, dict):
+        return f"{saved} -> {here}"
+    names = [name for name in {**saved, **here} if saved.get(name) != here.get(name)]
+    return "; ".join(f"{name}: {saved.get(name)} -> {here.get(name)}" for name in names)

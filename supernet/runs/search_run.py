@@ -1,39 +1,39 @@
-"""A run directory: start or resume a search, follow it, and leave its results.
+"""A run directory of a search: started or resumed, followed, and concluded with its results.
 
-config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  report.md  figures/
-and of a pareto search front.json  front_scores.jsonl
+config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  front.json  report.md  figures/
 """
 
-import dataclasses
 import shlex
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
-
-from tqdm import tqdm
+from typing import Any
 
 from ops.mixed import resolve_impl
+from supernet.benchmark.judged_by import judged_by
+from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
-from supernet.data import ImageData
 from supernet.errors import UserError
-from supernet.files import data_root, read_json, write_json
-from supernet.report import figures
+from supernet.files import write_json
 from supernet.report.write import write_report
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
-from supernet.runs.folder import finish, new_folder, plain
-from supernet.runs.genotype_json import front_record, genotype_record, judged_by
-from supernet.runs.interrupts import Interrupted, deferred_interrupts
-from supernet.runs.machine import describe, device_name, peak_memory_mb, resolve_device
-from supernet.runs.surroundings import refuse_other_surroundings
-from supernet.runs.tracking import Tracker
-from supernet.search.config import SearchConfig, differences, from_dict
-from supernet.search.derive import argmax_cell
-from supernet.search.front import SCORES_FILE, Front, find_front
-from supernet.search.measure import derive_cells, measure, warnings
-from supernet.search.search import Search, load_images
+from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
+from supernet.runs.genotype_json import front_record, genotype_record
+from supernet.runs.loop import Run
+from supernet.runs.machine import (
+    describe,
+    device_name,
+    refuse_other_surroundings,
+    resolve_device,
+)
+from supernet.search.config import WHERE_FIELDS, SearchConfig
+from supernet.search.derive import Derivation, argmax_cell, derive
+from supernet.search.front import front_by_gains
+from supernet.search.gains import operator_gains
+from supernet.search.measure import measure, warnings
+from supernet.search.search import PROBE_STEPS, Search, load_images
+from supernet.settings import from_saved, resumed
 
 
 def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
@@ -41,11 +41,11 @@ def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
 
     Raises: UserError before anything is written; Interrupted after a checkpoint was.
     """
-    table = Table.find(data_root(config.data_root))
+    table = load_table(config.data_root)
     search = _prepare(config)
     folder = new_folder(config.out, _automatic_folder(config))
     write_json(folder / "config.json", _description(config, search))
-    return finish(_Run(search, folder, table, quiet=quiet), _conclude)
+    return SearchRun(search, folder, epochs=config.epochs, quiet=quiet).judged(table).finish()
 
 
 def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
@@ -55,178 +55,147 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     Raises: UserError when they do not, or when a file of the run cannot be read.
     """
     if given.get("out"):
-        raise UserError("--resume names the run directory itself; leave --out out")
+        raise UserError("--resume already names the run directory; remove --out")
+    description = read_description(folder, SearchRun.kind)
     config = config_of(folder, given)
-    table = Table.find(data_root(config.data_root))
-    state = load_checkpoint(folder / "checkpoint.pt")
+    table = load_table(config.data_root)
+    saved = load_checkpoint(folder / "checkpoint.pt", SearchRun.kind)
     search = _prepare(config)
-    _refuse_other_surroundings(folder, search)
-    search.load_state_dict(state["search"])
+    refuse_other_surroundings(folder, _surroundings(search))
+    search.load_state_dict(saved["state"])
     # Where things are may have changed; the report and the next command look there.
-    write_json(
-        folder / "config.json", {**read_json(folder / "config.json"), "config": config.to_dict()}
+    write_json(folder / "config.json", {**description, "config": config.to_dict()})
+    run = SearchRun(
+        search, folder, epochs=config.epochs, quiet=quiet, seconds=saved["seconds"], resumed=True
     )
-    seconds = state["seconds"]
-    return finish(
-        _Run(search, folder, table, quiet=quiet, seconds=seconds, resumed=True), _conclude
-    )
+    return run.judged(table).finish()
 
 
 def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
-    """The config of the run in `folder`.
+    """The config of the search in `folder`.
 
     Raises: UserError when there is none, or when a field of `given` disagrees with it.
     """
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} is no run directory (it has no config.json); name one to resume")
-    saved = from_dict(read_json(folder / "config.json").get("config", {}))
-    config = dataclasses.replace(saved, **given)
-    changed = differences(saved, config)
-    if changed:
-        raise UserError(
-            f"{folder} was started with another config ({'; '.join(changed)}); resume it without "
-            "these flags, or start a new run with another --out"
-        )
-    return config
+    values = read_description(folder, SearchRun.kind)["config"]
+    saved = from_saved(SearchConfig, values, folder / "config.json")
+    return resumed(saved, given, folder, free=WHERE_FIELDS)
 
 
-def _refuse_other_surroundings(folder: Path, search: Search) -> None:
-    here = {
-        "data": _data_facts(search.data, search),
-        "impl": resolve_impl(search.net.impl, search.device.type),
-        "device_type": search.device.type,
-    }
-    refuse_other_surroundings(folder, here)
+def derivation_of(search: Search) -> Derivation:
+    """The cells of a search as it stands, by alpha and by gains."""
+    config = search.config
+    return derive(
+        search.strategy.expected_weights(),
+        operator_gains(search.net, search.images.for_gains(config.seed)),
+        by=config.derive_by,
+        allow_none=config.derive_none,
+        fits=search.fits,
+    )
 
 
-class _Run:
-    """One process's part of a run."""
+def measurement_of(search: Search) -> dict[str, Any]:
+    """`measure` of a search as it stands, on its first held-out images."""
+    return measure(
+        search.net,
+        search.strategy.expected_weights(),
+        *search.images.held_out(search.config.probe_images),
+        probe=search.probe,
+        attack=search.attack,
+        seed=search.config.seed,
+    )
 
-    def __init__(
-        self,
-        search: Search,
-        folder: Path,
-        table: Table | None,
-        *,
-        quiet: bool,
-        seconds: float = 0.0,
-        resumed: bool = False,
-    ) -> None:
-        self.search, self.folder, self.table, self.quiet = search, folder, table, quiet
-        self.seconds_before, self.started = seconds, time.perf_counter()
-        self.tracker = Tracker(
-            folder,
-            read_json(folder / "config.json"),
-            resume_step=search.step if resumed else None,
-        )
 
-    @property
-    def seconds(self) -> float:
-        """Wall-clock of the run, all its processes together."""
-        return self.seconds_before + time.perf_counter() - self.started
+class SearchRun(Run[Search]):
+    """A search in its directory."""
 
-    def checkpoint(self) -> None:
-        """All that is logged is on the disk first: a resume writes nothing before it again."""
-        self.tracker.flush()
-        save_checkpoint(
-            self.folder / "checkpoint.pt",
-            {"search": self.search.state_dict(), "seconds": self.seconds},
-        )
+    kind = "search"
+    script = SCRIPTS[kind]
+    table: Table
+    warned: frozenset[str] | set[str] = frozenset()
+    """What the last epoch warned of: a warning is printed when it comes up."""
 
-    def train(self) -> None:
-        """All steps that are left; a checkpoint after each epoch and after Ctrl-C."""
-        search = self.search
-        self._introduce()
-        if search.step == 0:
-            self.checkpoint()  # from here on, whatever happens, the run can be resumed
-        bar = tqdm(
-            total=search.total_steps, initial=search.step, unit="step", dynamic_ncols=True,
-            desc="search", disable=True if self.quiet else None,
-        )  # fmt: skip
-        with bar, deferred_interrupts() as interrupted:
-            while search.step < search.total_steps:
-                began = time.perf_counter()
-                self._epoch(bar, interrupted, began)
-            if interrupted():  # in the last step: everything is recorded
-                self.stop()
+    def judged(self, table: Table) -> "SearchRun":
+        """This run, judged by the benchmark's table."""
+        self.table = table
+        return self
 
-    def stop(self) -> NoReturn:
-        """End the process's part of the run, and say how to go on."""
-        config = self.search.config
-        raise Interrupted(
-            f"stopped after {self.search.step} of {self.search.total_steps} steps "
-            f"({config.epochs} epochs); go on with:\n"
-            f"  python scripts/search.py --resume {shlex.quote(str(self.folder))}"
-        )
-
-    def _introduce(self) -> None:
+    def introduce(self) -> None:
+        """Say what runs where."""
         if not self.quiet:
-            search = self.search
+            search, config = self.job, self.job.config
+            impl = resolve_impl(search.net.impl, search.device.type)
             print(f"images   {search.data.source}")
-            print(
-                f"network  C={search.config.C}, N={search.config.N}, "
-                f"{resolve_impl(search.net.impl, search.device.type)} on "
-                f"{device_name(search.device)}"
-            )
-            print(f"run      {self.folder}, config {search.config.hash()}", flush=True)
+            print(f"network  C={config.C}, N={config.N}, {impl} on {device_name(search.device)}")
+            print(f"run      {self.folder}, config {config.hash()}", flush=True)
 
-    def _epoch(self, bar: Any, interrupted: Callable[[], bool], began: float) -> None:
-        search, first = self.search, self.search.step
-        epoch = search.epoch + 1
-        while search.epoch < epoch:
-            # Before the step: after an epoch's last one its record must be written first.
-            if interrupted():
-                self.checkpoint()
-                self.stop()
-            search.train_step()
-            bar.update()
-        trained = time.perf_counter()
-        record = {
-            "epoch": epoch,
-            "step": search.step,
-            "lr": search.schedule.get_last_lr()[0],
-            **search.epoch_means(),
-            **measure(search),
-            "step_seconds": (trained - began) / (search.step - first),
-            "seconds": self.seconds,
-            "peak_memory_mb": peak_memory_mb(search.device),
-        }
-        self._follow(record, bar)
-        if epoch in search.config.keep_epochs:
-            # Before the checkpoint: a run that is killed here comes by again.
-            save_checkpoint(kept_epoch(self.folder, epoch), search.weights())
-        self.checkpoint()
-
-    def _follow(self, record: dict[str, Any], bar: Any) -> None:
-        search = self.search
+    def measure(self) -> dict[str, Any]:
+        """Accuracies of the mixture, alpha's state, its cell, and warnings."""
+        search, config = self.job, self.job.config
+        record = measurement_of(search)
         w_EO = search.strategy.expected_weights()
-        cell = argmax_cell(w_EO, search.config.derive_none, search.restriction)
-        record["cell"] = cell.code
-        record["warnings"] = warnings(search, record)
+        record["cell"] = argmax_cell(w_EO, config.derive_none, search.fits).code
+        warming_up = search.epoch <= config.warmup_epochs
+        record["warnings"] = [] if warming_up else warnings(
+            record, attack=config.attack, num_classes=search.data.num_classes,
+            none=config.derive_none,
+        )  # fmt: skip
+        return record
+
+    def follow(self, record: dict[str, Any], write: Callable[..., None]) -> None:
+        """Log an epoch, keep its weights where they are asked for, and print a line."""
+        search, config = self.job, self.job.config
         self.tracker.epoch(record)
-        self.tracker.edge_weights(w_EO.cpu(), search.step)
+        w_EO, cell = search.strategy.expected_weights().cpu(), Genotype.parse(record["cell"])
+        self.tracker.edge_weights(w_EO, cell, search.step, none=config.derive_none)
         self.tracker.cell(cell, search.step)
+        if record["epoch"] in config.keep_epochs:
+            # Before the checkpoint: a run that is killed here comes by again.
+            save_checkpoint(
+                kept_epoch(self.folder, record["epoch"]),
+                {"kind": "kept epoch", **search.scoring_state()},
+            )
         if self.quiet:
             return
-        robust = (
-            f"  PGD-{search.config.probe_steps} {record['val_robust_acc']:6.1%}"
-            if search.config.robust
-            else ""
-        )
-        bar.write(
-            f"epoch {record['epoch']:>3}/{search.config.epochs}  loss {record['train_loss']:.3f}"
+        robust = f"  PGD-{PROBE_STEPS} {record['val_robust_acc']:6.1%}" if config.robust else ""
+        write(
+            f"epoch {record['epoch']:>3}/{config.epochs}  loss {record['train_loss']:.3f}"
             f"  clean {record['val_clean_acc']:6.1%}{robust}"
-            f"  by alpha {cell.code}{self._rank(cell)}",
-            file=sys.stdout,
+            f"  by alpha {record['cell']}{self._rank(record['cell'])}"
         )
         for warning in record["warnings"]:
-            bar.write(f"warning: {warning}", file=sys.stderr)
+            if warning not in self.warned:  # every epoch may say it again; the report has all
+                write(f"warning: {warning}", file=sys.stderr)
+        self.warned = set(record["warnings"])
 
-    def _rank(self, cell: Genotype) -> str:
-        if self.table is None:
-            return ""
-        dataset, column = judged_by(self.search.config.dataset, self.search.config.robust)
-        return f"  (rank {self.table.rank(cell, dataset, column):,} by {dataset} {column})"
+    def conclude(self) -> None:
+        """Read the cells, and leave genotype.json, front.json and the report."""
+        search, config = self.job, self.job.config
+        derivation = derivation_of(search)
+        record = genotype_record(
+            config, search.data, derivation, search.strategy.alpha,
+            search.strategy.expected_weights(), self.table, self.seconds,
+        )  # fmt: skip
+        front = front_by_gains(
+            derivation.gains[1], lambda cell: cell.params(search.data.num_classes),
+            allow_none=config.derive_none, fits=search.fits,
+        )  # fmt: skip
+        write_json(self.folder / "front.json", front_record(config, search.data, front, self.table))
+        write_json(self.folder / "genotype.json", record)
+        self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
+        write_report(self.folder, self.table)
+
+    def _values(self, record: dict[str, Any]) -> dict[str, float]:
+        """The numbers that runs are compared by: size, and place in the benchmark."""
+        values = {"params": record["params"], "flops": record["flops"]}
+        dataset, column = judged_by(record["dataset"], record["robust"])
+        values[column] = record["benchmark"]["results"][dataset][column]
+        values["rank"] = record["benchmark"]["ranks"][dataset][column]
+        return values
+
+    def _rank(self, code: str) -> str:
+        dataset, column = judged_by(self.job.config.dataset, self.job.config.robust)
+        rank = self.table.rank(Genotype.parse(code), dataset, column)
+        return f"  (rank {rank:,} by {dataset} {column})"
 
 
 def _prepare(config: SearchConfig) -> Search:
@@ -244,56 +213,26 @@ def _automatic_folder(config: SearchConfig) -> Path:
 
 def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
     return {
+        "format": FORMAT,
+        "kind": SearchRun.kind,
         "config": config.to_dict(),
         "config_hash": config.hash(),
         "command": shlex.join(["python", *sys.argv]),
-        "objective": config.objective_name,
         "eps": search.eps,
-        "impl": resolve_impl(search.net.impl, search.device.type),
-        "device_type": search.device.type,
         "steps_per_epoch": search.steps_per_epoch,
-        "data": _data_facts(search.data, search),
+        **_surroundings(search),
         **describe(search.device),
     }
 
 
-def _data_facts(data: ImageData, search: Search) -> dict[str, Any]:
+def _surroundings(search: Search) -> dict[str, Any]:
     return {
-        "name": data.name,
-        "source": data.source,
-        "stand_in": data.stand_in,
-        "num_classes": data.num_classes,
-        "image_size": data.image_size,
-        "full_size": data.full_size,
-        "train_images": len(data.train_y),
-        "weight_images": len(search.weight_half),
-        "alpha_images": len(search.alpha_half),
+        "data": {
+            **search.data.facts(),
+            "full_size": search.data.full_size,
+            "weight_images": len(search.images.weight_half),
+            "alpha_images": len(search.images.alpha_half),
+        },
+        "impl": resolve_impl(search.net.impl, search.device.type),
+        "device_type": search.device.type,
     }
-
-
-def _front(run: _Run) -> Front:
-    search, config = run.search, run.search.config
-    cells = config.front_queries * (3 if config.front_baseline else 1)
-    hidden = True if run.quiet else None
-    with tqdm(total=cells, desc="score cells", unit="cell", disable=hidden) as bar:
-        front = find_front(search, run.folder / SCORES_FILE, bar.update)
-    record = front_record(search, front, run.table)
-    write_json(run.folder / "front.json", record)
-    run.tracker.figure("front", figures.found_front(record, run.table), search.step)
-    return front
-
-
-def _conclude(run: _Run) -> Path:
-    search = run.search
-
-    def progress(cells: Any) -> Any:
-        return tqdm(cells, "score cells", unit="cell", disable=True if run.quiet else None)
-
-    if search.preferences is None:
-        derivation = derive_cells(search, progress)
-    else:
-        derivation = _front(run).derivation
-    record = genotype_record(search, derivation, run.table, run.seconds)
-    write_json(run.folder / "genotype.json", record)
-    write_report(run.folder)
-    return run.folder

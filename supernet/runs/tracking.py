@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
@@ -76,14 +76,18 @@ class Tracker:
         }
         self.scalars(numbers, int(record["step"]))
 
-    def edge_weights(self, w_EO: torch.Tensor, step: int) -> None:
+    def edge_weights(
+        self, w_EO: torch.Tensor, taken: Genotype, step: int, *, none: bool = False
+    ) -> None:
         """Log the (6, 5) edge weights: a heat map, and 30 numbers that TensorBoard's Custom Scalars
-        page draws as one chart per edge."""
+        page draws as one chart per edge. `taken` is the cell that is read from them, `none` whether
+        it may hold that operator."""
         if not self._has_layout:
             self.writer.add_custom_scalars({"edge weights": _curve_layout()})
             self._has_layout = True
         w = w_EO.detach().float().cpu()
-        self.writer.add_figure("edge_weights", figures.heatmap(w.numpy()), step, close=False)
+        picture = figures.heatmap(w.numpy(), taken.ops, none=none)
+        self.writer.add_figure("edge_weights", picture, step, close=False)
         for edge, tag in enumerate(_EDGE_TAGS):
             for op, name in enumerate(OP_NAMES):
                 self.writer.add_scalar(f"{tag}/{name}", w[edge, op].item(), step)
@@ -101,9 +105,24 @@ class Tracker:
             step,
         )
 
-    def figure(self, tag: str, figure: Figure, step: int) -> None:
-        """Log a picture."""
-        self.writer.add_figure(tag, figure, step, close=False)
+    def result(
+        self, cell: Genotype, values: Mapping[str, float], settings: Mapping[str, Any], step: int
+    ) -> None:
+        """Log what a run ended with: the cell, its values, and both for the HPARAMS page.
+
+        The page compares runs by these values; settings that are not plain are shown as text.
+        """
+        self.writer.add_figure("cell/chosen", figures.draw_cell(cell), step, close=False)
+        for name, value in values.items():
+            self.writer.add_scalar(f"result/{name}", value, step)
+        plain = {
+            name: value if isinstance(value, bool | int | float | str) else str(value)
+            for name, value in settings.items()
+        }
+        metrics = {f"result/{name}": value for name, value in values.items()}
+        file_writer = self.writer._get_file_writer()
+        for summary in hparams(plain, metrics):
+            file_writer.add_summary(summary)
 
     def text(self, tag: str, text: str, step: int = 0) -> None:
         """Log Markdown text."""

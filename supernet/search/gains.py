@@ -7,35 +7,30 @@ The clean loss, whatever alpha follows: of weights trained against attacks. Slop
 attack say which operators pass least of the attack on, pooling and skips, long before a network
 resists it (docs/results/search.md).
 
-Why not alpha: its gradients are taken at alpha's own mixture. There operators that can stand in for
-each other share the weight until another bit of either is worth the same, so that the largest
-logit says little about which one is better; at the even mixture nothing has been shared out yet.
-One pass over a few thousand images also has less noise than the last hundred steps, which is all
-that alpha remembers under a strong beta-decay. docs/results/search.md compares both.
+Why not alpha: alpha equalises interchangeable operators. At its optimum their marginal values are
+equal, so the largest logit does not tell which is better. At the even mixture nothing has been
+equalised yet. One pass over a few thousand images also has less noise than the last hundred steps,
+which is all that alpha remembers under a strong beta-decay. docs/results/search.md compares both.
 
 Gains are sums over the network's cells. The last cell is followed by global average pooling, with
-batch norm and relu alone between them: pooling there costs next to nothing, and skips are worth
+only batch norm and relu between them: pooling there costs next to nothing, and skips are worth
 little. It is one cell of fifteen in the benchmark's networks and one of three in a supernet with
 N = 1, so its share is kept apart.
 
 Legend: E = 6 edges, O = 5 operators.
 """
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ops.candidates import kept_statistics
 from ops.space import EDGES, NONE, NUM_EDGES, NUM_OPS
 from supernet.cells.genotype import Genotype
-from supernet.search.search import Search
-
-GAIN_IMAGES = 9_600
-"""Held-out images that gains are taken on, or all of the alpha half where there are fewer."""
+from supernet.nets.supernet import Supernet
 
 
 class Gains(NamedTuple):
@@ -47,34 +42,27 @@ class Gains(NamedTuple):
     """Without the last cell."""
 
 
-def operator_gains(search: Search, images: int = GAIN_IMAGES) -> Gains:
-    """The gains of a search's supernet, which stays as it is.
+def operator_gains(net: Supernet, batches: Iterable[tuple[Tensor, Tensor]]) -> Gains:
+    """The gains of a supernet, which stays as it is but for its mode (training).
 
-    L is the mean clean cross-entropy over batches of the search's own size, with batch statistics,
-    plus config.size_weight times the mixture's expected cost where the objective has that. Rows are
-    centred: weight that one operator gains, others lose. A budget is no part of it, as derivation
-    keeps budgets exactly.
+    L is the mean clean cross-entropy over the batches, with batch statistics. Rows are centred:
+    weight that one operator gains, others lose. A budget is no part of it, as derivation keeps
+    budgets exactly.
 
-    The images are the first of a seeded shuffle of the alpha half, not augmented; what is left of a
-    whole number of batches is left out, unless there is but one.
-
+    Shapes: batches of x (B, 3, H, W) float in [0, 1] and y (B,).
     Source: the gradient of Liu et al. 2019, arXiv:1806.09055 (first order).
     Differs: with respect to edge weights, at the even mixture and not at alpha's.
     """
-    w_EO = torch.full((NUM_EDGES, NUM_OPS), 1 / NUM_OPS, device=search.device)
-    inner, last = (w_EO.clone().requires_grad_() for _ in range(2))
-    total = torch.zeros(2, NUM_EDGES, NUM_OPS, dtype=torch.float64)
-    batches = _batches(search, images)
-    # Elsewhere it means something else: epsilon.
-    size_weight = search.config.size_weight if "size" in search.objective.terms else 0.0
-    search.net.train()
-    with kept_statistics(search.net), _weights_of_its_own(search.net.cells[-1], last):
-        for batch in batches:
-            x, y = search.images_at(batch)
-            loss = F.cross_entropy(search.net(x, inner), y)
-            loss = loss + size_weight * search.expected_cost(inner)
-            total -= torch.stack(torch.autograd.grad(loss, (inner, last))).cpu().double()
-    total /= len(batches)
+    even_EO = torch.full((NUM_EDGES, NUM_OPS), 1 / NUM_OPS, device=net.classifier.weight.device)
+    inner_EO, last_EO = (even_EO.clone().requires_grad_() for _ in range(2))
+    total, count = torch.zeros(2, NUM_EDGES, NUM_OPS, dtype=torch.float64), 0
+    net.train()
+    with kept_statistics(net):
+        for x, y in batches:
+            loss = F.cross_entropy(net.forward_mixture(x, inner_EO, last_EO), y)
+            total -= torch.stack(torch.autograd.grad(loss, (inner_EO, last_EO))).cpu().double()
+            count += 1
+    total /= count
     of_inner, of_last = total - total.mean(dim=2, keepdim=True)
     return Gains(of_inner + of_last, of_inner)
 
@@ -101,23 +89,3 @@ def _live_ops(cell: Genotype) -> list[int]:
             for (target, source), op in zip(EDGES, ops, strict=True)
         ]
     return ops
-
-
-def _batches(search: Search, images: int) -> tuple[Tensor, ...]:
-    order = torch.randperm(
-        len(search.alpha_half), generator=torch.Generator().manual_seed(search.config.seed)
-    )
-    batches = search.alpha_half[order[:images]].split(search.config.batch_size)
-    if len(batches) > 1 and len(batches[-1]) < len(batches[0]):
-        batches = batches[:-1]
-    return batches
-
-
-@contextlib.contextmanager
-def _weights_of_its_own(cell: nn.Module, w_EO: Tensor) -> Iterator[None]:
-    """Inside, this cell runs with w_EO, whatever edge weights it is given."""
-    hook = cell.register_forward_pre_hook(lambda _, args: (args[0], w_EO, *args[2:]))
-    try:
-        yield
-    finally:
-        hook.remove()

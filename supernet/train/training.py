@@ -86,6 +86,11 @@ class Training:
         return self.step // self.steps_per_epoch
 
     @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
+    @property
     def result(self) -> DerivedNetwork:
         """The network that is monitored and saved: the average where one is kept."""
         if self.ema is None:

@@ -112,7 +112,7 @@ def test_a_captured_attack_equals_the_eager_one() -> None:
 
     loops, results = AttackLoops(), []
     for scale in (1.0, 1.0, 0.5):  # eager, captured, replayed with other weights
-        model = net.fold(torch.full((6, 5), 0.2 * scale, device="cuda"))
+        model = net.fold_mixture(torch.full((6, 5), 0.2 * scale, device="cuda"))
         graphed = loops.run(step, 3, model, x.clone(), x, y, key="test")
         eager = x.clone()
         for _ in range(3):

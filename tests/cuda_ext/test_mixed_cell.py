@@ -10,7 +10,7 @@ from torch import Tensor
 from cuda_ext import mixed_cell
 from cuda_ext.mixed_cell import attack_cell, training_cell
 from ops import space
-from ops.fold import fold_cell
+from ops.fold import fold_mixture
 from ops.mixed import MixedCell
 from tests.cuda_ext.cases import needs_native, relative_error, tensor
 
@@ -105,7 +105,7 @@ def test_attack_cell_equals_the_modules_in_eval_mode(shape: tuple[int, ...], lay
     x = tensor(shape, layout, dtype=torch.float64).requires_grad_()
     g = torch.randn(shape, dtype=torch.float64)
     expected = cell(x, w, "reference")
-    folded = fold_cell(cell, w, impl="native")
+    folded = fold_mixture(cell, w, impl="native")
     out, relu = folded(x, x.relu())
     assert relative_error(out, expected) < 1e-10
     assert torch.equal(relu, out.relu()) and not relu.requires_grad

@@ -16,6 +16,10 @@ pytestmark = [
 ]
 
 
+def doubled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return x.double(), y
+
+
 def searched(impl: str, double: bool, **fields: Any) -> Search:
     """Three epochs on the embedded images."""
     given = {"robust": True, "epochs": 3, "limit": 256, "C": 4, "N": 1, "impl": impl, **fields}
@@ -23,11 +27,12 @@ def searched(impl: str, double: bool, **fields: Any) -> Search:
     data = load_dataset("digits", limit=256, test_limit=0, device=torch.device("cpu"))
     search = Search(config, data, torch.device("cpu"))
     if double:
+        # In place: the optimisers keep their parameters.
         search.net.double()
         search.strategy.double()
-        search._make_optimisers()
-        images = search._images
-        search._images = lambda index: (lambda x, y: (x.double(), y))(*images(index))  # type: ignore[method-assign]
+        for name in ("next_weights", "next_alpha"):
+            draw = getattr(search.images, name)
+            setattr(search.images, name, lambda draw=draw: doubled(*draw()))
     while search.step < search.total_steps:
         search.train_step()
     return search

@@ -7,22 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from ops.candidates import BatchNorm2d, kept_statistics
-from ops.fold import FoldedCell, SparseFoldedCell, fold_cell
+from ops.fold import FoldedCell, SparseFoldedCell, fold_mixture, fold_sampled
 from ops.mixed import MixedCell
 from ops.space import CONV1, CONV3, NONE, POOL, SKIP
 
 SHAPE = (2, 5, 7, 6)
 
 
-def random_cell(affine: bool) -> MixedCell:
-    cell = MixedCell(SHAPE[1], affine).double()
+def random_cell() -> MixedCell:
+    cell = MixedCell(SHAPE[1]).double()
     for norm in cell.modules():
         if isinstance(norm, BatchNorm2d):
             nn.init.normal_(norm.running_mean)
             nn.init.uniform_(norm.running_var, 0.5, 2.0)
-            if affine:
-                nn.init.normal_(norm.weight)
-                nn.init.normal_(norm.bias)
     return cell
 
 
@@ -44,11 +41,9 @@ def run(folded: FoldedCell | SparseFoldedCell, x: Tensor) -> Tensor:
     return out
 
 
-@pytest.mark.parametrize("affine", [False, True])
-@pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize("statistics", ["running", "batch"])
-def test_the_folded_cell_is_the_cell(affine: bool, sparse: bool, statistics: str) -> None:
-    cell, w_EO = random_cell(affine), random_weights()
+def test_the_folded_cell_is_the_cell(statistics: str) -> None:
+    cell, w_EO = random_cell(), random_weights()
     x = torch.randn(SHAPE, dtype=torch.float64)
     if statistics == "batch":
         with kept_statistics(cell, record=True), torch.no_grad():
@@ -62,7 +57,7 @@ def test_the_folded_cell_is_the_cell(affine: bool, sparse: bool, statistics: str
                 norm.running_var.copy_(var)
         torch.testing.assert_close(cell.eval()(x, w_EO), expected, rtol=1e-10, atol=1e-10)
     cell.eval()
-    folded = fold_cell(cell, w_EO, statistics=statistics, sparse=sparse)
+    folded = fold_mixture(cell, w_EO, statistics=statistics)
     expected, gradient = input_gradient(lambda x: cell(x, w_EO), x)
     out, folded_gradient = input_gradient(lambda x: run(folded, x), x)
     assert gradient.abs().max() > 0.1
@@ -72,29 +67,26 @@ def test_the_folded_cell_is_the_cell(affine: bool, sparse: bool, statistics: str
 
 @pytest.mark.parametrize("op", [NONE, SKIP, CONV1, CONV3, POOL])
 def test_one_hot_weights_fold_to_one_operator(op: int) -> None:
-    cell = random_cell(affine=False).eval()
+    cell = random_cell().eval()
     w_EO = torch.zeros(6, 5, dtype=torch.float64)
     w_EO[:, op] = 1
     x = torch.randn(SHAPE, dtype=torch.float64)
     expected = cell(x, w_EO)
-    for sparse in (False, True):
-        out = run(fold_cell(cell, w_EO, sparse=sparse), x)
+    for folded in (fold_mixture(cell, w_EO), fold_sampled(cell, (op,) * 6)):
+        out = run(folded, x)
         torch.testing.assert_close(out, expected, rtol=1e-10, atol=1e-10)
 
 
 def test_a_sparse_cell_computes_no_convolution_without_weight() -> None:
-    cell = random_cell(affine=False)
-    w_EO = torch.zeros(6, 5, dtype=torch.float64)
-    w_EO[:, SKIP] = 1
-    w_EO[0] = torch.tensor([0, 0, 0, 1, 0])
-    folded = fold_cell(cell, w_EO, sparse=True)
+    cell = random_cell()
+    folded = fold_sampled(cell, (CONV3, *(SKIP,) * 5))
     assert [kernel is not None for kernel in folded.kernels] == [True, False, False]
     assert folded.kernels[0].shape[0] == SHAPE[1]
 
 
 def test_unknown_statistics_and_unrecorded_batches_are_refused() -> None:
-    cell = random_cell(affine=False)
+    cell = random_cell()
     with pytest.raises(ValueError, match="statistics 'moving' unknown; choose running or batch"):
-        fold_cell(cell, random_weights(), statistics="moving")
+        fold_mixture(cell, random_weights(), statistics="moving")
     with pytest.raises(ValueError, match="needs a recorded forward pass"):
-        fold_cell(cell, random_weights(), statistics="batch")
+        fold_mixture(cell, random_weights(), statistics="batch")

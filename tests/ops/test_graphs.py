@@ -162,10 +162,10 @@ def test_a_first_sight_is_logged_once(loops: AttackLoops, caplog: Any) -> None:
 def test_sampled_cells_are_not_captured_and_derived_ones_are(loops: AttackLoops) -> None:
     supernet = Supernet(C=2, N=1)
     derived = DerivedNetwork(Genotype((3, 1, 2, 3, 1, 4)), C=2, N=1)
-    sampled = supernet.fold((3, 1, 2, 3, 1, 4))
+    sampled = supernet.fold_cell((3, 1, 2, 3, 1, 4))
     assert sampled.one_off and sampled.to(torch.bfloat16).one_off
     assert not derived.fold().one_off
-    assert not supernet.fold(torch.full((6, 5), 0.2)).one_off
+    assert not supernet.fold_mixture(torch.full((6, 5), 0.2)).one_off
 
     def step(model: Any, x_adv: Tensor, x: Tensor, y: Tensor) -> None:
         x_adv.add_(model(x).mean())

@@ -16,7 +16,7 @@ def test_the_order_of_operators_is_alphas_column_order() -> None:
 
 
 def test_a_mixed_edge_is_the_weighted_sum_of_its_operators() -> None:
-    edge, x = MixedOp(4, affine=False), torch.randn(3, 4, 5, 6)
+    edge, x = MixedOp(4), torch.randn(3, 4, 5, 6)
     w = torch.tensor([0.1, 0.2, 0.3, 0.15, 0.25])
     expected = sum(w[o] * op(x) for o, op in enumerate(edge.ops))
     torch.testing.assert_close(edge(x, w), expected)
@@ -92,11 +92,21 @@ def test_statistics_can_be_kept_and_recorded() -> None:
     torch.testing.assert_close(var, y.var(dim=(0, 2, 3), correction=0))
 
 
-def test_searchable_norms_are_affine_only_on_demand() -> None:
-    for affine in (False, True):
-        norms = [m for m in MixedCell(2, affine).modules() if isinstance(m, nn.BatchNorm2d)]
-        assert len(norms) == 12
-        assert all((norm.weight is not None) == affine for norm in norms)
+def test_searchable_norms_have_neither_scale_nor_shift() -> None:
+    norms = [m for m in MixedCell(2).modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 12
+    assert all(norm.weight is None is norm.bias for norm in norms)
+
+
+def test_one_cell_is_the_mixture_with_one_hot_weights() -> None:
+    x, ops = torch.randn(4, 3, 5, 5, dtype=torch.float64), (3, 2, 1, 4, 0, 3)
+    cell = MixedCell(3).double()
+    w_E = torch.rand(6, dtype=torch.float64) + 0.5
+    one_hot = torch.eye(5, dtype=torch.float64)[list(ops)]
+    mixed = cell.forward_mixture(x, one_hot, "reference")
+    torch.testing.assert_close(cell.forward_cell(x, ops), mixed)
+    mixed = cell.forward_mixture(x, w_E[:, None] * one_hot, "reference")
+    torch.testing.assert_close(cell.forward_cell(x, ops, w_E), mixed)
 
 
 def test_wrong_shapes_and_implementations_are_refused() -> None:

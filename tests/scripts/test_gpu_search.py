@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TINY = shlex.split(
     "--dataset digits --preset digits --C 2 --epochs 3 --warmup-epochs 1 --limit 128 "
-    "--batch-size 16 --probe-images 16 --probe-steps 1 --no-derive-score --device cpu"
+    "--batch-size 16 --probe-images 16 --device cpu"
 )
 
 pytestmark = [

@@ -29,7 +29,7 @@ SMALL = [*CELL, "--C", "4", "--N", "1", "--limit", "300", "--batch-size", "32", 
         ([*CELL, "--preset", "tpu"], "--preset 'tpu' is unknown"),
         ([*CELL, "--batch-size", "2000"], "a batch of 2000 cannot be taken from 1438"),
         (["--genotype", "313021", "--dataset", "mnist"], "unknown data set 'mnist'"),
-        (["--resume", "absent"], "absent holds no stand-alone training"),
+        (["--resume", "absent"], "absent is not a run directory"),
     ],
 )
 def test_bad_input_of_train(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -9,12 +9,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from ops.space import NUM_EDGES, NUM_OPS
+from ops.space import NONE, NUM_EDGES, NUM_OPS
 from supernet.report.figures.style import (
     EDGE_LABELS,
+    GREY,
     OP_COLOURS,
     OP_LABELS,
     OP_LINES,
+    VERMILLION,
     new_figure,
     save,
     styled,
@@ -22,9 +24,13 @@ from supernet.report.figures.style import (
 
 
 @styled
-def heatmap(w_EO: ArrayLike, path: str | Path | None = None, title: str = "") -> Figure:
-    """The 6x5 edge weights with their values; a frame marks the largest of each edge.
+def heatmap(
+    w_EO: ArrayLike, taken: Sequence[int], path: str | Path | None = None, *, none: bool = False
+) -> Figure:
+    """The 6x5 edge weights with their values; a frame marks the operator that each edge takes.
 
+    taken: six operator numbers, of the cell that is read from the weights or chosen in the end.
+    none: whether a cell may hold that operator; where it may not, its column is crossed out.
     Shapes: w (6, 5), rows as `ops.space.EDGES`, columns as `OP_NAMES`.
     Raises: ValueError for another shape.
     """
@@ -34,10 +40,8 @@ def heatmap(w_EO: ArrayLike, path: str | Path | None = None, title: str = "") ->
     top = max(0.4, float(w.max()))
     axes.imshow(w, cmap="Blues", vmin=0.0, vmax=top, aspect="auto")
     for edge in range(NUM_EDGES):
-        best = int(w[edge].argmax())
-        axes.add_patch(
-            Rectangle((best - 0.48, edge - 0.46), 0.96, 0.92, fill=False, ec="#D55E00", lw=2)
-        )
+        corner = (taken[edge] - 0.48, edge - 0.46)
+        axes.add_patch(Rectangle(corner, 0.96, 0.92, fill=False, ec=VERMILLION, lw=2))
         for op in range(NUM_OPS):
             colour = "white" if w[edge, op] > 0.6 * top else "#222222"
             axes.text(op, edge, f"{w[edge, op]:.3f}", ha="center", va="center", color=colour)
@@ -46,7 +50,10 @@ def heatmap(w_EO: ArrayLike, path: str | Path | None = None, title: str = "") ->
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.set_title(title or "Edge weights (framed: largest of its edge)")
+    if not none:
+        axes.axvspan(NONE - 0.5, NONE + 0.5, fill=False, hatch="//", ec=GREY, lw=0)
+    left_out = "" if none else ", none is left out"
+    axes.set_title(f"Edge weights (framed: the operator that is taken{left_out})")
     if path is not None:
         save(figure, path)
     return figure

@@ -7,18 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from ops.space import NUM_EDGES, NUM_OPS
+from supernet.nets.folded import FoldedNetwork
+from supernet.nets.supernet import Supernet
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What a strategy may differentiate; every call builds a fresh graph at the current weights."""
+    """What a strategy may differentiate; every call builds a fresh graph at the current weights.
+
+    The images, attacked ones too, are made before and stay as they are.
+    """
 
     validation: Callable[[Tensor], list[Tensor]]
     """edge weights w_EO -> one scalar per objective term, on an alpha batch."""
     training: Callable[[Tensor], Tensor]
     """edge weights w_EO -> the weights' scalar loss, on a weight batch."""
-    prepare: Callable[[Tensor], None] = lambda w_EO: None
-    """Called once with detached edge weights before the others: makes the adversarial images."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Strategy(nn.Module):
 
     A new strategy is a subclass in a file of its own and a line in STRATEGIES. It defines
     `edge_weights` (what one step runs with; may be random) and `expected_weights` (their mean or
-    mode: what is evaluated, logged and derived from). Rows of both sum to 1.
+    mode: what is evaluated, logged and derived from). Rows of both sum to 1. A strategy that draws
+    one operator per edge also says how the network runs and folds with such weights.
     """
 
     needs_training_batch = False
@@ -57,21 +61,30 @@ class Strategy(nn.Module):
         """w_EO (6, 5), deterministic, without gradient."""
         raise NotImplementedError
 
-    def regulariser(self) -> Tensor:
-        """A term of alpha alone, added to the loss of every alpha step."""
-        return 0.0 * self.alpha.sum()
+    def logits(self, net: Supernet, x: Tensor, w_EO: Tensor) -> Tensor:
+        """The network's logits with these edge weights, differentiable with respect to them."""
+        return net.forward_mixture(x, w_EO)
+
+    def fold(self, net: Supernet, w_EO: Tensor) -> FoldedNetwork:
+        """The folded network with these edge weights and running statistics, to be attacked."""
+        return net.fold_mixture(w_EO)
+
+    def regulariser(self) -> Tensor | None:
+        """A term of alpha alone, added to the loss of every alpha step, or None."""
+        return None
 
     def set_progress(self, fraction: float) -> None:
         """Called before each epoch: 0 in the first, 1 in the last, linear between."""
 
-    def alpha_gradients(self, losses: Losses, step: WeightStep) -> tuple[Tensor, Tensor]:
+    def alpha_gradients(
+        self, w_EO: Tensor, losses: Losses, step: WeightStep
+    ) -> tuple[Tensor, Tensor]:
         """(gradients (T, 30), losses (T,)) of the validation terms with respect to alpha.
 
-        First order: the weights are held at their current values.
+        w_EO is what `edge_weights` gave for this step. First order: the weights are held at their
+        current values.
         Source: Liu et al. 2019, arXiv:1806.09055, with xi = 0.
         """
-        w_EO = self.edge_weights()
-        losses.prepare(w_EO.detach())
         # Each backward ends at a leaf of its own, so that it frees its graph and touches no weight
         # gradient; a vector-Jacobian product of 30 numbers then carries it to alpha.
         leaf = w_EO.detach().requires_grad_()

@@ -32,8 +32,10 @@ class DARTS2(DARTS):
 
     needs_training_batch = True
 
-    def alpha_gradients(self, losses: Losses, step: WeightStep) -> tuple[Tensor, Tensor]:
-        losses.prepare(self.expected_weights())
+    def alpha_gradients(
+        self, w_EO: Tensor, losses: Losses, step: WeightStep
+    ) -> tuple[Tensor, Tensor]:
+        # Several graphs are built and freed, each from alpha: w_EO's own would serve only one.
         return unrolled_gradients(
             self.alpha,
             step,

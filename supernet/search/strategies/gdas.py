@@ -3,6 +3,9 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from ops.mixed import Ops
+from supernet.nets.folded import FoldedNetwork
+from supernet.nets.supernet import Supernet
 from supernet.search.strategies.base import Strategy
 
 TAU_START, TAU_END = 10.0, 0.1
@@ -11,11 +14,12 @@ TAU_START, TAU_END = 10.0, 0.1
 class GDAS(Strategy):
     """w[e] = one-hot of argmax(alpha[e] + Gumbel noise), differentiated as the soft sample at tau.
 
-    tau falls linearly from 10 in the first epoch to 0.1 in the last.
-    Source: Dong & Yang 2019, arXiv:1910.04465.
-    Differs: all operators are computed and those not drawn weighted by zero, so that alpha gets the
-    exact gradient of the straight-through estimator for every operator; the source computes the
-    drawn one alone and is cheaper per step.
+    Only the drawn operators are computed. The loss's gradient with respect to w is therefore known
+    for them alone and counts as zero for the others; the softmax behind the sample carries it to
+    all logits of the edge. tau falls linearly from 10 in the first epoch to 0.1 in the last.
+    Source:  Dong & Yang 2019, arXiv:1910.04465.
+    Differs: the published code adds the weights of operators that were not drawn to a node as
+             numbers, which gives them a gradient that depends on no operator; here they get none.
     """
 
     tau = TAU_START
@@ -28,3 +32,15 @@ class GDAS(Strategy):
 
     def expected_weights(self) -> Tensor:
         return self.alpha.detach().softmax(dim=1)
+
+    def logits(self, net: Supernet, x: Tensor, w_EO: Tensor) -> Tensor:
+        ops = drawn_operators(w_EO)
+        return net.forward_cell(x, ops, w_EO[range(len(ops)), ops])
+
+    def fold(self, net: Supernet, w_EO: Tensor) -> FoldedNetwork:
+        return net.fold_cell(drawn_operators(w_EO))
+
+
+def drawn_operators(w_EO: Tensor) -> Ops:
+    """The operator of each edge whose weight is 1. On a GPU this waits for the device."""
+    return tuple(w_EO.detach().argmax(dim=1).tolist())

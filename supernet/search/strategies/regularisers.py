@@ -5,22 +5,23 @@ import math
 import torch
 from torch import Tensor
 
-from ops.space import CONV1, CONV3, SKIP
+from ops.space import CONV1, CONV3, NONE, SKIP
 
 
 @torch.no_grad()
 def decay_step(alpha_EO: Tensor, strength: float, lr: float) -> None:
     """One decoupled step of beta-decay: alpha -= lr * strength * (softmax(alpha) - 1/5) / 6.
 
-    That is the gradient of the mean over edges of logsumexp(alpha[e]), which is softmax(alpha) / 6,
-    less its mean over the operators of an edge; adding the same number to all logits of an edge
-    changes no weight. The operators that lead are pulled back most.
+    Beta-decay is the mean over edges of logsumexp(alpha[e]), whose gradient softmax(alpha) / 6
+    pulls the leading operators back most. This is that gradient less its mean over the operators
+    of an edge: adding the same number to all logits of an edge changes no weight.
+
+    Source: Ye et al. 2022, arXiv:2203.01665; lambda(t) = scale * t multiplies it there.
 
     For DrNAS, whose weights are a Dirichlet's with concentration elu(alpha) + 1, this softmax is
     not their mean: the step still pulls the logits of an edge together, but not in proportion to
     the weights.
 
-    Source: Ye et al. 2022, arXiv:2203.01665; lambda(t) = scale * t multiplies the term there.
     Differs: the source adds the term to the loss. Adam then divides by the size of the common part,
     strength / 30, which near uniform weights is far larger than the loss's own gradient, and the
     signal drowns (the weights stay at 0.20 +- 0.005). Decoupled, as weight decay is in AdamW, the
@@ -57,3 +58,18 @@ def collapse_warning(w_EO: Tensor) -> str | None:
     if not {CONV1, CONV3} & set(strongest):
         return "no edge is a convolution: the search may be collapsing; train more warm-up epochs"
     return None
+
+
+def none_warning(w_EO: Tensor) -> str | None:
+    """One sentence when `none` leads half of the edges or more, else None.
+
+    It is left out when a cell is read, so that the strongest weight of such an edge says nothing
+    about the operator that is taken.
+    """
+    leads = int((w_EO.argmax(dim=1) == NONE).sum())
+    if leads < len(w_EO) / 2:
+        return None
+    return (
+        f"none leads on {leads} of {len(w_EO)} edges and is left out of the cell: these edges take "
+        "their second; train for more epochs, or allow it with --derive-none"
+    )

@@ -58,6 +58,6 @@ class Predictor:
 
     def score(self, genotype: Genotype) -> CellScore:
         """One cell; the supernet is not changed."""
-        model = self.supernet.fold(genotype.ops, statistics="batch", x=self.calibration)
+        model = self.supernet.fold_cell(genotype.ops, x=self.calibration)
         found = evaluate(model, self.x, self.y, self.attack, self.seed)
         return CellScore(genotype, **found._asdict())

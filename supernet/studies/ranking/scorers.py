@@ -24,7 +24,8 @@ from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.robust import attacked
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint
 from supernet.runs.machine import resolve_device
-from supernet.search.gains import GAIN_IMAGES, gain_of, operator_gains
+from supernet.search.gains import gain_of, operator_gains
+from supernet.search.halves import GAIN_IMAGES
 from supernet.search.search import Search, load_images
 from supernet.studies.ranking.config import SUPERNET_GAINS, RankConfig, search_config
 from supernet.studies.ranking.predictor import Predictor, scores_of
@@ -56,8 +57,8 @@ def make_scorer(config: RankConfig) -> tuple[Scorer, str]:
     if config.supernet is not None:
         search = load_search(Path(config.supernet), config, device)
         parts.append(_supernet_scorer(search, config))
-        count = min(config.images, len(search.alpha_half))
-        more = min(GAIN_IMAGES, len(search.alpha_half))
+        held_out = len(search.images.alpha_half)
+        count, more = min(config.images, held_out), min(GAIN_IMAGES, held_out)
         sources.append(
             f"supernet scores on {count} held-out training images, gains on {more}: "
             f"{search.data.source}"
@@ -109,15 +110,15 @@ def load_search(folder: Path, config: RankConfig, device: torch.device) -> Searc
     Raises: UserError when the folder is not a run directory or its files cannot be read.
     """
     settings = search_config(folder)
-    state = load_checkpoint(supernet_file(config))
+    saved = load_supernet(config)
     if config.data_root:
         settings = dataclasses.replace(settings, data_root=config.data_root)
     search = Search(settings, load_images(settings, device), device)
     if config.epoch is None:
-        search.load_state_dict(state["search"])
+        search.load_state_dict(saved)
     else:
-        search.net.load_state_dict(state["net"])
-        search.step = state["step"]
+        search.net.load_state_dict(saved["net"])
+        search.step = saved["step"]
     return search
 
 
@@ -140,8 +141,16 @@ def supernet_file(config: RankConfig) -> Path:
 
 def supernet_steps(config: RankConfig) -> int:
     """Optimiser steps that the supernet's weights have behind them."""
-    state = load_checkpoint(supernet_file(config))
-    return int(state.get("search", state)["step"])
+    return int(load_supernet(config)["step"])
+
+
+def load_supernet(config: RankConfig) -> dict[str, Any]:
+    """The state of the search, or what it kept of an epoch: both have `step` and `net`."""
+    path = supernet_file(config)
+    if config.epoch is None:
+        state: dict[str, Any] = load_checkpoint(path, "search")["state"]
+        return state
+    return load_checkpoint(path, "kept epoch")
 
 
 def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
@@ -150,10 +159,14 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
         eps=search.eps if config.eps is None else config.eps,
         steps=config.steps if config.attack_name == "pgd" else 1,
     )
-    x, y = search.held_out(config.images)
-    predictor = Predictor(search.net, x, y, search.calibration(), attack, config.seed)
-    # One pass over thousands of images, for any number of cells: at the first one.
-    gains = functools.cache(lambda: dict(zip(SUPERNET_GAINS, operator_gains(search), strict=True)))
+    x, y = search.images.held_out(config.images)
+    predictor = Predictor(search.net, x, y, search.images.calibration(), attack, config.seed)
+
+    @functools.cache
+    def gains() -> dict[str, Tensor]:
+        # One pass over thousands of images, for any number of cells: at the first one.
+        both = operator_gains(search.net, search.images.for_gains(search.config.seed))
+        return dict(zip(SUPERNET_GAINS, both, strict=True))
 
     def score(genotype: Genotype) -> dict[str, float]:
         found = {f"supernet_{n}": v for n, v in scores_of(predictor.score(genotype)).items()}

@@ -13,10 +13,9 @@ from supernet.nets.supernet import Supernet
 def inherit(supernet: Supernet, genotype: Genotype) -> DerivedNetwork:
     """The derived network of a cell with the supernet's weights and running statistics.
 
-    Its searchable BN is as affine as the supernet's. In eval mode it equals the supernet with
-    one-hot edge weights.
+    Its cells have no scale and shift either. In eval mode it equals the supernet with one-hot edge
+    weights.
     """
-    affine = supernet.cells[0].affine
     network = DerivedNetwork(
         genotype,
         C=supernet.C,
@@ -24,7 +23,7 @@ def inherit(supernet: Supernet, genotype: Genotype) -> DerivedNetwork:
         num_classes=supernet.num_classes,
         mean=supernet.normalize.mean.flatten().tolist(),
         std=supernet.normalize.std.flatten().tolist(),
-        affine=affine,
+        affine=False,
     )
     network.to(supernet.classifier.weight.device, supernet.classifier.weight.dtype)
     state = supernet.state_dict()

@@ -15,7 +15,7 @@ def test_bfloat16_keeps_logits_and_most_gradient_signs(impl: str) -> None:
     if impl == "native" and not _native.available():
         pytest.skip("nothing is built")
     net = Supernet(C=4, N=1, impl=impl)
-    exact = net.fold(torch.full((6, 5), 0.2))
+    exact = net.fold_mixture(torch.full((6, 5), 0.2))
     low = exact.to(torch.bfloat16)
     x = torch.rand(4, 3, 8, 8)
     results = []
@@ -32,7 +32,7 @@ def test_bfloat16_keeps_logits_and_most_gradient_signs(impl: str) -> None:
 
 
 def test_to_leaves_the_original_as_it_was() -> None:
-    folded = Supernet(C=4, N=1).fold(torch.full((6, 5), 0.2))
+    folded = Supernet(C=4, N=1).fold_mixture(torch.full((6, 5), 0.2))
     folded.to(torch.bfloat16)
     assert folded.stem.weight.dtype == torch.float32
     assert all(k.dtype == torch.float32 for k in folded.body[0].kernels)
@@ -40,8 +40,7 @@ def test_to_leaves_the_original_as_it_was() -> None:
 
 def test_sparse_cells_run_in_bfloat16() -> None:
     net = Supernet(C=4, N=1)
-    one_hot = torch.eye(5)[[3, 1, 2, 4, 3, 0]]
-    low = net.fold(one_hot, sparse=True).to(torch.bfloat16)
+    low = net.fold_cell((3, 1, 2, 4, 3, 0)).to(torch.bfloat16)
     x, y = torch.rand(2, 3, 8, 8), torch.tensor([1, 2])
     x_adv = pgd(low, x, y, eps=8 / 255, steps=2)
     assert x_adv.dtype == torch.float32 and (x_adv - x).abs().max() > 0.01

@@ -90,25 +90,22 @@ def test_supernet_parameters_are_those_of_all_operators() -> None:
     assert sum(p.numel() for p in net.cells.parameters()) == 5 * sum(per_stage)
 
 
-@pytest.mark.parametrize("affine", [False, True])
 @pytest.mark.parametrize("C, N", [(3, 2), (5, 1)])
-def test_folding_a_supernet_with_running_statistics(affine: bool, C: int, N: int) -> None:
-    net, w_EO = small_supernet(affine=affine, C=C, N=N).eval(), random_weights()
+def test_folding_a_supernet_with_running_statistics(C: int, N: int) -> None:
+    net, w_EO = small_supernet(C=C, N=N).eval(), random_weights()
     x = torch.rand(5, 3, 8, 12, dtype=torch.float64)
     expected, gradient = logits_and_gradient(lambda x: net(x, w_EO), x)
-    for sparse in (False, True):
-        logits, folded_gradient = logits_and_gradient(net.fold(w_EO, sparse=sparse), x)
-        torch.testing.assert_close(logits, expected, rtol=1e-10, atol=1e-10)
-        assert gradient.abs().max() > 1e-4
-        torch.testing.assert_close(folded_gradient, gradient, rtol=1e-10, atol=1e-12)
+    logits, folded_gradient = logits_and_gradient(net.fold_mixture(w_EO), x)
+    torch.testing.assert_close(logits, expected, rtol=1e-10, atol=1e-10)
+    assert gradient.abs().max() > 1e-4
+    torch.testing.assert_close(folded_gradient, gradient, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("affine", [False, True])
-def test_folding_a_supernet_with_batch_statistics(affine: bool) -> None:
-    net, w_EO = small_supernet(affine=affine).train(), random_weights()
+def test_folding_a_supernet_with_batch_statistics() -> None:
+    net, w_EO = small_supernet().train(), random_weights()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     x = torch.rand(5, 3, 8, 12, dtype=torch.float64)
-    folded = net.fold(w_EO, statistics="batch", x=x)
+    folded = net.fold_mixture(w_EO, x=x)
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), f"folding changed {name}"
     assert net.training
@@ -126,15 +123,16 @@ def test_folding_a_supernet_with_batch_statistics(affine: bool) -> None:
 
 
 @pytest.mark.parametrize("code", ["333333", "323104", "111111", "000000", "304021"])
-@pytest.mark.parametrize("affine", [False, True])
-def test_an_inherited_network_is_the_supernet_with_one_hot_weights(code: str, affine: bool) -> None:
-    net, cell = small_supernet(affine=affine).eval(), Genotype.parse(code)
+def test_an_inherited_network_is_the_supernet_with_one_hot_weights(code: str) -> None:
+    net, cell = small_supernet().eval(), Genotype.parse(code)
     derived = inherit(net, cell).eval()
     w_EO = one_hot(cell, random_weights())
     x = torch.rand(4, 3, 8, 8, dtype=torch.float64)
     expected, gradient = logits_and_gradient(lambda x: net(x, w_EO), x)
-    path = cell.ops
-    models = (derived, lambda x: net(x, path), derived.fold(), net.fold(path), net.fold(w_EO))
+    models = (
+        derived, lambda x: net.forward_cell(x, cell.ops), derived.fold(), net.fold_cell(cell.ops),
+        net.fold_mixture(w_EO),
+    )  # fmt: skip
     for model in models:
         logits, other_gradient = logits_and_gradient(model, x)
         torch.testing.assert_close(logits, expected, rtol=1e-10, atol=1e-10)
@@ -142,7 +140,7 @@ def test_an_inherited_network_is_the_supernet_with_one_hot_weights(code: str, af
     # In training mode as well, where batch statistics are computed anew.
     expected = net.train()(x, w_EO)
     torch.testing.assert_close(derived.train()(x), expected, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(net(x, path), expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(net.forward_cell(x, cell.ops), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_normalisation_is_inside() -> None:
@@ -155,7 +153,7 @@ def test_wrong_images_and_sizes_are_refused() -> None:
     net = Supernet(C=2, N=1)
     w_EO = torch.full((6, 5), 0.2)
     for shape in ((1, 1, 8, 8), (1, 3, 8, 10), (3, 8, 8)):
-        for model in (lambda x: net(x, w_EO), net.fold(w_EO)):
+        for model in (lambda x: net(x, w_EO), net.fold_mixture(w_EO)):
             with pytest.raises(ValueError, match=r"expected \(B, 3, H, W\)"):
                 model(torch.rand(shape))
     with pytest.raises(ValueError, match="C=0"):

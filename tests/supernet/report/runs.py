@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 
@@ -12,13 +13,12 @@ FOUND, ARGMAX, OTHER = (Genotype.parse(code) for code in ("333133", "333333", "3
 CONFIG: dict[str, Any] = {
     "dataset": "cifar10", "data_root": None, "robust": True, "C": 16, "N": 1,
     "strategy": "darts", "epochs": 3, "warmup_epochs": 1, "batch_size": 10,
-    "clean_share": 0.0, "path_share": 0.0, "derive_none": False,
-    "weight_attack": "n_fgsm", "alpha_attack": "pgd", "attack_steps": 7,
-    "probe_steps": 10, "probe_images": 512, "seed": 4,
+    "path_share": 0.0, "path_kind": "alpha", "derive_none": False,
+    "attack": "n_fgsm", "attack_steps": 7, "probe_images": 512, "seed": 4,
 }  # fmt: skip
 
 
-def write_run(folder: Path, table: Table | None, **changes: Any) -> Path:
+def write_run(folder: Path, table: Table, **changes: Any) -> Path:
     """The run directory; `changes` overwrite fields of the config or of its data facts."""
     config = {key: changes.get(key, value) for key, value in CONFIG.items()}
     data = {
@@ -29,8 +29,9 @@ def write_run(folder: Path, table: Table | None, **changes: Any) -> Path:
     data = {key: changes.get(key, value) for key, value in data.items()}
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "config.json", {
+        "format": 2, "kind": "search",
         "config": config, "config_hash": "0123456789ab", "command": "python scripts/search.py X",
-        "objective": "weighted" if config["robust"] else "clean", "eps": 8 / 255,
+        "eps": 8 / 255,
         "impl": "batched", "steps_per_epoch": 50, "data": data, "device": "a test", "threads": 1,
         "versions": {"torch": "9.9"},
     })  # fmt: skip
@@ -40,32 +41,25 @@ def write_run(folder: Path, table: Table | None, **changes: Any) -> Path:
     return folder
 
 
-def _genotype(config: dict[str, Any], table: Table | None) -> dict[str, Any]:
+def _genotype(config: dict[str, Any], table: Table) -> dict[str, Any]:
     def cell(genotype: Genotype) -> dict[str, Any]:
-        entry = None if table is None else table.query(genotype)
+        entry = query_cell(table, genotype)
         return {
-            "arch": genotype.arch, "code": genotype.code, "index": entry and entry["index"],
-            "unique_index": entry and entry["unique_index"], "params": genotype.params(),
+            "arch": genotype.arch, "code": genotype.code, "index": entry["index"],
+            "unique_index": entry["unique_index"], "params": genotype.params(),
             "flops": genotype.flops(), "benchmark": entry,
         }  # fmt: skip
 
-    scores = [(FOUND, 0.61, 0.42), (ARGMAX, 0.6, 0.41), (OTHER, 0.5, 0.3)]
     return {
         **cell(FOUND), "baselines": None, "robust": config["robust"], "dataset": config["dataset"],
-        "objective": "weighted" if config["robust"] else "clean",
+        "objective": "weighted",
+        "alpha_follows": ["clean", "robust"] if config["robust"] else ["clean"],
         "seed": config["seed"], "edge_weights": _epoch(3)["edge_weights"], "seconds": 95.0,
         "derivation": {
-            "chosen_by": "score", "argmax": cell(ARGMAX), "images": 500, "attack": "pgd-10",
-            "gains": [[-0.004, -0.001, 0.0, 0.012, -0.007]] * 6, "argmax_gains": cell(OTHER),
+            "chosen_by": "gains",
+            "cells": {"alpha": cell(ARGMAX), "gains": cell(FOUND), "inner_gains": cell(OTHER)},
+            "gains": [[-0.004, -0.001, 0.0, 0.012, -0.007]] * 6,
             "inner_gains": [[-0.003, -0.001, 0.0, 0.005, -0.001]] * 6,
-            "argmax_inner_gains": cell(OTHER),
-            "scores": [
-                {
-                    "arch": c.arch, "code": c.code, "clean": clean, "robust": robust,
-                    "clean_loss": 2 - clean, "robust_loss": 3 - robust,
-                }
-                for c, clean, robust in scores
-            ],
         },
     }  # fmt: skip
 

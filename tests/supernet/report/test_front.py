@@ -3,8 +3,7 @@
 import json
 from pathlib import Path
 
-import pytest
-
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import found_against_true
 from supernet.cells.genotype import Genotype
@@ -15,58 +14,33 @@ from tests.supernet.report.runs import FOUND, write_run
 SMALL = Genotype.parse("111112")
 
 
-def write_front(folder: Path, table: Table | None) -> None:
+def write_front(folder: Path, table: Table) -> None:
     cells = [
         {
-            "code": cell.code, "params": cell.params(), "clean": 0.6, "robust": robust,
-            "clean_loss": 1.2, "robust_loss": 2 - robust,
-            "preference": preference, "strict": preference is None,
-            "benchmark": table and table.query(cell),
+            "code": cell.code, "params": cell.params(), "gain": gain,
+            "benchmark": query_cell(table, cell),
         }
-        for cell, robust, preference in ((SMALL, 0.31, [0.0, 0.2, 0.8]), (FOUND, 0.42, None))
+        for cell, gain in ((SMALL, -0.012), (FOUND, 0.25))
     ]  # fmt: skip
-    truth = table and {"found": found_against_true(table, [SMALL, FOUND], "cifar10")}
     record = {
-        "objectives": ["clean_loss", "robust_loss", "params"], "size_metric": "params",
-        "images": 500, "attack": "pgd-10", "judged_by": "cifar10", "cells": cells,
-        "archive": cells * 2, "found_vs_true": truth,
+        "size_metric": "params", "picked_by": "inner_gains", "judged_by": "cifar10",
+        "cells": cells,
+        "found_vs_true": found_against_true(table, [SMALL, FOUND], "cifar10"),
     }  # fmt: skip
     (folder / "front.json").write_text(json.dumps(record))
 
 
-@pytest.mark.parametrize("judged", [True, False])
-def test_cells_and_numbers(
-    tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch, judged: bool
-) -> None:
-    table = invented if judged else None
-    monkeypatch.setattr(Table, "find", classmethod(lambda cls, where=None: table))
-    run = RunFiles.read(write_run(tmp_path, table))
+def test_cells_and_numbers(tmp_path: Path, invented: Table) -> None:
+    run = RunFiles.read(write_run(tmp_path, invented), invented)
     assert section(run) == []
-    write_front(tmp_path, table)
+    write_front(tmp_path, invented)
     text = "\n\n".join(section(run))
-    assert "Of 4 scored cells, the 2 that none of the same size dominates" in text
-    assert "| 0 | `111112` | 0.10 M | 1.200, 60.0 % | 1.690, 31.0 % |  | 0.0 0.2 0.8 |" in text
-    assert "| 1 | `333133` | 1.29 M | 1.200, 60.0 % | 1.580, 42.0 % | yes | - |" in text
+    assert "A menu of 2 cells" in text
+    entry = query_cell(invented, FOUND)["results"]["cifar10"]
+    values = f"{100 * entry['clean']:.2f} % | {100 * entry['pgd_8']:.2f} %"
+    assert "| 0 | `111112` | 0.10 M | -12 |" in text
+    assert f"| 1 | `333133` | 1.29 M | +250 | {values} |" in text
     assert (tmp_path / "figures" / "front.png").is_file()
     assert f"--genotype {tmp_path}/front.json:0" in text
-    assert ("### Found and true front" in text) == judged
-    if judged:
-        entry = invented.query(FOUND)["results"]["cifar10"]
-        assert f"| {100 * entry['clean']:.2f} % | {100 * entry['pgd_8']:.2f} % |" in text
-        numbers = found_against_true(invented, [SMALL, FOUND], "cifar10")
-        assert f"| found | 2 | {100 * numbers['hypervolume_ratio']:.1f} % |" in text
-
-
-@pytest.mark.parametrize("older", ["accuracies", "all sizes compared"])
-def test_a_front_of_another_version_is_named(tmp_path: Path, invented: Table, older: str) -> None:
-    run = RunFiles.read(write_run(tmp_path, invented))
-    write_front(tmp_path, invented)
-    record = json.loads((tmp_path / "front.json").read_text())
-    if older == "accuracies":
-        record["objectives"] = ["clean", "robust", "params"]
-    else:
-        for cell in record["cells"]:
-            del cell["strict"]
-    (tmp_path / "front.json").write_text(json.dumps(record))
-    text = "\n\n".join(section(run))
-    assert f"search.py --resume {tmp_path}` writes it again" in text and "| 0 |" not in text
+    numbers = found_against_true(invented, [SMALL, FOUND], "cifar10")
+    assert f"| 2 | {100 * numbers['hypervolume_ratio']:.1f} % |" in text

@@ -9,23 +9,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from supernet.benchmark.table import Table
 from supernet.cells.argument import read_cell
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.runs.checkpoint import load_checkpoint
-from supernet.runs.search_run import Interrupted, resume_search, run_search
-from supernet.search.config import FRONT_OBJECTIVES, OBJECTIVE_NAMES, STRATEGY_NAMES, SearchConfig
+from supernet.runs.interrupts import Interrupted
+from supernet.runs.search_run import resume_search, run_search
+from supernet.runs.train_run import resume_training
+from supernet.search.config import SearchConfig
 from supernet.search.search import Search
-from supernet.studies.ranking.predictor import CellScore, Predictor
 
 pytestmark = pytest.mark.slow
 
 QUICK = SearchConfig(
     robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
-    weight_attack="n_fgsm", beta_decay=1.0, probe_steps=2, probe_images=20, derive_score=True,
-    derive_candidates=2, derive_images=20,
+    attack="n_fgsm", beta_decay=1.0, probe_images=20,
 )  # fmt: skip
 
 
@@ -78,11 +79,45 @@ def test_the_genotype_is_complete_and_consistent(whole: Path) -> None:
     assert record["flops"] == cell.flops(image_size=16)
     assert {"index", "unique_index", "objective", "dataset", "seed", "alpha", "config_hash",
             "versions", "benchmark"} <= set(record)  # fmt: skip
-    scores = record["derivation"]["scores"]
-    assert len(scores) == 2 and scores[0]["code"] == record["code"]
-    values = [s["clean_loss"] + s["robust_loss"] for s in scores]
-    assert values == sorted(values)
+    derivation = record["derivation"]
+    assert set(derivation["cells"]) == {"alpha", "gains", "inner_gains"}
+    assert derivation["cells"][derivation["chosen_by"]]["code"] == record["code"]
+    gains = torch.tensor(derivation["gains"])
+    assert gains.shape == (6, 5) and gains.abs().max() > 0
+    assert record["code"] == "".join(str(op + 1) for op in gains[:, 1:].argmax(1).tolist())
+    assert record["alpha_follows"] == ["clean", "robust"]
     assert len(record["alpha"]) == 6 and len(record["alpha"][0]) == 5
+
+
+def test_the_front_is_a_menu_from_small_to_large(whole: Path) -> None:
+    record = json.loads((whole / "front.json").read_text())
+    sizes = [cell["params"] for cell in record["cells"]]
+    assert len(sizes) == 28 and sizes == sorted(set(sizes))
+    for number in (0, 9, 27):
+        found, described = read_cell(f"{whole / 'front.json'}:{number}")
+        assert found.params() == sizes[number] and described["dataset"] == "digits"
+    found = json.loads((whole / "genotype.json").read_text())["derivation"]["cells"]["inner_gains"]
+    assert found["code"] in [cell["code"] for cell in record["cells"]]
+
+
+def test_what_a_run_ends_with_is_in_the_events(whole: Path) -> None:
+    events = EventAccumulator(str(whole), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    record = json.loads((whole / "genotype.json").read_text())
+    assert events.Scalars("result/params")[-1].value == record["params"]
+    assert "cell/chosen" in events.Tags()["images"]
+    hparams = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    start = HParamsPluginData.FromString(hparams).session_start_info
+    assert start.hparams["attack"].string_value == "n_fgsm"
+    assert start.hparams["epochs"].number_value == 3
+
+
+def test_a_budget_holds_for_the_answer(tmp_path: Path) -> None:
+    folder = search_in(tmp_path / "run", epochs=1, warmup_epochs=0, max_flops=12e6)
+    record = json.loads((folder / "genotype.json").read_text())
+    cells = [record, *record["derivation"]["cells"].values()]
+    cells += json.loads((folder / "front.json").read_text())["cells"]
+    assert all(cell["flops"] <= 12e6 for cell in cells)
 
 
 def test_a_search_on_shrunk_images_is_for_networks_at_full_size(tmp_path: Path) -> None:
@@ -112,17 +147,17 @@ def test_ctrl_c_writes_a_checkpoint_and_the_rest_is_bit_identical(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     # Drawing the figures takes seconds and is tested above.
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
     folder = tmp_path / "part"
     with monkeypatch.context() as patch:
         interrupt_at(patch, step)
         with pytest.raises(Interrupted, match=f"--resume {folder}"):
             search_in(folder)
-    assert load_checkpoint(folder / "checkpoint.pt")["search"]["step"] == step
+    assert load_checkpoint(folder / "checkpoint.pt", "search")["state"]["step"] == step
     assert not (folder / "genotype.json").exists()
     resume_search(folder, {}, quiet=True)
-    expected = load_checkpoint(whole / "checkpoint.pt")["search"]
-    found = load_checkpoint(folder / "checkpoint.pt")["search"]
+    expected = load_checkpoint(whole / "checkpoint.pt", "search")["state"]
+    found = load_checkpoint(folder / "checkpoint.pt", "search")["state"]
     assert torch.equal(expected["strategy"]["alpha"], found["strategy"]["alpha"])
     for name, value in expected["net"].items():
         assert torch.equal(value, found["net"][name]), name
@@ -148,10 +183,13 @@ def test_the_weights_of_chosen_epochs_are_kept(
     names = [path.name for path in (tmp_path / "run").glob("epoch-*")]
     assert names == ["epoch-0001.pt"]
     resume_search(tmp_path / "run", {}, quiet=True)
-    kept = {path.name: load_checkpoint(path) for path in (tmp_path / "run").glob("epoch-*")}
+    kept = {
+        path.name: load_checkpoint(path, "kept epoch")
+        for path in (tmp_path / "run").glob("epoch-*")
+    }
     assert sorted(kept) == ["epoch-0001.pt", "epoch-0003.pt"]
-    end, last = load_checkpoint(whole / "checkpoint.pt")["search"], kept["epoch-0003.pt"]
-    assert set(last) == {"format", "step", "net", "alpha"}
+    end, last = load_checkpoint(whole / "checkpoint.pt", "search")["state"], kept["epoch-0003.pt"]
+    assert set(last) == {"format", "kind", "step", "net", "alpha"}
     assert last["step"] == end["step"] == 3 * kept["epoch-0001.pt"]["step"]
     # Keeping and resuming changed nothing.
     assert torch.equal(last["alpha"], end["strategy"]["alpha"])
@@ -200,7 +238,7 @@ def test_a_run_can_be_resumed_from_its_first_moment(
         patch.setattr(Search, "train_step", killed)
         with pytest.raises(SystemExit):
             search_in(tmp_path / "run")
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
     resume_search(tmp_path / "run", {}, quiet=True)
     assert len(comparable(tmp_path / "run")) == 3
 
@@ -217,133 +255,9 @@ def test_ctrl_c_in_the_last_step_and_while_deriving(
     def pressed(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("supernet.runs.search_run.derive_cells", pressed)
+    monkeypatch.setattr("supernet.runs.search_run.derivation_of", pressed)
     with pytest.raises(Interrupted, match="--resume"):
         resume_search(tmp_path / "run", {}, quiet=True)
-
-
-@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
-@pytest.mark.parametrize("objective", OBJECTIVE_NAMES)
-def test_every_strategy_and_objective_ends_with_a_cell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strategy: str, objective: str
-) -> None:
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
-    budget = {"max_flops": 12e6} if objective == "epsilon" else {}
-    weight = 0.0 if objective in FRONT_OBJECTIVES else 0.1
-    folder = search_in(
-        tmp_path / "run", strategy=strategy, objective=objective, C=4, epochs=1, warmup_epochs=0,
-        limit=60, size_weight=weight, front_queries=4, derive_images=10, derive_by="gains",
-        **budget,
-    )  # fmt: skip
-    record = json.loads((folder / "genotype.json").read_text())
-    assert Genotype.parse(record["arch"]).code == record["code"]
-    assert record["objective"] == objective and record["strategy"] == strategy
-    by_gains = record["derivation"]["argmax_gains"]
-    for cell in (record, *([] if objective in FRONT_OBJECTIVES else [by_gains])):
-        assert cell["flops"] <= budget.get("max_flops", 1e9)
-    gains = torch.tensor(record["derivation"]["gains"])
-    assert gains.shape == (6, 5) and gains.abs().max() > 0
-    if objective not in ("epsilon", *FRONT_OBJECTIVES):
-        assert by_gains["code"] == "".join(str(op + 1) for op in gains[:, 1:].argmax(1).tolist())
-    assert (folder / "front.json").exists() == (objective in FRONT_OBJECTIVES)
-
-
-PARETO: dict[str, object] = {"objective": "pareto", "front_queries": 9, "front_baseline": True}
-
-
-@pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory, invented_root: Path) -> Path:
-    # The invented table: its order is no published one.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "supernet.runs.search_run.Table.find",
-            lambda where: Table.load(invented_root, verify=False),
-        )
-        patch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
-        return search_in(tmp_path_factory.mktemp("runs") / "front", **PARETO)
-
-
-def test_a_pareto_run_leaves_a_front(front: Path) -> None:
-    record = json.loads((front / "front.json").read_text())
-    assert record["objectives"] == ["clean_loss", "robust_loss", "params"]
-    assert len(record["archive"]) == 9
-    costs = [cell["params"] for cell in record["cells"]]
-    assert costs == sorted(costs)
-    for number, cell in enumerate(record["cells"]):
-        found, _ = read_cell(f"{front / 'front.json'}:{number}")
-        assert found.code == cell["code"] and found.params() == cell["params"]
-        assert {
-            "index",
-            "unique_index",
-            "flops",
-            "clean",
-            "robust",
-            "clean_loss",
-            "robust_loss",
-            "preference",
-        } <= set(cell)
-        assert cell["benchmark"]["results"]["cifar10"]["clean"] >= 0
-    assert any(cell["preference"] is not None for cell in record["cells"])
-    judged = record["found_vs_true"]
-    assert set(judged) == {
-        "found", "strict", "proposed", "drawn", "random", "nsga2 from random cells"
-    }  # fmt: skip
-    assert judged["proposed"]["cells"] == judged["drawn"]["cells"] == 9
-    strict = record["found_vs_true"]["strict"]["cells"]
-    assert sum(cell["strict"] for cell in record["cells"]) == strict
-    for numbers in record["found_vs_true"].values():
-        assert 0 <= numbers["hypervolume_ratio"] <= 1 and len(numbers["regret"]) == 5
-    # Every search has as many scored cells as the others; shared ones are computed once.
-    scored = (front / "front_scores.jsonl").read_text().splitlines()
-    assert 9 <= len(scored) <= 27 and len(set(scored)) == len(scored)
-    chosen = json.loads((front / "genotype.json").read_text())
-    best = min(cell["clean_loss"] + cell["robust_loss"] for cell in record["cells"])
-    assert chosen["derivation"]["scores"][0]["code"] == chosen["code"]
-    found = next(cell for cell in record["cells"] if cell["code"] == chosen["code"])
-    assert found["clean_loss"] + found["robust_loss"] == best
-
-
-@pytest.mark.parametrize("step", [3, 5])
-def test_a_stopped_pareto_run_ends_with_the_same_alpha_and_front(
-    front: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
-    monkeypatch.setattr("supernet.runs.search_run.Table.find", lambda where: None)
-    folder = tmp_path / "part"
-    with monkeypatch.context() as patch:
-        interrupt_at(patch, step)
-        with pytest.raises(Interrupted):
-            search_in(folder, **PARETO)
-    # Then killed while scoring, too.
-    with monkeypatch.context() as patch:
-        _die_after(4, patch)
-        with pytest.raises(Interrupted):
-            resume_search(folder, {}, quiet=True)
-    half = (folder / "front_scores.jsonl").read_text()
-    assert not (folder / "front.json").exists() and len(half.splitlines()) == 4
-    resume_search(folder, {}, quiet=True)
-    assert (folder / "front_scores.jsonl").read_text().startswith(half)
-    expected, found = (load_checkpoint(f / "checkpoint.pt")["search"] for f in (front, folder))
-    assert torch.equal(expected["strategy"]["alpha"], found["strategy"]["alpha"])
-    for name, value in expected["preferences"].items():
-        assert torch.equal(value, found["preferences"][name]), name
-        assert value.abs().max() > 0
-    for name in ("archive", "baselines"):
-        one, two = (json.loads((f / "front.json").read_text())[name] for f in (front, folder))
-        assert one == two
-    assert (folder / "front_scores.jsonl").read_text() == (front / "front_scores.jsonl").read_text()
-
-
-def _die_after(cells: int, patch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C instead of the next score."""
-    left, score = iter(range(cells)), Predictor.score
-
-    def dying(predictor: Predictor, cell: Genotype) -> CellScore:
-        if next(left, None) is None:
-            raise KeyboardInterrupt
-        return score(predictor, cell)
-
-    patch.setattr(Predictor, "score", dying)
 
 
 def test_a_broken_benchmark_table_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -357,7 +271,7 @@ def test_a_broken_benchmark_table_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run_cannot_be_resumed(tmp_path: Path, whole: Path) -> None:
-    with pytest.raises(UserError, match=r"is no run directory \(it has no config\.json\)"):
+    with pytest.raises(UserError, match=r"is not a run directory \(it has no config\.json\)"):
         resume_search(tmp_path, {})
     (tmp_path / "config.json").write_bytes((whole / "config.json").read_bytes())
     with pytest.raises(UserError, match=r"there is no checkpoint .*checkpoint\.pt"):
@@ -366,6 +280,34 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path, whole: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read .*cut short"):
         resume_search(tmp_path, {})
+
+
+@pytest.mark.parametrize("name", ["config.json", "checkpoint.pt"])
+def test_files_of_another_format_are_refused_by_name_and_version(
+    tmp_path: Path, whole: Path, name: str
+) -> None:
+    shutil.copytree(whole, tmp_path / "old")
+    path = tmp_path / "old" / name
+    if name == "config.json":
+        description = json.loads(path.read_text())
+        del description["format"]  # as the first versions wrote it
+        path.write_text(json.dumps(description))
+        expected = r"old has format 1 \(robust-supernet 0\.1\.0\); this version reads format 2: use"
+    else:
+        torch.save({"format": 1, "search": {}}, path)
+        expected = r"checkpoint .*checkpoint\.pt has format 1, this version reads format 2; use"
+    with pytest.raises(UserError, match=expected):
+        resume_search(tmp_path / "old", {})
+
+
+def test_another_kind_of_run_is_refused(tmp_path: Path, whole: Path) -> None:
+    with pytest.raises(UserError, match=r"holds a search, not a training; scripts/search\.py made"):
+        resume_training(whole, {})
+    shutil.copytree(whole, tmp_path / "run")
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    torch.save({**state, "kind": "training"}, tmp_path / "run" / "checkpoint.pt")
+    with pytest.raises(UserError, match="is of a training, not of a search"):
+        resume_search(tmp_path / "run", {})
 
 
 def test_a_run_is_never_overwritten(whole: Path) -> None:
@@ -391,9 +333,9 @@ def test_bad_input_leaves_nothing_behind(
 
 
 def test_automatic_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda folder: None)
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
     monkeypatch.chdir(tmp_path)
-    config = dataclasses.replace(QUICK, epochs=1, warmup_epochs=0, derive_score=False)
+    config = dataclasses.replace(QUICK, epochs=1, warmup_epochs=0)
     folders = [run_search(config, quiet=True) for _ in range(2)]
     assert [folder.name for folder in folders] == [
         "search-digits-darts-seed0",

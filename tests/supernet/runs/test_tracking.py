@@ -69,7 +69,7 @@ def test_a_damaged_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
 def test_edge_weights_are_curves_and_a_picture(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path, {})
     w_EO = torch.arange(30.0).view(6, 5) / 100
-    tracker.edge_weights(w_EO, 10)
+    tracker.edge_weights(w_EO, Genotype.parse("333133"), 10)
     tracker.close()
     events = _events(tmp_path)
     # Row 3 is the edge from node 0 to node 3, column 1 the skip.

@@ -11,7 +11,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from supernet.errors import UserError
-from supernet.runs import train_run as standalone
+from supernet.runs import loop, train_run
 from supernet.runs.interrupts import Interrupted
 from supernet.runs.tracking import Tracker, read_metrics
 from supernet.runs.train_run import resume_training, run_training
@@ -46,7 +46,7 @@ def _interrupt_after(patch: pytest.MonkeyPatch, steps: int) -> None:
 
         yield interrupted
 
-    patch.setattr(standalone, "deferred_interrupts", deferred)
+    patch.setattr(loop, "deferred_interrupts", deferred)
 
 
 def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
     network, metadata = load_model(folder)
     assert network.genotype.code == "313021" and metadata["dataset"] == "digits"
     assert metadata["epochs"] == 2 and metadata["eps"] == 32 / 255
-    assert json.loads((folder / "config.json").read_text())["kind"] == "stand-alone training"
+    assert json.loads((folder / "config.json").read_text())["kind"] == "training"
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_resume_refuses_what_does_not_fit(tmp_path: Path) -> None:
     (folder / "checkpoint.pt").write_bytes(whole[:100])
     with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read"):
         resume_training(folder, {}, quiet=True)
-    with pytest.raises(UserError, match="holds no stand-alone training"):
+    with pytest.raises(UserError, match="is not a run directory"):
         resume_training(tmp_path, {}, quiet=True)
     with pytest.raises(UserError, match="already holds a run; use --resume"):
         run_training(_config(folder), quiet=True)
@@ -122,7 +122,7 @@ def test_a_resume_elsewhere_is_refused_and_another_data_root_kept(
     finished: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(finished, tmp_path / "copy")
-    with pytest.raises(UserError, match="leave --out out"):
+    with pytest.raises(UserError, match="remove --out"):
         resume_training(tmp_path / "copy", {"out": "elsewhere"}, quiet=True)
     resume_training(tmp_path / "copy", {"data_root": str(tmp_path)}, quiet=True)
     saved = json.loads((tmp_path / "copy" / "config.json").read_text())
@@ -156,18 +156,18 @@ def test_what_is_logged_is_on_the_disk_before_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    flush, save = Tracker.flush, standalone.save_checkpoint
+    flush, save = Tracker.flush, loop.save_checkpoint
 
     def flushed(tracker: Tracker) -> None:
         order.append("flush")
         flush(tracker)
 
     def saved(path: Path, state: dict[str, Any]) -> None:
-        order.append(f"step {state['training']['step']}")
+        order.append(f"step {state['state']['step']}")
         save(path, state)
 
     monkeypatch.setattr(Tracker, "flush", flushed)
-    monkeypatch.setattr(standalone, "save_checkpoint", saved)
+    monkeypatch.setattr(loop, "save_checkpoint", saved)
     run_training(_config(tmp_path / "run"), quiet=True)
     assert order == ["flush", "step 0", "flush", "step 3", "flush", "step 6"]
 
@@ -204,7 +204,7 @@ def test_ctrl_c_in_the_last_step_and_while_exporting(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(standalone, "save_model", pressed)
+        patch.setattr(train_run, "save_model", pressed)
         with pytest.raises(Interrupted, match=message):
             resume_training(tmp_path / "run", {}, quiet=True)
     assert not (tmp_path / "run" / "model.pt").exists()

@@ -15,7 +15,7 @@ def _weights(seed: int) -> np.ndarray:
 
 def test_heat_map_writes_each_value_at_its_edge_and_operator() -> None:
     w = _weights(0)
-    axes = heatmap(w).axes[0]
+    axes = heatmap(w, (3,) * 6).axes[0]
     written = {text.get_position(): text.get_text() for text in axes.texts}
     assert written == {
         (op, edge): f"{w[edge, op]:.3f}" for edge in range(NUM_EDGES) for op in range(NUM_OPS)
@@ -25,13 +25,16 @@ def test_heat_map_writes_each_value_at_its_edge_and_operator() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == edges
 
 
-def test_heat_map_frames_the_largest_of_each_edge() -> None:
-    w = _weights(1)
-    frames = {
-        (round(frame.get_x() + 0.48), round(frame.get_y() + 0.46))
-        for frame in heatmap(w).axes[0].patches
-    }
-    assert frames == {(int(w[edge].argmax()), edge) for edge in range(NUM_EDGES)}
+@pytest.mark.parametrize("none", [False, True])
+def test_heat_map_frames_what_is_taken_and_crosses_out_what_cannot_be(none: bool) -> None:
+    taken = (3, 1, 2, 4, 3, 1)
+    axes = heatmap(_weights(1), taken, none=none).axes[0]
+    frames = [p for p in axes.patches if p.get_hatch() is None]
+    found = {(round(f.get_x() + 0.48), round(f.get_y() + 0.46)) for f in frames}
+    assert found == {(op, edge) for edge, op in enumerate(taken)}
+    crossed = [p.get_x() for p in axes.patches if p.get_hatch()]
+    assert crossed == ([] if none else [-0.5])
+    assert ("none is left out" in axes.get_title()) == (not none)
 
 
 def test_curves_follow_each_operator_of_each_edge() -> None:
@@ -46,6 +49,6 @@ def test_curves_follow_each_operator_of_each_edge() -> None:
 
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match=r"expected shape \(6, 5\), received \(5, 6\)"):
-        heatmap(np.zeros((5, 6)))
+        heatmap(np.zeros((5, 6)), (1,) * 6)
     with pytest.raises(ValueError, match="at least one epoch"):
         alpha_curves([])

@@ -5,15 +5,17 @@ import torch
 from torch import Tensor, nn
 
 from supernet.errors import UserError
+from supernet.nets.supernet import Supernet
 from supernet.search.config import STRATEGY_NAMES
 from supernet.search.strategies import STRATEGIES, Losses, WeightStep, make_strategy
 from supernet.search.strategies.darts2 import unrolled_gradients
 from supernet.search.strategies.drnas import DrNAS
-from supernet.search.strategies.gdas import GDAS
+from supernet.search.strategies.gdas import GDAS, drawn_operators
 from supernet.search.strategies.regularisers import (
     collapse_warning,
     decay_step,
     entropy,
+    none_warning,
     skip_share,
 )
 
@@ -39,7 +41,7 @@ def test_rows_sum_to_one_and_gradients_reach_alpha(name: str) -> None:
     step = WeightStep(parameters=[weights], lr=0.1)
     target = torch.eye(5)[[0, 1, 2, 3, 4, 0]]
     losses = quadratic_losses(target, weights)
-    gradients, values = strategy.alpha_gradients(losses, step)
+    gradients, values = strategy.alpha_gradients(strategy.edge_weights(), losses, step)
     assert gradients.shape == (2, 30) and values.shape == (2,)
     assert gradients[0].abs().max() > 1e-3
     # The sum of the weights is constant: no direction of alpha changes it.
@@ -49,7 +51,8 @@ def test_rows_sum_to_one_and_gradients_reach_alpha(name: str) -> None:
 def test_first_order_darts_is_the_softmax_gradient() -> None:
     strategy = make_strategy("darts", torch.Generator().manual_seed(0))
     target = torch.rand(6, 5)
-    gradients, _ = strategy.alpha_gradients(quadratic_losses(target), WeightStep((), 0.1))
+    losses = quadratic_losses(target)
+    gradients, _ = strategy.alpha_gradients(strategy.edge_weights(), losses, WeightStep((), 0.1))
     p = strategy.alpha.detach().softmax(dim=1)
     g = p - target
     closed = p * (g - (p * g).sum(dim=1, keepdim=True))
@@ -155,7 +158,7 @@ def test_beta_decay_pulls_the_leader_and_moves_no_uniform_edge() -> None:
     alpha = torch.zeros(6, 5)
     alpha[0] = torch.tensor([0.0, 0.0, 0.0, 2.0, 0.0])
     leaf = alpha.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(leaf.logsumexp(dim=1).mean(), leaf)  # the published term
+    (gradient,) = torch.autograd.grad(leaf.logsumexp(dim=1).mean(), leaf)
     moved = alpha.clone()
     decay_step(moved, strength=3.0, lr=0.1)
     expected = alpha - 0.1 * 3.0 * (gradient - gradient.mean(dim=1, keepdim=True))
@@ -174,6 +177,50 @@ def test_entropy_skip_share_and_the_warning() -> None:
     assert collapse_warning(weights("331133")) is None
     assert "3 of 6 edges are skips" in (collapse_warning(weights("111333")) or "")
     assert "no edge is a convolution" in (collapse_warning(weights("440014")) or "")
+
+
+def test_none_that_leads_half_of_the_edges_is_a_warning() -> None:
+    def leads(count: int) -> Tensor:
+        w_EO = torch.full((6, 5), 0.1)
+        w_EO[:count, 0] = 0.6
+        w_EO[count:, 3] = 0.6
+        return w_EO
+
+    assert none_warning(leads(2)) is None
+    warning = none_warning(leads(3)) or ""
+    assert "none leads on 3 of 6 edges and is left out" in warning and "--derive-none" in warning
+
+
+def test_gdas_computes_the_drawn_operators_alone() -> None:
+    # With the other operators' parameters not a number, nothing of them may be seen.
+    net, strategy = Supernet(C=2, N=1, num_classes=2).train(), GDAS(torch.Generator())
+    w_EO = strategy.edge_weights()
+    ops = drawn_operators(w_EO)
+    with torch.no_grad():
+        for cell in net.cells:
+            for edge, op in zip(cell.edges, ops, strict=True):
+                for number, other in enumerate(edge.ops):
+                    for parameter in other.parameters() if number != op else ():
+                        parameter.fill_(torch.nan)
+    x = torch.rand(4, 3, 8, 8)
+    leaf = w_EO.detach().requires_grad_()
+    logits = strategy.logits(net, x, leaf)
+    (gradient,) = torch.autograd.grad(logits.square().sum(), leaf)
+    assert logits.isfinite().all() and gradient.isfinite().all()
+    drawn = torch.zeros(6, 5, dtype=torch.bool)
+    drawn[range(6), ops] = True
+    assert (gradient[~drawn] == 0).all() and (gradient[drawn] != 0).any()
+    # It is what a mixture with these weights gives, and its gradient at the drawn operators.
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.nan_to_num_(0.01)
+    dense = w_EO.detach().requires_grad_()
+    sparse_loss = strategy.logits(net, x, leaf).square().sum()
+    (of_drawn,) = torch.autograd.grad(sparse_loss, leaf)
+    dense_loss = net.forward_mixture(x, dense).square().sum()
+    (of_all,) = torch.autograd.grad(dense_loss, dense)
+    torch.testing.assert_close(sparse_loss, dense_loss, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(of_drawn[drawn], of_all[drawn], rtol=1e-3, atol=1e-5)
 
 
 def test_unknown_strategies_list_the_good_ones() -> None:

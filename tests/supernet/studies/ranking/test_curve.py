@@ -107,7 +107,7 @@ def test_other_cells_and_other_rankings_are_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_curve_from_the_epochs_of_a_search(quick: dict[str, Any], tmp_path: Path) -> None:
     settings = SearchConfig(
-        robust=True, C=2, N=1, limit=100, epochs=2, batch_size=20, attack_steps=1, probe_steps=1,
+        robust=True, C=2, N=1, limit=100, epochs=2, batch_size=20, attack_steps=1,
         probe_images=20, keep_epochs=(1,), device="cpu", out=str(tmp_path / "run"),
     )  # fmt: skip
     config = RankConfig(

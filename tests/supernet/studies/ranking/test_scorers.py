@@ -133,7 +133,7 @@ def test_unknown_score_and_nothing_to_score(config: RankConfig) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory of a search that took a few steps."""
     settings = SearchConfig(
-        robust=True, C=4, N=1, limit=200, epochs=2, batch_size=32, attack_steps=1, probe_steps=1,
+        robust=True, C=4, N=1, limit=200, epochs=2, batch_size=32, attack_steps=1,
         probe_images=32, device="cpu", keep_epochs=(1, 2),
         out=str(tmp_path_factory.mktemp("run") / "search"),
     )  # fmt: skip
@@ -148,7 +148,8 @@ def test_supernet_scores_are_of_the_held_out_half(trained: Path, quick: dict[str
     names = ["supernet_clean", "supernet_robust", "supernet_clean_loss", "supernet_robust_loss"]
     names += ["supernet_gains", "supernet_gains_inner"]
     assert list(found) == [*names, "snip"]
-    gains = operator_gains(load_search(trained, config, torch.device("cpu")))
+    search = load_search(trained, config, torch.device("cpu"))
+    gains = operator_gains(search.net, search.images.for_gains(search.config.seed))
     assert found["supernet_gains"] == pytest.approx(gain_of(CELL, gains.whole))
     assert found["supernet_gains_inner"] == pytest.approx(gain_of(CELL, gains.inner))
     assert found["supernet_gains"] != found["supernet_gains_inner"]
@@ -172,7 +173,7 @@ def test_scores_of_an_epoch_that_was_kept(trained: Path, quick: dict[str, Any]) 
     assert all(map(torch.equal, last.net.state_dict().values(), end.net.state_dict().values()))
     assert not torch.equal(first.net.classifier.weight, last.net.classifier.weight)
     for search in (first, last):  # on the same images
-        assert torch.equal(search.held_out(50)[0], end.held_out(50)[0])
+        assert torch.equal(search.images.held_out(50)[0], end.images.held_out(50)[0])
     epochs = [dataclasses.replace(config, epoch=epoch) for epoch in (None, 1, 2)]
     assert [supernet_steps(c) for c in epochs] == [end.step, end.step // 2, end.step]
     assert make_scorer(epochs[2])[0](CELL) == make_scorer(epochs[0])[0](CELL)

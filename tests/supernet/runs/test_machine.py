@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from supernet.errors import UserError
-from supernet.runs.surroundings import refuse_other_surroundings
+from supernet.runs.machine import refuse_other_surroundings
 
 
 def _run(folder: Path, **saved: Any) -> Path:
@@ -35,11 +35,9 @@ def test_differences_are_named_with_their_remedy(
         refuse_other_surroundings(_run(tmp_path, **saved), here)
 
 
-def test_what_is_equal_or_was_never_written_passes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_equal_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = _run(tmp_path, data={"n": 3}, impl="native")
-    refuse_other_surroundings(folder, {"data": {"n": 3}, "device_type": "cpu"})
+    refuse_other_surroundings(folder, {"data": {"n": 3}, "impl": "native"})
     assert capsys.readouterr().err == ""
 
 

@@ -1,0 +1,171 @@
+"""One process's part of a run: steps and epochs, the checkpoint after each, Ctrl-C between two."""
+
+import shlex
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
+
+import torch
+from tqdm import tqdm
+
+from supernet.files import read_json
+from supernet.runs.checkpoint import save_checkpoint
+from supernet.runs.interrupts import Interrupted, deferred_interrupts
+from supernet.runs.machine import peak_memory_mb
+from supernet.runs.tracking import Tracker
+
+
+class Job(Protocol):
+    """What a run runs: a search or a training."""
+
+    device: torch.device
+    step: int
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole run."""
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are complete."""
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+
+    def train_step(self) -> None:
+        """One step."""
+
+    def epoch_means(self) -> dict[str, float]:
+        """Means over the epoch that has just ended."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the run depends on."""
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+class Run(ABC, Generic[AnyJob]):
+    """A run in its directory. `seconds` and `resumed` are of a run that goes on.
+
+    A kind of run is a subclass that says what is measured and shown after an epoch, and what the
+    run ends with.
+    """
+
+    kind: str
+    """As config.json and the checkpoint name it: search, training."""
+    script: str
+    """The command that resumes it."""
+
+    def __init__(
+        self,
+        job: AnyJob,
+        folder: Path,
+        *,
+        epochs: int,
+        quiet: bool,
+        seconds: float = 0.0,
+        resumed: bool = False,
+    ) -> None:
+        self.job, self.folder, self.epochs, self.quiet = job, folder, epochs, quiet
+        self.resumed = resumed
+        self.seconds_before, self.started = seconds, time.perf_counter()
+        description = read_json(folder / "config.json")
+        self.tracker = Tracker(folder, description, resume_step=job.step if resumed else None)
+
+    @abstractmethod
+    def introduce(self) -> None:
+        """Before the first step of this process."""
+
+    @abstractmethod
+    def measure(self) -> dict[str, Any]:
+        """What the record of an epoch holds besides its means, time and memory."""
+
+    @abstractmethod
+    def follow(self, record: dict[str, Any], write: Callable[..., None]) -> None:
+        """After an epoch that is logged, before its checkpoint. write(text, file=stream) prints
+        above the progress bar."""
+
+    @abstractmethod
+    def conclude(self) -> None:
+        """After the last step: write the results."""
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock of the run, all its processes together."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def finish(self) -> Path:
+        """Train, then conclude; whatever happens, what was logged is on the disk."""
+        try:
+            self.train()
+            self.conclude()
+        except Interrupted:
+            raise
+        except KeyboardInterrupt:
+            # While concluding: the training is complete and its checkpoint is written.
+            self.stop()
+        finally:
+            self.tracker.close()
+        return self.folder
+
+    def train(self) -> None:
+        """All steps that are left; a checkpoint before the first, after each epoch and Ctrl-C."""
+        job = self.job
+        with deferred_interrupts() as interrupted:
+            self.introduce()
+            if not self.resumed:
+                self.checkpoint()  # from here on, whatever happens, the run can be resumed
+            bar = tqdm(
+                total=job.total_steps, initial=job.step, unit="step", dynamic_ncols=True,
+                desc=self.kind, disable=True if self.quiet else None,
+            )  # fmt: skip
+            with bar:
+                while job.step < job.total_steps:
+                    self._epoch(bar, interrupted)
+            if interrupted():  # in the last step: everything is recorded
+                self.stop()
+
+    def checkpoint(self) -> None:
+        """All that is logged is on the disk first: a resume writes nothing before it again."""
+        self.tracker.flush()
+        save_checkpoint(
+            self.folder / "checkpoint.pt",
+            {"kind": self.kind, "state": self.job.state_dict(), "seconds": self.seconds},
+        )
+
+    def stop(self) -> NoReturn:
+        """End the process's part of the run, and say how to go on."""
+        raise Interrupted(
+            f"stopped after {self.job.step} of {self.job.total_steps} steps "
+            f"({self.epochs} epochs); go on with:\n"
+            f"  python {self.script} --resume {shlex.quote(str(self.folder))}"
+        )
+
+    def _epoch(self, bar: Any, interrupted: Callable[[], bool]) -> None:
+        job, first, began = self.job, self.job.step, time.perf_counter()
+        epoch = job.epoch + 1
+        while job.epoch < epoch:
+            # Before the step: after an epoch's last one its record must be written first.
+            if interrupted():
+                self.checkpoint()
+                self.stop()
+            job.train_step()
+            bar.update()
+        trained = time.perf_counter()
+        record = {
+            "epoch": epoch,
+            "step": job.step,
+            "lr": job.lr,
+            **job.epoch_means(),
+            **self.measure(),
+            "step_seconds": (trained - began) / (job.step - first),
+            "seconds": self.seconds,
+            "peak_memory_mb": peak_memory_mb(job.device),
+        }
+        self.follow(record, lambda text, file=sys.stdout: bar.write(text, file=file))
+        self.checkpoint()

@@ -1,0 +1,130 @@
+"""What trains the supernet's weights: a step on the attacked images of the weight half."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ops.candidates import kept_statistics
+from ops.mixed import Ops
+from ops.space import NONE
+from supernet.attacks.accuracy import Attack
+from supernet.nets.supernet import Supernet
+from supernet.search.config import SearchConfig
+from supernet.search.derive import argmax_cell, uniform_cell
+from supernet.search.halves import Batch
+from supernet.search.strategies import Strategy, WeightStep
+
+# Published settings of DARTS on this space; no trial of ours found better ones.
+MOMENTUM, WEIGHT_DECAY, LR_END, GRAD_CLIP = 0.9, 5e-4, 0.001, 5.0
+
+
+class Weights:
+    """SGD on the supernet's weights: the mixture, or for a share of the steps single cells.
+
+    Nesterov momentum 0.9, weight decay 5e-4, gradient norm clipped at 5, learning rate falling by a
+    cosine to 0.001.
+    """
+
+    def __init__(
+        self,
+        net: Supernet,
+        strategy: Strategy,
+        config: SearchConfig,
+        total_steps: int,
+        stream: torch.Generator,
+    ) -> None:
+        self.net, self.strategy, self.config, self.stream = net, strategy, config, stream
+        self.optimiser = torch.optim.SGD(
+            net.parameters(), lr=config.lr, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY,
+            nesterov=True,
+        )  # fmt: skip
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+            self.optimiser, total_steps, eta_min=LR_END
+        )
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
+    def step(self, batch: Batch, attack: Attack | None, *, single_cells: bool) -> Tensor:
+        """Attack the batch, differentiate, move the weights; returns the mean loss.
+
+        attack None trains on the images as they are. Without `single_cells` it is the mixture.
+        """
+        mixtures, cells = self.trained(single_cells)
+        count = len(mixtures) + len(cells)
+        self.optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=batch[0].device)
+        for w_EO in mixtures:
+            total += _backward(self._mixture_loss(w_EO, batch, attack) / count)
+        for ops in cells:
+            total += _backward(self._cell_loss(ops, batch, attack) / count)
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), GRAD_CLIP)
+        self.optimiser.step()
+        self.schedule.step()
+        return total
+
+    def trained(self, single_cells: bool) -> tuple[list[Tensor], list[Ops]]:
+        """(edge weights of mixtures, single cells) that a step trains, by their mean loss."""
+        config = self.config
+        path = torch.rand((), generator=self.stream).item() < config.path_share
+        if not (single_cells and path):
+            return [self.strategy.edge_weights().detach()], []
+        # Alpha is 30 numbers; on a GPU this wait is paid in path steps alone.
+        w_EO = self.strategy.expected_weights().cpu()
+        if config.path_kind == "sandwich":
+            even = uniform_cell(self.stream, config.derive_none)
+            best = argmax_cell(w_EO, config.derive_none)
+            return [self.strategy.edge_weights().detach()], [even.ops, best.ops]
+        if not config.derive_none:
+            w_EO[:, NONE] = 0
+        return [], [tuple(torch.multinomial(w_EO, 1, generator=self.stream).flatten().tolist())]
+
+    def upcoming(self) -> WeightStep:
+        """The step that SGD is about to take, for strategies that look one step ahead."""
+        parameters = list(self.net.parameters())
+        state = self.optimiser.state
+        return WeightStep(
+            parameters=parameters,
+            lr=self.lr,
+            momentum=MOMENTUM,
+            nesterov=True,
+            weight_decay=WEIGHT_DECAY,
+            buffers=[state[p].get("momentum_buffer") for p in parameters],
+        )
+
+    def _mixture_loss(self, w_EO: Tensor, batch: Batch, attack: Attack | None) -> Tensor:
+        x, y = batch
+        if attack is not None:
+            x = attack(self.strategy.fold(self.net, w_EO), x, y)
+        return F.cross_entropy(self.strategy.logits(self.net, x, w_EO), y)
+
+    def _cell_loss(self, ops: Ops, batch: Batch, attack: Attack | None) -> Tensor:
+        x, y = batch
+        # Activations of a single cell have another scale (in a fresh network five times the
+        # variance): it is frozen with the batch's statistics, and its own stay out of the running
+        # ones, which are the mixture's.
+        if attack is not None:
+            x = attack(self.net.fold_cell(ops, x=x), x, y)
+        with kept_statistics(self.net):
+            return F.cross_entropy(self.net.forward_cell(x, ops), y)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Optimiser and schedule; the weights themselves are the network's."""
+        return {
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+
+def _backward(loss: Tensor) -> Tensor:
+    loss.backward()
+    return loss.detach()

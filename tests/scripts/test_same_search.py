@@ -1,0 +1,25 @@
+"""The proof rule as a command: this checkout against a commit of itself."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.inprocess import ROOT, run_script
+
+TINY = "--robust --C 2 --N 1 --epochs 1 --warmup-epochs 0 --limit 100 --batch-size 20"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is not a git checkout")
+def test_a_commit_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    done = run_script("same_search.py", "no-such-commit", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert "commit 'no-such-commit' cannot be checked out" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is not a git checkout")
+def test_the_last_commit_gives_the_same_alpha(tmp_path: Path) -> None:
+    done = run_script("same_search.py", "HEAD", "--flags", TINY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert done.stdout.count("the same, bit for bit") == 2

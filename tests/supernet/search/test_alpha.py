@@ -1,0 +1,54 @@
+"""An alpha step: Adam along the combined gradient, decay, and nothing else that moves."""
+
+import pytest
+import torch
+
+from supernet.search.alpha import Alpha
+from supernet.search.strategies.regularisers import decay_step
+from tests.supernet.search.test_search import make_search
+
+
+def test_alpha_moves_no_running_statistics_and_no_weight() -> None:
+    search = make_search()
+    search.net.train()
+    before = {n: b.clone() for n, b in search.net.named_buffers()}
+    batch = search.images.next_alpha()
+    found = search.alpha.step(batch, batch, search.attack, search.weights.upcoming(), progress=0.5)
+    assert all(torch.equal(b, before[n]) for n, b in search.net.named_buffers())
+    assert all(p.grad is None for p in search.net.parameters())
+    assert set(found) == {
+        "alpha_clean_loss", "alpha_robust_loss", "coefficient_clean", "coefficient_robust",
+        "conflict_angle_deg",
+    }  # fmt: skip
+
+
+def test_the_first_move_is_the_learning_rate_against_the_gradients_sign_and_the_decay() -> None:
+    # Adam's first step is lr * sign(gradient + weight decay * alpha).
+    search = make_search(beta_decay=5.0)
+    alpha = search.strategy.alpha
+    gradient, before = torch.randn(6, 5), alpha.detach().clone()
+    expected = before - 0.01 * (gradient + 1e-3 * before).sign()
+    decay_step(expected, 5.0 * 0.25, 0.01)
+    search.alpha._move(gradient, progress=0.25)
+    torch.testing.assert_close(alpha.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("strategy", "images"), [("darts", 1), ("darts2", 2)])
+def test_only_the_images_that_are_asked_for_are_attacked(strategy: str, images: int) -> None:
+    search = make_search(strategy=strategy)
+    search.net.train()
+    seen = []
+
+    def attack(model: object, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        seen.append(len(y))
+        return x
+
+    batch = search.images.next_alpha()
+    search.alpha.step(batch, batch, attack, search.weights.upcoming(), progress=0.0)
+    assert len(seen) == images
+    clean = make_search(strategy=strategy, robust_weight=0.0)
+    clean.net.train()
+    seen.clear()
+    assert isinstance(clean.alpha, Alpha)
+    clean.alpha.step(batch, batch, attack, clean.weights.upcoming(), progress=0.0)
+    assert len(seen) == images - 1

@@ -1,0 +1,30 @@
+"""The two halves: disjoint, in an order that resumes, and measured on images as they are."""
+
+import torch
+
+from supernet.search.halves import GAIN_IMAGES
+from tests.supernet.search.test_search import make_search
+
+
+def test_weights_and_alpha_see_disjoint_images() -> None:
+    search = make_search(images=50)
+    images = search.images
+    weights, alpha = set(images.weight_half.tolist()), set(images.alpha_half.tolist())
+    assert not weights & alpha
+    assert weights | alpha == set(range(50))
+    x, _ = images.held_out(10)
+    held_out = {tuple(image.flatten().tolist()) for image in x}
+    trained = {tuple((search.data.train_x[i].float() / 255).flatten().tolist()) for i in weights}
+    assert not held_out & trained
+    calibration = {tuple(image.flatten().tolist()) for image in images.calibration()}
+    assert calibration <= trained
+
+
+def test_gains_see_whole_batches_of_a_shuffle_that_the_seed_decides() -> None:
+    images = make_search(images=50).images
+    assert len(images.alpha_half) < GAIN_IMAGES
+    batches = list(images.for_gains(seed=3))
+    assert [len(y) for _, y in batches] == [8, 8, 8]  # of 25 one is left out
+    again, other = images.for_gains(seed=3), images.for_gains(seed=4)
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(batches, again, strict=True))
+    assert not all(torch.equal(a[0], b[0]) for a, b in zip(batches, other, strict=True))
