@@ -25,7 +25,9 @@ from supernet.flags import fraction
 
 def main() -> None:
     """Parse, run, print."""
-    arguments = _parse()
+    arguments = _parser().parse_args()
+    if arguments.batch_size < 1:
+        raise UserError(f"--batch-size is {arguments.batch_size}; it must be at least 1")
 
     # After the flags are known to be good: importing torch takes seconds.
     from supernet.data import load_dataset
@@ -81,7 +83,7 @@ def main() -> None:
     _refresh_report(folder)
 
 
-def _parse() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = cli.argument_parser(__doc__ or "")
     add = parser.add_argument
     add("--model", type=Path, required=True, help="model.pt of a training, or its folder.")
@@ -101,10 +103,7 @@ def _parse() -> argparse.Namespace:
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N. Default: auto.")
     add("--out", type=Path, metavar="FILE", help="Default: evaluation.json beside the model.")
     add("--quiet", action="store_true", help="No progress bars.")
-    arguments = parser.parse_args()
-    if arguments.batch_size < 1:
-        raise UserError(f"--batch-size is {arguments.batch_size}; it must be at least 1")
-    return arguments
+    return parser
 
 
 def _names(text: str) -> tuple[str, ...]:
