@@ -6,7 +6,7 @@
     python scripts/search.py --resume runs/search-digits-darts-seed0
     python scripts/search.py --robust --seeds 0,1,2    several seeds, mean and spread
 
-Ends with the cell, its place in the benchmark where the table is at hand, and the next command.
+Ends with the cell, its place in the benchmark, and the next command.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What command lines print: aligned tables, percentages, amounts such as 0.8M."""
+"""Text for command lines: aligned tables, percentages, amounts such as 0.8M."""
 
 import re
 from collections.abc import Sequence

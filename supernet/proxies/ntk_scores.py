@@ -1,4 +1,4 @@
-"""Scores of a kernel: what its spectrum says about training, and all of them for one network."""
+"""Scores that are read from a kernel's spectrum, and all of them for one network."""
 
 import torch
 from torch import Tensor, nn

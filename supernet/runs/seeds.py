@@ -1,4 +1,4 @@
-"""What the terminal shows when searches end: one run, or several seeds side by side."""
+"""Runs several seeds, and words what the terminal shows when searches end."""
 
 import dataclasses
 import json
@@ -104,7 +104,7 @@ def _judge(record: dict[str, Any]) -> tuple[str, str]:
 def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> str:
     """Run several seeds. A finished one is not run again, an interrupted one goes on.
 
-    Leaves seeds.json beside the runs and, where cells are read from gains, together.json: the one
+    Leaves seeds.json next to the runs and, where cells are read from gains, together.json: the one
     cell that the seeds' gains lead to together. Returns a table: a line per seed, then mean and
     standard deviation, then that cell. Raises: UserError when a seed's folder holds a run of
     another config.

@@ -1,4 +1,4 @@
-"""How well a supernet orders cells, by how long it was trained: from several rankings. No torch."""
+"""Draws how well a supernet orders cells after more and more training. No torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,8 +91,8 @@ def _ranking(folder: Path) -> Record:
         set(SUPERNET_SCORES) <= set(rows) for rows in ranking["rows"].values()
     ):
         raise UserError(
-            f"{folder} is no ranking by a supernet, or an old one; rank with --supernet RUN again, "
-            "into another --out"
+            f"{folder} is not a ranking by a supernet, or an old one; rank with --supernet RUN "
+            "again, into another --out"
         )
     return ranking
 
