@@ -43,15 +43,16 @@ def main() -> None:
 
     import torch
 
+    from supernet.report.terminal import describe_run, describe_seeds
     from supernet.runs.search_run import resume_search, run_search
-    from supernet.runs.seeds import describe_run, run_seeds
+    from supernet.runs.seeds import run_seeds
 
     if arguments.resume:
         print(describe_run(resume_search(arguments.resume, given, quiet=arguments.quiet)))
         return
     settings = config.with_preset(arguments.preset, given, cuda=torch.cuda.is_available())
     if seeds:
-        print(run_seeds(settings, seeds, quiet=arguments.quiet))
+        print(describe_seeds(run_seeds(settings, seeds, quiet=arguments.quiet)))
         return
     print(describe_run(run_search(settings, quiet=arguments.quiet)))
 

@@ -7,8 +7,9 @@ from supernet.cells.genotype import Genotype
 from supernet.report import figures
 from supernet.report.figures.style import BLACK, BLUE, VERMILLION
 from supernet.report.figures.training import DASHED, DOTTED, Panel
-from supernet.report.markdown import dataset_name, duration, percent, pixels, table
+from supernet.report.markdown import table
 from supernet.report.run_files import Evaluated, RunFiles
+from supernet.report.words import dataset_name, duration, percent, pixels
 from supernet.runs.tracking import METRICS_FILE, read_metrics
 
 PANELS: tuple[Panel, ...] = (

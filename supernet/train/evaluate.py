@@ -20,6 +20,7 @@ from supernet.attacks.accuracy import right_answers
 from supernet.attacks.autoattack import ITERATIONS, LEAST_CLASSES, QUERIES, autoattack
 from supernet.data import ImageData, to_float
 from supernet.errors import UserError
+from supernet.report.words import pixels
 
 NAMES = ("clean", "fgsm", "pgd", "autoattack")
 PGD_STEPS = 20
@@ -171,11 +172,6 @@ class _Bench:
         # Each row has its own numbers: leaving one out changes no other.
         mixed = zlib.crc32(f"{self.seed} {name} {eps:.6f}".encode())
         return torch.Generator(self.x.device).manual_seed(mixed)
-
-
-def pixels(eps: float) -> str:
-    """8/255 for 8/255, 2.5/255 for 2.5/255."""
-    return f"{round(eps * 255, 3):g}/255"
 
 
 def row_name(attack: str, eps: float) -> str:

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops.space import NONE
+from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import scaled_hypervolume, true_front
 from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.errors import UserError
 from supernet.files import read_json
+from supernet.report.words import baseline_name
 from supernet.studies.evidence.plan import JUDGE, PICKS, RANDOM
 from supernet.studies.ranking.config import lower_is_better
 from supernet.studies.ranking.fronts import AXES, front_points
@@ -23,7 +25,7 @@ DRAWS = 500
 
 
 def place(entry: dict[str, Any]) -> dict[str, Any]:
-    """The shown columns of an entry of `Table.query` or of a row of `Table.baseline_rows`.
+    """The shown columns of what `query_cell` says or of a row of `baseline_rows`.
 
     Accuracies and regret are fractions; regret is to the benchmark's best cell by the judge.
     """
@@ -38,18 +40,16 @@ def place(entry: dict[str, Any]) -> dict[str, Any]:
 
 def judged(table: Table, code: str) -> dict[str, Any]:
     """A cell and its place."""
-    return {"code": code, **place(table.query(Genotype.parse(code)))}
+    return {"code": code, **place(query_cell(table, Genotype.parse(code)))}
 
 
 def without_search(table: Table) -> list[dict[str, Any]]:
     """The rows that cost nothing. The largest cell by parameters is all-3x3: one row for both."""
-    names = {"all 3x3": "all 3x3, the largest cell", "all skip": "all skip"}
     found = []
-    for row in table.baseline_rows(*JUDGE, best_of=RANDOM):
-        n = row.get("n")
-        words = "one random cell" if n == 1 else f"best of {n} random cells"
-        name = names[row["name"]] if n is None else f"{words} (expected)"
-        found.append({"name": name, "n": n, "code": row.get("code"), **place(row)})
+    for row in baseline_rows(table, *JUDGE, best_of=RANDOM):
+        largest = ", the largest cell" if row["key"] == "all_3x3" else ""
+        name = baseline_name(row) + largest
+        found.append({"name": name, "n": row.get("n"), "code": row.get("code"), **place(row)})
     return found
 
 

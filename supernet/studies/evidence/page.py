@@ -9,12 +9,14 @@ from typing import Any
 
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json
-from supernet.report.markdown import (
+from supernet.report.markdown import table
+from supernet.report.words import (
     GUIDE_NAMES,
     column_name,
     dataset_name,
     duration,
-    table,
+    percent,
+    points,
 )
 from supernet.studies.evidence.plan import HALF, TOP
 
@@ -145,10 +147,10 @@ def _numbers(cells: Sequence[Record]) -> list[str]:
 
     ranks = [cell["rank"] for cell in cells]
     return [
-        column("clean", _points), column("pgd_8", _points), column("autoattack", _points),
+        column("clean", points), column("pgd_8", points), column("autoattack", points),
         column("rank", _count),
         str(sum(rank <= TOP for rank in ranks)), str(sum(rank > HALF for rank in ranks)),
-        column("regret", _points), column("params", lambda value: f"{value / 1e6:.2f} M"),
+        column("regret", points), column("params", lambda value: f"{value / 1e6:.2f} M"),
     ]  # fmt: skip
 
 
@@ -158,10 +160,6 @@ def _spread(values: Sequence[float], words: Callable[[float], str]) -> str:
     if len(values) == 1:
         return middle
     return f"{middle} ({words(min(values))}..{words(max(values))})"
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
 
 
 def _distance(value: float) -> str:
@@ -191,7 +189,7 @@ def _together(groups: Sequence[Record]) -> list[str]:
         [
             ANSWERS[g["by"]], str(g["seeds"]), str(g["groups"]), _count(g["median_rank"]),
             _count(g["worst_rank"]), f"{100 * g['in_top'] / g['groups']:.0f} %",
-            _points(g["median_pgd_8"]), _points(g["worst_pgd_8"]),
+            points(g["median_pgd_8"]), points(g["worst_pgd_8"]),
         ]
         for g in groups
     ]  # fmt: skip
@@ -221,7 +219,7 @@ def _fronts(evidence: Record, folder: str) -> list[str]:
             f"`{row}`, {name}",
             str(len(found)),
             _spread([f["cells"] for f in found], _count),
-            _spread([f["hypervolume_ratio"] for f in found], _points),
+            _spread([f["hypervolume_ratio"] for f in found], points),
             _spread([f["generational_distance"] for f in found], _distance),
             _spread([f["inverted_generational_distance"] for f in found], _distance),
             *[_regrets([f["regret"][budget] for f in found]) for budget in budgets],
@@ -233,7 +231,7 @@ def _fronts(evidence: Record, folder: str) -> list[str]:
             f["name"],
             "",
             _count(f["cells"]),
-            _spread(f["hypervolume_ratio"], _points),
+            _spread(f["hypervolume_ratio"], points),
             *[""] * (2 + len(budgets)),
         ]
         for f in evidence.get("random_fronts", [])
@@ -287,7 +285,7 @@ def _corners(records: Sequence[Record]) -> list[str]:
 def _regrets(values: Sequence[float | None]) -> str:
     """A dash where no cell was small enough, of some seed."""
     known = [value for value in values if value is not None]
-    return _spread(known, _points) if len(known) == len(values) else "-"
+    return _spread(known, points) if len(known) == len(values) else "-"
 
 
 def _sentences(
@@ -320,12 +318,10 @@ def _verdict(name: str, answer: str, records: Sequence[Record], evidence: Record
     rows = evidence["without_search"]
     rivals = [row for row in rows if row["code"] == "333333" or row["n"] == VERDICT_RANDOM]
     against = " and ".join(
-        f"{_compared(value, row['pgd_8'])} {row['name']} ({_points(row['pgd_8'])} %)"
+        f"{_compared(value, row['pgd_8'])} {row['name']} ({percent(row['pgd_8'])})"
         for row in rivals
     )
-    return (
-        f"`{name}`, {ANSWERS[answer]}: {place} {_points(value)} % under PGD-20 8/255 is {against}."
-    )
+    return f"`{name}`, {ANSWERS[answer]}: {place} {percent(value)} under PGD-20 8/255 is {against}."
 
 
 def _compared(value: float, other: float) -> str:

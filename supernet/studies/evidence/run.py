@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
 from supernet.errors import UserError
 from supernet.files import read_json, write_json
@@ -44,7 +45,7 @@ def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Pa
         return write_page(out, page)
     wanted = runs_of(rows, config.search_flags or "", config.rows, config.seeds)
     expected = {run.name: run.config() for run in wanted}
-    table = Table.load(config.data_root)
+    table = load_table(config.data_root)
     evidence = _opened(out / EVIDENCE, config, rows, table)
     done = {(r["row"], r["seed"]): r for r in evidence["runs"]}
     for run in runs_of(rows, config.search_flags or "", (), ()):  # a page has one set of flags

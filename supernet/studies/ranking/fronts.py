@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import scaled_hypervolume, true_front
 from supernet.cells.genotype import Genotype
@@ -26,7 +27,7 @@ Array = NDArray[np.float64]
 
 def front_points(table: Table, dataset: str, cells: Sequence[Genotype]) -> Array:
     """(cells, 3): AXES of each cell, its own parameters and the table's accuracies."""
-    results = [table.query(cell)["results"][dataset] for cell in cells]
+    results = [query_cell(table, cell)["results"][dataset] for cell in cells]
     return np.array(
         [[c.params(), r["clean"], r["pgd_8"]] for c, r in zip(cells, results, strict=True)]
     )

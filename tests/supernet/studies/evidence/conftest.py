@@ -21,21 +21,21 @@ ROWS = (Row("main", "as it is", seeds=2), Row("other", "with more", "--beta-deca
 @pytest.fixture
 def config(tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch) -> EvidenceConfig:
     """Everything under tmp_path, judged by the invented table, which fails the check of hashes."""
-    monkeypatch.setattr(run.Table, "load", lambda where: invented)
+    monkeypatch.setattr(run, "load_table", lambda where: invented)
     return EvidenceConfig(
         out=str(tmp_path / "out"), page=str(tmp_path / "page.md"), runs=str(tmp_path / "runs")
     )
 
 
 @pytest.fixture
-def searches(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def searches(monkeypatch: pytest.MonkeyPatch, invented: Table) -> list[list[str]]:
     """Searches take no time and end with the cells of `tests.supernet.report.runs`; returns the
     command lines."""
     commands: list[list[str]] = []
 
     def search(command: list[str], lock: int, interrupted: Any) -> int:
         commands.append(command)
-        write_run(Path(command[command.index("--out") + 1]), None)
+        write_run(Path(command[command.index("--out") + 1]), invented)
         return 0
 
     monkeypatch.setattr(run, "_search", search)

@@ -59,9 +59,12 @@ def test_restricted_it_says_what_is_missing(
 
 
 def test_no_minutes_start_nothing_but_record_what_is_finished(
-    config: EvidenceConfig, searches: list[list[str]], capsys: pytest.CaptureFixture[str]
+    config: EvidenceConfig,
+    searches: list[list[str]],
+    invented: Table,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_run(Path(config.runs) / "main-seed1", None)
+    write_run(Path(config.runs) / "main-seed1", invented)
     make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS)
     assert searches == []
     assert [(r["seed"], r["fronts"]) for r in read(config)["runs"]] == [(1, None)]
@@ -72,7 +75,7 @@ def test_what_a_front_reaches_is_recorded(
     config: EvidenceConfig, searches: list[list[str]], invented: Table
 ) -> None:
     for seed in (0, 1):
-        folder = write_run(Path(config.runs) / f"main-seed{seed}", None)
+        folder = write_run(Path(config.runs) / f"main-seed{seed}", invented)
         write_front(folder, invented)
         front = read_json(folder / "front.json")
         small, robust = front["archive"][:2]
@@ -118,7 +121,7 @@ def test_a_record_of_a_preset_that_has_changed_is_refused(
 ) -> None:
     make_evidence(config, rows=ROWS)
     monkeypatch.undo()
-    monkeypatch.setattr(run.Table, "load", lambda where: None)
+    monkeypatch.setattr(run, "load_table", lambda where: None)
     with pytest.raises(UserError, match="has main-seed0 with another config under the same flags"):
         run._refuse_another_config(runs_of(ROWS, "", (), ())[0], read(config)["runs"][0], Path("x"))
     same = {"config_hash": runs_of(ROWS, "", (), ())[0].config().hash()}
