@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time what exact folding saves: one attack gradient, and one full robust step.
+"""Measure the time that exact folding saves: one attack gradient, and one full robust step.
 
     python scripts/bench_fold.py --json docs/bench/fold.json
 

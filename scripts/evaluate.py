@@ -5,7 +5,7 @@
     python scripts/evaluate.py --model runs/NAME/standalone --limit 200
     python scripts/evaluate.py --model model.pt --dataset cifar10 --attacks clean,pgd --eps 8/255
 
-Writes evaluation.json beside the model. AutoAttack's four attacks take hours for ten thousand
+Writes evaluation.json next to the model. AutoAttack's four attacks take hours for ten thousand
 images on a CPU: --limit takes the first images of each class.
 """
 
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="Seed of the attacks' random starts. Default: 0.")
     add("--batch-size", type=int, default=250, metavar="N", help="Images at once. Default: 250.")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N. Default: auto.")
-    add("--out", type=Path, metavar="FILE", help="Default: evaluation.json beside the model.")
+    add("--out", type=Path, metavar="FILE", help="Default: evaluation.json next to the model.")
     add("--quiet", action="store_true", help="No progress bars.")
     return parser
 

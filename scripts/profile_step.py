@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Where the time of a search's step goes: by kind of work, by kernel, and what makes the host wait.
+"""Show where a search step's time goes: by kind of work, by kernel, and in waits of the host.
 
     python scripts/profile_step.py --robust --dataset cifar10 --preset gpu --json step.json
 
 Takes the flags of scripts/search.py and profiles whole steps (alpha and weights, after the warm-up
-epochs) of that search on its own images. On a GPU the times are those of the device; what it did
-not work is `idle`. On a CPU they are those of the operators, without what they call.
+epochs) of that search on its own images. On a GPU the times are the device's, and the time that it
+did not work is `idle`. On a CPU they are the operators' own, without their callees'.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""genotype.json and front.json: the cells of a search, and what the benchmark says of them."""
+"""Makes genotype.json and front.json: the cells of a search and their places in the benchmark."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A run directory of a stand-alone training: started or resumed, followed, and exported.
+"""Starts or resumes a stand-alone training in its run directory, and exports the network.
 
 config.json  checkpoint.pt  metrics.jsonl  events.*  model.pt  model.json
 """
@@ -117,7 +117,7 @@ def _line(record: dict[str, Any], training: Training) -> str:
 
 
 def _with_images(config: TrainConfig, record: dict[str, Any]) -> TrainConfig:
-    """The config with its images named: those of the search that found the cell, else CIFAR-10."""
+    """The config with its images named: as in the search that found the cell, else CIFAR-10."""
     if config.dataset is not None:
         return config
     side, search = config.side, _search_folder(config.genotype)
