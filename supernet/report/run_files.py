@@ -8,9 +8,11 @@ from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.files import data_root, read_json
+from supernet.files import data_root, read_json, read_jsonl
 from supernet.report.markdown import GUIDE_NAMES
-from supernet.runs.tracking import METRICS_FILE, read_metrics
+
+METRICS_FILE = "metrics.jsonl"
+"""The log of a search or of a training, a line per epoch."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class RunFiles:
             folder=folder,
             description=description,
             record=read_json(folder / "genotype.json"),
-            epochs=read_metrics(folder / METRICS_FILE),
+            epochs=read_jsonl(folder / METRICS_FILE),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
             table=table or _find_table(description["config"].get("data_root")),
         )

@@ -1,7 +1,6 @@
 """What the terminal shows when searches end: one run, or several seeds side by side."""
 
 import dataclasses
-import json
 import shlex
 import statistics
 from pathlib import Path
@@ -11,9 +10,9 @@ import torch
 
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.table import Table
-from supernet.files import data_root, read_json, write_json
+from supernet.files import data_root, read_json, read_jsonl, write_json
 from supernet.report.markdown import GUIDE_NAMES
-from supernet.report.run_files import answers
+from supernet.report.run_files import METRICS_FILE, answers
 from supernet.runs.genotype_json import cell_record
 from supernet.runs.search_run import config_of, resume_search, run_search
 from supernet.search.config import SearchConfig
@@ -164,7 +163,7 @@ def _describe_together(record: dict[str, Any] | None, base: Path) -> list[str]:
 
 def _row(folder: Path) -> dict[str, Any]:
     record = read_json(folder / "genotype.json")
-    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    last = read_jsonl(folder / METRICS_FILE)[-1]
     row = {
         "seed": record["seed"],
         "run": str(folder),
