@@ -11,9 +11,11 @@ from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.files import read_json
+from supernet.files import read_json, read_jsonl
 from supernet.report.words import GUIDE_NAMES
-from supernet.runs.tracking import METRICS_FILE, read_metrics
+
+METRICS_FILE = "metrics.jsonl"
+"""The log of a search or of a training, a line per epoch."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class RunFiles:
             folder=folder,
             description=description,
             record=read_json(folder / "genotype.json"),
-            epochs=read_metrics(folder / METRICS_FILE),
+            epochs=read_jsonl(folder / METRICS_FILE),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
             table=table or _table_of(description["config"].get("data_root")),
         )

@@ -9,12 +9,11 @@ import torch
 
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.load import load_table
-from supernet.files import read_json, write_json
+from supernet.files import read_json, read_jsonl, write_json
+from supernet.report.run_files import METRICS_FILE
 from supernet.runs.folder import plain
 from supernet.runs.genotype_json import cell_record
 from supernet.runs.search_run import config_of, resume_search, run_search
-from supernet.runs.tracking import METRICS_FILE
-from supernet.runs.tracking import read_metrics as read_jsonl
 from supernet.search.config import SearchConfig
 from supernet.search.derive import argmax_cell, mean_gains, restriction, weights_of
 

@@ -15,10 +15,9 @@ from torch.utils.tensorboard.summary import hparams
 
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
-from supernet.files import atomic_write
+from supernet.files import atomic_write, read_jsonl
 from supernet.report import figures
-
-METRICS_FILE = "metrics.jsonl"
+from supernet.report.run_files import METRICS_FILE
 
 _GROUPS = (
     ("accuracy", ("_acc",)),
@@ -137,22 +136,6 @@ class Tracker:
         self.writer.close()
 
 
-def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl; a last line that a killed run left unfinished is left out."""
-    path = Path(path)
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    records = []
-    for number, line in enumerate(lines):
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            if number + 1 < len(lines):
-                raise
-    return records
-
-
 def tag_of(name: str) -> str:
     """`val_clean_acc` -> `accuracy/val_clean`: TensorBoard folds charts by the first word."""
     if "/" in name:
@@ -169,7 +152,7 @@ def _keep_until(path: Path, step: int | None) -> None:
     """Rewrite metrics.jsonl with the records up to `step`; without a step, with none."""
     if not path.exists():
         return
-    records = [] if step is None else [r for r in read_metrics(path) if r["step"] <= step]
+    records = [] if step is None else [r for r in read_jsonl(path) if r["step"] <= step]
     with atomic_write(path) as stream:
         stream.writelines(json.dumps(record) + "\n" for record in records)
 

@@ -1,6 +1,5 @@
 """What the benchmark says of each row: of cells that were searched, and of those that were not."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import scaled_hypervolume, true_front
 from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.errors import UserError
-from supernet.files import read_json
+from supernet.files import read_json, read_jsonl
 from supernet.report.words import baseline_name
 from supernet.studies.evidence.plan import JUDGE, PICKS, RANDOM
 from supernet.studies.ranking.config import lower_is_better
@@ -83,15 +82,18 @@ def random_fronts(table: Table, *, draws: int = DRAWS, seed: int = 0) -> list[di
 def picks(table: Table, ranking: Path) -> list[dict[str, Any]]:
     """For each of PICKS in a ranking, its best-scored random cell, judged.
 
-    `ranking` is a ranking.json, with the scores.jsonl that it was made of beside it. Of cells that
-    share the best score the first drawn counts; `ties` is how many there are.
+    `ranking` is a ranking.json, with the scores.jsonl that it was made of next to it. Of cells
+    that share the best score the first drawn counts; `ties` is how many there are.
     Raises: UserError when one of the files is missing or damaged.
     """
     images = read_json(ranking).get("images")
-    records = [r for r in _records(ranking.with_name("scores.jsonl")) if r["random"]]
+    scored = ranking.with_name("scores.jsonl")
+    records = [record for record in read_jsonl(scored) if record["random"]]
+    if not records:
+        raise UserError(f"{scored} holds no random cells; run the ranking of {ranking} again")
     found = []
     for name in PICKS:
-        if not records or name not in records[0]["scores"]:
+        if name not in records[0]["scores"]:
             continue
         sign = -1 if lower_is_better(name) else 1
         scores = [sign * record["scores"][name] for record in records]
@@ -102,15 +104,3 @@ def picks(table: Table, ranking: Path) -> list[dict[str, Any]]:
             **judged(table, best["code"]),
         })  # fmt: skip
     return found
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; it belongs to the ranking"
-        ) from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); run the ranking again") from error

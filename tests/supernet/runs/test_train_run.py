@@ -13,9 +13,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from supernet.cells.argument import read_cell
 from supernet.errors import UserError
+from supernet.files import read_jsonl
 from supernet.runs import loop, train_run
 from supernet.runs.interrupts import Interrupted
-from supernet.runs.tracking import Tracker, read_metrics
+from supernet.runs.tracking import Tracker
 from supernet.runs.train_run import resume_training, run_training
 from supernet.train.config import TrainConfig
 from supernet.train.export import load_model
@@ -56,7 +57,7 @@ def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert {"config.json", "checkpoint.pt", "metrics.jsonl", "model.pt", "model.json"} <= names
     assert any(name.startswith("events") for name in names)
-    records = read_metrics(folder / "metrics.jsonl")
+    records = read_jsonl(folder / "metrics.jsonl")
     assert [(record["epoch"], record["step"]) for record in records] == [(1, 3), (2, 6)]
     assert {"train_loss", "train_robust_acc", "test_clean_acc", "test_robust_acc", "lr"} <= set(
         records[0]
@@ -83,7 +84,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in (whole, part))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     kept = ("epoch", "step", "train_loss", "test_robust_acc")
-    first, second = (read_metrics(folder / "metrics.jsonl") for folder in (whole, part))
+    first, second = (read_jsonl(folder / "metrics.jsonl") for folder in (whole, part))
     assert [[r[k] for k in kept] for r in first] == [[r[k] for k in kept] for r in second]
 
 
@@ -200,7 +201,7 @@ def test_ctrl_c_in_the_last_step_and_while_exporting(
         patch.setattr(Training, "train_step", step_pressed)
         with pytest.raises(Interrupted, match=message):
             run_training(_config(tmp_path / "run", epochs=1), quiet=True)
-    assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 1
+    assert len(read_jsonl(tmp_path / "run" / "metrics.jsonl")) == 1
 
     def pressed(*arguments: object) -> None:
         raise KeyboardInterrupt
