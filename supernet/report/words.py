@@ -21,12 +21,6 @@ DATASET_TITLES = {
     "cifar100": "CIFAR-100",
     "imagenet16-120": "ImageNet16-120",
 }
-FRONT_NAMES = {
-    "strict": "found, strict cells alone",
-    "proposed": "what alpha proposed, unscored",
-    "drawn": "as many random cells, unscored",
-}
-"""Key of found_vs_true in front.json -> words, where the key is not the word."""
 GUIDE_NAMES = {
     "alpha": "alpha",
     "gains": "gains",
@@ -79,17 +73,6 @@ def percent(fraction: float | None, digits: int = 2) -> str:
 def points(fraction: float) -> str:
     """0.4779 -> `47.79`: a difference in percentage points, or a number below a `%` heading."""
     return f"{100 * fraction:.2f}"
-
-
-def score(record: Mapping[str, Any] | None, name: str) -> str:
-    """`1.523, 44.1 %`: loss and accuracy of a cell with inherited weights; name clean or robust.
-
-    A dash for a cell that was not scored, and for the loss in files of before it was kept.
-    """
-    if record is None:
-        return "-"
-    loss = record.get(f"{name}_loss")
-    return f"{'-' if loss is None else f'{loss:.3f}'}, {percent(record[name], 1)}"
 
 
 def pixels(eps: float) -> str:

@@ -15,7 +15,6 @@ from supernet.report.words import (
     percent,
     pixels,
     points,
-    score,
     standing,
 )
 
@@ -78,9 +77,3 @@ def test_radii_are_named_as_in_papers(eps: float, text: str) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
-
-
-def test_a_score_is_loss_and_accuracy() -> None:
-    record = {"clean": 0.441, "robust": 0.3, "clean_loss": 1.5234}
-    assert score(record, "clean") == "1.523, 44.1 %"
-    assert score(record, "robust") == "-, 30.0 %" and score(None, "clean") == "-"
