@@ -1,4 +1,4 @@
-"""The fused operators of a cell's node, each beside its PyTorch reference.
+"""The fused operators of a cell's node, each next to its PyTorch reference.
 
 B images, C channels, H x W pixels; S = 1 to 3 incoming edges of a node. Tensors are channels-last
 (the fast path) or NCHW, one layout per call; channel slices of a wider tensor are read in place,

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Whether the fast attack is as strong: accuracy under PGD-20 as searches run it, and by the book.
+"""Measure whether the fast attack is as strong: PGD-20 as searches run it, and by the book.
 
     python scripts/bench_attack.py --model RUN/standalone --json attack.json
 
-Every attack starts from the same random points, on the same test images, and what it makes is
+Every attack starts from the same random points, on the same test images, and its images are
 judged by the same float32 network. `plain` differentiates the network itself in evaluation mode, by
 ordinary calls; `folded` is the exactly folded network in float32, `bfloat16` the same in bfloat16.
 On a GPU the last two run as CUDA graphs, as they do in a search.
 """
 
+import argparse
 import functools
 import shlex
 import sys
@@ -25,17 +26,7 @@ from supernet.errors import UserError
 
 def main() -> None:
     """Measure, print a table, write JSON."""
-    parser = cli.argument_parser(__doc__)
-    add = parser.add_argument
-    add("--model", type=Path, required=True, metavar="RUN",
-        help="Folder of scripts/train.py, or its model.pt.")  # fmt: skip
-    add("--data-root", help="Folder with data sets; else ROBUST_SUPERNET_DATA, else ./data.")
-    add("--limit", type=int, default=2048, help="Test images. Default: 2048.")
-    add("--batch-size", type=int, default=256, help="Images per attack. Default: 256.")
-    add("--steps", type=int, default=20, help="Steps of PGD. Default: 20.")
-    add("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
-    add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     if min(arguments.limit, arguments.batch_size, arguments.steps) < 1:
         raise UserError("--limit, --batch-size and --steps must be at least 1")
 
@@ -67,6 +58,20 @@ def main() -> None:
             "steps": arguments.steps, "eps": data.eps, "rows": rows,
         }  # fmt: skip
         write_json(arguments.json, content)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    add = parser.add_argument
+    add("--model", type=Path, required=True, metavar="RUN",
+        help="Folder of scripts/train.py, or its model.pt.")  # fmt: skip
+    add("--data-root", help="Folder with data sets; else ROBUST_SUPERNET_DATA, else ./data.")
+    add("--limit", type=int, default=2048, help="Test images. Default: 2048.")
+    add("--batch-size", type=int, default=256, help="Images per attack. Default: 256.")
+    add("--steps", type=int, default=20, help="Steps of PGD. Default: 20.")
+    add("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
+    add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
+    return parser
 
 
 def measure(model: Any, data: Any, arguments: Any) -> dict[str, dict[str, float]]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Time what exact folding saves: one attack gradient, and one full robust step.
+"""Measure the time that exact folding saves: one attack gradient, and one full robust step.
 
     python scripts/bench_fold.py --json docs/bench/fold.json
 
@@ -10,6 +10,7 @@ then PGD-7 and the weights' step. `folded` uses plain PyTorch, `folded, native` 
 for attacks and training passes, where they are built.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -26,17 +27,7 @@ EPS = 8 / 255
 
 def main() -> None:
     """Measure, print a table, write JSON."""
-    parser = cli.argument_parser(__doc__)
-    parser.add_argument(
-        "--C", type=int, default=16, help="Channels of the first stage. Default: 16."
-    )
-    parser.add_argument("--N", type=int, default=5, help="Cells per stage. Default: 5.")
-    parser.add_argument("--batch-size", type=int, default=64, help="Images. Default: 64.")
-    parser.add_argument("--side", type=int, default=32, help="Image side in pixels. Default: 32.")
-    parser.add_argument("--repeats", type=int, default=5, help="Timed rounds. Default: 5.")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="Write the numbers here.")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
 
     from supernet.errors import UserError
     from supernet.runs.machine import describe, resolve_device
@@ -61,6 +52,20 @@ def main() -> None:
         from supernet.files import write_json
 
         write_json(arguments.json, report)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument(
+        "--C", type=int, default=16, help="Channels of the first stage. Default: 16."
+    )
+    parser.add_argument("--N", type=int, default=5, help="Cells per stage. Default: 5.")
+    parser.add_argument("--batch-size", type=int, default=64, help="Images. Default: 64.")
+    parser.add_argument("--side", type=int, default=32, help="Image side in pixels. Default: 32.")
+    parser.add_argument("--repeats", type=int, default=5, help="Timed rounds. Default: 5.")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="Write the numbers here.")
+    return parser
 
 
 def _measurements(arguments: Any, device: Any) -> dict[str, dict[str, Callable[[], object]]]:

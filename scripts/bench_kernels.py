@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Bytes per second of each kernel, against a plain copy on the same device.
+"""Measure bytes per second of each kernel, against a plain copy on the same device.
 
     python scripts/bench_kernels.py --json docs/bench/kernels_cpu.json
 
 A kernel's bytes are those of the tensors that it must read and write once. Two buffers of every
 input take turns, so that a cache does not answer for the memory. The least of the timed rounds
-counts: this is what the kernel can do, not what a busy machine made of it.
+counts: it shows the kernel, where a mean would show how busy the machine was.
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -24,17 +25,7 @@ DTYPES = ("float32", "bfloat16")
 
 def main() -> None:
     """Measure, print a table, write JSON."""
-    parser = cli.argument_parser(__doc__ or "")
-    add = parser.add_argument
-    add("--C", type=int, default=16, help="Channels. Default: 16.")
-    add("--batch-size", type=int, default=64, help="Images. Default: 64.")
-    add("--side", type=int, default=32, help="Image side in pixels. Default: 32.")
-    add("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES), metavar="DTYPE",
-        help=f"Some of {', '.join(DTYPES)}. Default: all.")  # fmt: skip
-    add("--rounds", type=int, default=20, help="Timed rounds. Default: 20.")
-    add("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
-    add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
 
     from cuda_ext import _native
     from supernet.runs.machine import describe, resolve_device
@@ -57,6 +48,20 @@ def main() -> None:
         from supernet.files import write_json
 
         write_json(arguments.json, report)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__ or "")
+    add = parser.add_argument
+    add("--C", type=int, default=16, help="Channels. Default: 16.")
+    add("--batch-size", type=int, default=64, help="Images. Default: 64.")
+    add("--side", type=int, default=32, help="Image side in pixels. Default: 32.")
+    add("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES), metavar="DTYPE",
+        help=f"Some of {', '.join(DTYPES)}. Default: all.")  # fmt: skip
+    add("--rounds", type=int, default=20, help="Timed rounds. Default: 20.")
+    add("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
+    add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
+    return parser
 
 
 def _measure(arguments: Any, dtype: str, device: Any) -> dict[str, dict[str, float]]:

@@ -13,8 +13,8 @@ reference_channels_last the same in channels-last, compiled torch.compile of its
 compiled kernels, convolutions_only the convolutions that native calls and nothing else. They take
 turns, so that a busy minute hits all of them; the median counts. compiled comes after all others,
 since its compilation takes minutes (no cache is used), and takes turns with native once more, for
-their ratio. The JSON is written after every measurement and names what is missing, so that a run
-that is cut short leaves what it has.
+their ratio. The JSON is written after every measurement and names those that are missing, so that a
+run that is cut short leaves the others.
 """
 
 import argparse
@@ -181,7 +181,7 @@ class Bench:
         """The convolutions of one native pass with their gradients, on tensors of their own.
 
         An attack needs only the gradients to the inputs. Cells are stacked: per source node one
-        3x3 convolution for all edges that leave it, and in training one 1x1 beside it.
+        3x3 convolution for all edges that leave it, and in training one 1x1 next to it.
         """
         import torch
 

@@ -39,7 +39,7 @@ MOST_MARKED = 6
 
 def main() -> None:
     """Parse, load the table, run the command, print, and write what --out asks for."""
-    arguments = parse(sys.argv[1:])
+    arguments = _parser().parse_args()
     check_name("data set", arguments.dataset, DATASETS)
     if "metric" in arguments:
         # Only `top` can order by a cost; the other commands ask for accuracies.
@@ -246,8 +246,7 @@ def names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
-    """The command line."""
+def _parser() -> argparse.ArgumentParser:
     parser = argument_parser(DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -309,7 +308,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     sub.add_argument("--starts", type=int, default=5,
                      help="random cells of which local search starts from the best; default: 5"
                      )  # fmt: skip
-    return parser.parse_args(argv)
+    return parser
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@
     python scripts/evaluate.py --model runs/NAME/standalone --limit 200
     python scripts/evaluate.py --model model.pt --dataset cifar10 --attacks clean,pgd --eps 8/255
 
-Writes evaluation.json beside the model. AutoAttack's four attacks take hours for ten thousand
+Writes evaluation.json next to the model. AutoAttack's four attacks take hours for ten thousand
 images on a CPU: --limit takes the first images of each class.
 """
 
@@ -25,7 +25,9 @@ from supernet.flags import fraction
 
 def main() -> None:
     """Parse, run, print."""
-    arguments = _parse()
+    arguments = _parser().parse_args()
+    if arguments.batch_size < 1:
+        raise UserError(f"--batch-size is {arguments.batch_size}; it must be at least 1")
 
     # After the flags are known to be good: importing torch takes seconds.
     from supernet.data import load_dataset
@@ -81,7 +83,7 @@ def main() -> None:
     _refresh_report(folder)
 
 
-def _parse() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = cli.argument_parser(__doc__ or "")
     add = parser.add_argument
     add("--model", type=Path, required=True, help="model.pt of a training, or its folder.")
@@ -99,12 +101,9 @@ def _parse() -> argparse.Namespace:
     add("--seed", type=int, default=0, help="Seed of the attacks' random starts. Default: 0.")
     add("--batch-size", type=int, default=250, metavar="N", help="Images at once. Default: 250.")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N. Default: auto.")
-    add("--out", type=Path, metavar="FILE", help="Default: evaluation.json beside the model.")
+    add("--out", type=Path, metavar="FILE", help="Default: evaluation.json next to the model.")
     add("--quiet", action="store_true", help="No progress bars.")
-    arguments = parser.parse_args()
-    if arguments.batch_size < 1:
-        raise UserError(f"--batch-size is {arguments.batch_size}; it must be at least 1")
-    return arguments
+    return parser
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -8,10 +8,11 @@
         docs/results/proxies/ranking.json,docs/results/ntk/ranking.json,docs/results/supernet/uniform-3120/ranking.json
     python scripts/evidence.py --page-only
 
-The plan is supernet/studies/evidence/plan.py. Interrupted, the same command goes on; what
-evidence.json has is not run again.
+The plan is supernet/studies/evidence/plan.py. Interrupted, the same command goes on; runs
+that evidence.json has are not made again.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -24,14 +25,18 @@ from supernet.studies.evidence.config import EvidenceConfig
 
 def main() -> None:
     """Parse, run, print."""
-    parser = cli.argument_parser(__doc__)
-    add_config_flags(parser, EvidenceConfig)
-    config = EvidenceConfig(**given_flags(parser.parse_args(), EvidenceConfig))
+    config = EvidenceConfig(**given_flags(_parser().parse_args(), EvidenceConfig))
 
     # After the flags are known to be good: reading figures' names imports matplotlib.
     from supernet.studies.evidence.run import make_evidence
 
     print(f"written to {make_evidence(config)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    add_config_flags(parser, EvidenceConfig)
+    return parser
 
 
 if __name__ == "__main__":

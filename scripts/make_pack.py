@@ -8,6 +8,7 @@ each. The pack is read back and compared pixel by pixel before it takes its name
     python scripts/search.py --robust --dataset pack:pets.npz
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -22,6 +23,15 @@ from supernet.errors import UserError
 
 def main() -> None:
     """Parse, make, print."""
+    arguments = _parser().parse_args()
+    if arguments.pack.suffix != ".npz":
+        raise UserError(f"the pack {arguments.pack} must end in .npz; rename it")
+    if arguments.pack.exists() and not arguments.force:
+        raise UserError(f"{arguments.pack} exists already; give another name or --force")
+    make(arguments.folder, arguments.pack, arguments.side, arguments.split_seed, arguments.note)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = cli.argument_parser(__doc__ or "")
     parser.add_argument("folder", type=Path, help="the folder of pictures")
     parser.add_argument("pack", type=Path, help="the .npz to write")
@@ -39,12 +49,7 @@ def main() -> None:
     )
     parser.add_argument("--note", default="", help="origin and licence, kept in the pack")
     parser.add_argument("--force", action="store_true", help="replace a pack that is there already")
-    arguments = parser.parse_args()
-    if arguments.pack.suffix != ".npz":
-        raise UserError(f"the pack {arguments.pack} must end in .npz; rename it")
-    if arguments.pack.exists() and not arguments.force:
-        raise UserError(f"{arguments.pack} exists already; give another name or --force")
-    make(arguments.folder, arguments.pack, arguments.side, arguments.split_seed, arguments.note)
+    return parser
 
 
 def make(folder: Path, pack: Path, side: int, seed: int, note: str) -> None:

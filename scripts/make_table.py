@@ -8,6 +8,7 @@ puts the printed SHA-256 into supernet/benchmark/files.py.
     python scripts/make_table.py --data-root DATA
 """
 
+import argparse
 import io
 import sys
 from pathlib import Path
@@ -32,19 +33,23 @@ WEIGHT_COLUMNS = len(shipped.PAIRS) + 1
 
 def main() -> None:
     """Parse, make, print."""
-    parser = cli.argument_parser(__doc__ or "")
-    parser.add_argument("--data-root", metavar="DIR",
-                        help=f"folder with {FOLDER}/; default: ROBUST_SUPERNET_DATA, else ./data"
-                        )  # fmt: skip
-    parser.add_argument("--out", type=Path, default=shipped.PATH, metavar="FILE",
-                        help="the .npz to write; default: the package's own")  # fmt: skip
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     root = data_root(arguments.data_root)
     if root is None:
         raise UserError(f"name the folder that holds {FOLDER}/{TABLE.name} with --data-root")
     size = make(root / FOLDER, arguments.out)
     print(f"{arguments.out}: {size:,} bytes, every value read back and equal; SHA-256 "
           f"{sha256(arguments.out)}")  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__ or "")
+    parser.add_argument("--data-root", metavar="DIR",
+                        help=f"Folder with {FOLDER}/. Default: ROBUST_SUPERNET_DATA, else ./data."
+                        )  # fmt: skip
+    parser.add_argument("--out", type=Path, default=shipped.PATH, metavar="FILE",
+                        help="The .npz to write. Default: the package's own.")  # fmt: skip
+    return parser
 
 
 def make(folder: Path, out: Path) -> int:

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Where the time of a search's step goes: by kind of work, by kernel, and what makes the host wait.
+"""Show where a search step's time goes: by kind of work, by kernel, and in waits of the host.
 
     python scripts/profile_step.py --robust --dataset cifar10 --preset gpu --json step.json
 
 Takes the flags of scripts/search.py and profiles whole steps (alpha and weights, after the warm-up
-epochs) of that search on its own images. On a GPU the times are those of the device; what it did
-not work is `idle`. On a CPU they are those of the operators, without what they call.
+epochs) of that search on its own images. On a GPU the times are the device's, and the time that it
+did not work is `idle`. On a CPU they are the operators' own, without their callees'.
 """
 
+import argparse
 import re
 import shlex
 import sys
@@ -38,14 +39,7 @@ SHOWN = 15
 
 def main() -> None:
     """Profile, print tables, write JSON."""
-    parser = cli.argument_parser(__doc__)
-    add = parser.add_argument
-    add("--preset", metavar="NAME", help=f"One of {', '.join(config.PRESETS)}. Default: automatic.")
-    add("--steps", type=int, default=5, help="Steps that are profiled. Default: 5.")
-    add("--skip", type=int, default=5, help="Steps before them, which warm up. Default: 5.")
-    add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
-    add_config_flags(parser, config.SearchConfig)
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     if arguments.steps < 1 or arguments.skip < 1:
         raise UserError("--steps and --skip must be at least 1")
 
@@ -70,6 +64,17 @@ def main() -> None:
     print(table(report))
     if arguments.json:
         write_json(arguments.json, report)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    add = parser.add_argument
+    add("--preset", metavar="NAME", help=f"One of {', '.join(config.PRESETS)}. Default: automatic.")
+    add("--steps", type=int, default=5, help="Steps that are profiled. Default: 5.")
+    add("--skip", type=int, default=5, help="Steps before them, which warm up. Default: 5.")
+    add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
+    add_config_flags(parser, config.SearchConfig)
+    return parser
 
 
 def profile(search: Any, skip: int, steps: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ the ranking holds scores.jsonl (a line per cell), ranking.json and ranking.md (c
 regions, with intervals and the rows to beat), and figures.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -25,19 +26,7 @@ from supernet.studies.ranking.config import RankConfig
 
 def main() -> None:
     """Parse, run, print."""
-    parser = cli.argument_parser(__doc__)
-    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
-    parser.add_argument(
-        "--spectrum", metavar="A,B,..",
-        help="Draw the kernel spectra of these cells (string, code or index) instead of ranking.",
-    )  # fmt: skip
-    parser.add_argument(
-        "--curve", nargs="+", type=Path, metavar="DIR",
-        help="Draw Kendall's tau against training steps from these finished rankings of one search "
-        "(--supernet RUN --epoch N, the same cells), and say when it passes parameters.",
-    )  # fmt: skip
-    add_config_flags(parser, RankConfig)
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     config = RankConfig(**given_flags(arguments, RankConfig))
 
     # After the flags are known to be good: importing torch takes seconds.
@@ -55,6 +44,22 @@ def main() -> None:
 
     folder = run_ranking(config, quiet=arguments.quiet)
     print(summary(folder, read_json(folder / "ranking.json")))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
+    parser.add_argument(
+        "--spectrum", metavar="A,B,..",
+        help="Draw the kernel spectra of these cells (string, code or index) instead of ranking.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--curve", nargs="+", type=Path, metavar="DIR",
+        help="Draw Kendall's tau against training steps from these finished rankings of one search "
+        "(--supernet RUN --epoch N, the same cells), and say when it passes parameters.",
+    )  # fmt: skip
+    add_config_flags(parser, RankConfig)
+    return parser
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ other, the other commit in a temporary clone without compiled kernels. Ends with
 alpha or the edge weights differ.
 """
 
+import argparse
 import json
 import shlex
 import subprocess
@@ -29,10 +30,7 @@ COMPARED = ("alpha", "edge_weights")
 
 def main() -> None:
     """Clone, search twice, compare, print."""
-    parser = cli.argument_parser(__doc__)
-    parser.add_argument("commit", help="What to compare with: a commit, branch or tag.")
-    parser.add_argument("--flags", default=FLAGS, help=f"Of both searches. Default: '{FLAGS}'.")
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     flags = [*shlex.split(arguments.flags), "--impl", "batched", "--device", "cpu", "--quiet"]
     with tempfile.TemporaryDirectory(prefix="same-search-") as name:
         folder = Path(name)
@@ -45,6 +43,13 @@ def main() -> None:
     print(f"cell: {there['code']} -> {here['code']}")
     if different:
         sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("commit", help="What to compare with: a commit, branch or tag.")
+    parser.add_argument("--flags", default=FLAGS, help=f"Of both searches. Default: '{FLAGS}'.")
+    return parser
 
 
 def _clone(commit: str, folder: Path) -> Path:

@@ -9,6 +9,7 @@
 Ends with the cell, its place in the benchmark, and the next command.
 """
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,7 @@ from supernet.search import config
 
 def main() -> None:
     """Parse, run, print."""
-    parser = cli.argument_parser(__doc__)
-    automatic = "digits for the embedded images, else gpu where CUDA is, else cpu"
-    parser.add_argument("--preset", metavar="NAME", help=preset_help(config.PRESETS, automatic))
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
-    parser.add_argument("--seeds", metavar="A,B,..", help="Run these seeds one after the other.")
-    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
-    add_config_flags(parser, config.SearchConfig)
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     given = given_flags(arguments, config.SearchConfig)
     if arguments.resume and arguments.preset:
         raise UserError("--resume takes its config from the run; remove --preset")
@@ -55,6 +49,17 @@ def main() -> None:
         print(describe_seeds(run_seeds(settings, seeds, quiet=arguments.quiet)))
         return
     print(describe_run(run_search(settings, quiet=arguments.quiet)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    automatic = "digits for the embedded images, else gpu where CUDA is, else cpu"
+    parser.add_argument("--preset", metavar="NAME", help=preset_help(config.PRESETS, automatic))
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
+    parser.add_argument("--seeds", metavar="A,B,..", help="Run these seeds one after the other.")
+    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
+    add_config_flags(parser, config.SearchConfig)
+    return parser
 
 
 def _seeds(text: str) -> tuple[int, ...]:

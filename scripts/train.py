@@ -9,6 +9,7 @@
 Ends with model.pt, its metadata model.json, and the command that evaluates it.
 """
 
+import argparse
 import shlex
 import sys
 from pathlib import Path
@@ -24,17 +25,10 @@ from supernet.train import config as train_config
 
 def main() -> None:
     """Parse, run, print."""
-    parser = cli.argument_parser(__doc__)
-    parser.add_argument(
-        "--preset", metavar="NAME", help=preset_help(train_config.PRESETS, "benchmark")
-    )
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
-    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
-    add_config_flags(parser, train_config.TrainConfig)
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     given = given_flags(arguments, train_config.TrainConfig)
     if arguments.resume and arguments.preset:
-        raise UserError("--resume takes its config from the run; leave --preset out")
+        raise UserError("--resume takes its config from the run; remove --preset")
     config = None
     if not arguments.resume:
         config = train_config.with_preset(arguments.preset or "benchmark", given)
@@ -47,6 +41,17 @@ def main() -> None:
     else:
         folder = run_training(config, quiet=arguments.quiet)
     print(_summary(folder))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument(
+        "--preset", metavar="NAME", help=preset_help(train_config.PRESETS, "benchmark")
+    )
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
+    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
+    add_config_flags(parser, train_config.TrainConfig)
+    return parser
 
 
 def _summary(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and where the data root is."""
+"""Writes files whole or not at all, and finds the data root."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What command lines read and print: aligned tables, amounts such as 0.8M."""
+"""Text that command lines read and print: aligned tables, amounts such as 0.8M."""
 
 import re
 from collections.abc import Sequence

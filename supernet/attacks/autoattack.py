@@ -2,8 +2,8 @@
 
 The four attacks are those of the package pyautoattack, the authors' own code. Everything around
 them is here: which images each attack still gets, whether what it returns counts, random state,
-progress. The package's own driver counts an image as broken by what the network said during the
-attack; here only the images that are returned count.
+progress. The package's own driver believes the network's answers during the attack; here only the
+images that are returned count.
 """
 
 import re

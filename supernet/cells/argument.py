@@ -77,9 +77,9 @@ def _entry(record: Any, number: int, path: Path) -> Any:
     if number >= len(cells):
         raise UserError(f"{path} has {len(cells)} cells, numbered from 0; there is no {number}")
     cell = cells[number]
-    # A front names its data set once, for all its cells.
-    if isinstance(record, dict) and "dataset" in record and isinstance(cell, dict):
-        return {"dataset": record["dataset"], **cell}
+    # A front names its images once, for all its cells.
+    if isinstance(record, dict) and isinstance(cell, dict):
+        return {**{key: record[key] for key in ("dataset", "side") if key in record}, **cell}
     return cell
 
 

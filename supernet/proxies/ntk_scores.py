@@ -1,4 +1,4 @@
-"""Scores of a kernel: what its spectrum says about training."""
+"""Scores of a kernel that are read from its spectrum."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""genotype.json and front.json: the cells of a search, and what the benchmark says of them."""
+"""Makes genotype.json and front.json: the cells of a search and their places in the benchmark."""
 
 from typing import Any
 
@@ -39,6 +39,7 @@ def genotype_record(
         "robust": config.robust,
         "strategy": config.strategy,
         "dataset": config.dataset,
+        "side": config.side,
         "stand_in": data.stand_in,
         "seed": config.seed,
         "alpha": alpha_EO.detach().cpu().tolist(),
@@ -69,6 +70,7 @@ def front_record(
     cells = [cell for cell, _ in front]
     return {
         "dataset": config.dataset,
+        "side": config.side,
         "size_metric": "params",
         "picked_by": "inner_gains",
         "seed": config.seed,

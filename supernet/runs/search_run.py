@@ -1,4 +1,4 @@
-"""A run directory of a search: started or resumed, followed, and concluded with its results.
+"""Starts or resumes a search in its run directory, follows it, and writes its results.
 
 config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  front.json  report.md  figures/
 """

@@ -18,6 +18,8 @@ from supernet.runs.tracking import read_metrics as read_jsonl
 from supernet.search.config import SearchConfig
 from supernet.search.derive import argmax_cell, mean_gains, restriction, weights_of
 
+IMAGES = ("dataset", "side", "stand_in")
+
 
 def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> Path:
     """Run several seeds. A finished one is not run again, an interrupted one goes on.
@@ -60,7 +62,10 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
     return {
         **cell_record(cell, table, data["num_classes"], data["full_size"]),
         "baselines": records[0]["baselines"],
-        **{name: records[0][name] for name in ("objective", "robust", "dataset", "stand_in")},
+        **{
+            name: records[0][name]
+            for name in ("objective", "robust", "dataset", "side", "stand_in")
+        },
         "seeds": [record["seed"] for record in records],
         "derived_by": config.derive_by,
         "gains": mean_EO.tolist(),

@@ -1,6 +1,6 @@
-"""What a run writes while it runs: one line per epoch in metrics.jsonl, and TensorBoard events.
+"""Writes the log of a run: one line per epoch in metrics.jsonl, and TensorBoard events.
 
-Both survive an interruption: after a resume they hold what the uninterrupted run would hold.
+After an interruption and a resume both are as the uninterrupted run would have left them.
 """
 
 import json
@@ -108,7 +108,7 @@ class Tracker:
     def result(
         self, cell: Genotype, values: Mapping[str, float], settings: Mapping[str, Any], step: int
     ) -> None:
-        """Log what a run ended with: the cell, its values, and both for the HPARAMS page.
+        """Log the result of a run: the cell, its values, and both for the HPARAMS page.
 
         The page compares runs by these values; settings that are not plain are shown as text.
         """
@@ -154,7 +154,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 
 
 def tag_of(name: str) -> str:
-    """`val_clean_acc` -> `accuracy/val_clean`: TensorBoard folds charts by what stands before /."""
+    """`val_clean_acc` -> `accuracy/val_clean`: TensorBoard folds charts by the first word."""
     if "/" in name:
         return name
     for group, endings in _GROUPS:

@@ -1,4 +1,4 @@
-"""Accuracy of a trained network: clean, under FGSM and PGD-20 at several radii, under AutoAttack.
+"""Measures a trained network: clean, under FGSM and PGD-20 at several radii, under AutoAttack.
 
 A row says what was measured so completely that it can be measured again: data set, split, number
 of images, attack, eps, steps, step size, seed. Everything is float32.

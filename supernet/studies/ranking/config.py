@@ -1,4 +1,4 @@
-"""What a ranking depends on. No torch."""
+"""The configuration of a ranking. No torch."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a front that a score picks would be worth: the best-scored cell of every size. No torch."""
+"""Judges the front that a score picks: its best cell of every size. No torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,11 +44,11 @@ def pick_fronts(
     """[name] -> `cells` and `hypervolume_ratio` of the cells that a score picks from these.
 
     A score (higher is better) picks its best cell of each number of parameters, the first of
-    several alike. Beside them: all cells; the mean of random picks with their 2.5th and 97.5th
-    percentile as `interval`; and, where a supernet's losses
-    are among the scores, what ordinary dominance over (clean loss, robust loss, parameters) leaves.
-    The ratio is of the hypervolume over (parameters, clean, PGD-20 8/255), by the table's values,
-    to that of the table's true front.
+    several alike. Next to these: all cells; the mean of random picks with their 2.5th and 97.5th
+    percentile as `interval`; and, where a supernet's losses are among the scores, the cells that
+    ordinary dominance over (clean loss, robust loss, parameters) leaves.
+    The ratio is the hypervolume over (parameters, clean, PGD-20 8/255), by the table's values, as a
+    share of the true front's.
     """
     true = true_front(table, dataset, AXES, cheapest=True)["hypervolume"]
     params = np.array([cell.params() for cell in cells])

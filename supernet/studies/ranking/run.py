@@ -46,7 +46,7 @@ CHEAPEST, DEAREST = Genotype.parse("111111"), Genotype.parse("333333")
 
 
 def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
-    """Score what is not scored yet, then write ranking.json, ranking.md and the figures.
+    """Score the cells that have no scores yet, then write ranking.json, ranking.md and the figures.
 
     Raises: UserError before anything is written; and after Ctrl-C, saying how to go on.
     """

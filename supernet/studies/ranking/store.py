@@ -14,7 +14,7 @@ from supernet.studies.ranking.sample import Cell
 SCORES = "scores.jsonl"
 CONFIG = "config.json"
 IDENTIFYING = ("supernet_sha256",)
-"""Facts, beside the config, that a ranking must not go on without."""
+"""Facts besides the config that must be the same where a ranking goes on."""
 
 
 class Store:
@@ -100,8 +100,10 @@ class Store:
             record = json.loads(line)
         except ValueError as error:
             raise UserError(
-                f"{self.path} line {number} is not JSON; delete it and what follows it"
+                f"{self.path} line {number} is not JSON; delete it and the lines after it"
             ) from error
         if not isinstance(record, dict) or not isinstance(record.get("scores"), dict):
-            raise UserError(f"{self.path} line {number} is no record of scores; give another --out")
+            raise UserError(
+                f"{self.path} line {number} is not a record of scores; give another --out"
+            )
         return record

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from supernet.cells.argument import read_cell
 from supernet.errors import UserError
 from supernet.runs import loop, train_run
 from supernet.runs.interrupts import Interrupted
@@ -213,8 +215,9 @@ def test_ctrl_c_in_the_last_step_and_while_exporting(
 
 
 def test_a_searchs_cell_is_trained_beside_it_on_its_images(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"config": {"side": None}}))
-    (tmp_path / "genotype.json").write_text(json.dumps({"code": "313021", "dataset": "digits"}))
+    (tmp_path / "config.json").write_text("{}")  # which makes the folder a search's
+    record = {"code": "313021", "dataset": "digits", "side": None}
+    (tmp_path / "genotype.json").write_text(json.dumps(record))
     config = _config(None, genotype=str(tmp_path / "genotype.json"), dataset=None, epochs=1)
     for name in ("standalone", "standalone-2"):
         folder = run_training(config, quiet=True)
@@ -222,6 +225,22 @@ def test_a_searchs_cell_is_trained_beside_it_on_its_images(tmp_path: Path) -> No
     assert load_model(folder)[1]["dataset"] == "digits"
     saved = json.loads((folder / "config.json").read_text())["config"]
     assert saved["dataset"] == "digits"
+
+
+@pytest.mark.parametrize("name", ["genotype.json", "front.json:0", "together.json"])
+def test_a_folders_pictures_keep_the_side_they_were_searched_with(
+    tmp_path: Path, name: str
+) -> None:
+    images = {"dataset": "folder:pictures", "side": 24}
+    one = {"code": "313021", **images}
+    (tmp_path / "genotype.json").write_text(json.dumps(one))
+    (tmp_path / "together.json").write_text(json.dumps(one))
+    (tmp_path / "front.json").write_text(json.dumps({**images, "cells": [{"code": "313021"}]}))
+    config = _config(None, genotype=str(tmp_path / name), dataset=None)
+    cell, record = read_cell(str(config.genotype))
+    found = train_run.with_images(config, record)
+    assert cell.code == "313021" and (found.dataset, found.side) == ("folder:pictures", 24)
+    assert train_run.with_images(dataclasses.replace(config, side=32), record).side == 32
 
 
 def test_nothing_is_written_when_the_input_is_bad(tmp_path: Path) -> None:
