@@ -146,10 +146,17 @@ def _refresh_report(folder: Path) -> None:
     """Where the network stands in the run directory of a search, its report takes the table in."""
     # Relative: the report's commands are for where they are typed.
     search = Path(os.path.relpath(folder.resolve().parent))
-    if (search / "genotype.json").is_file() and (search / "config.json").is_file():
-        from supernet.report.write import write_report
+    if not ((search / "genotype.json").is_file() and (search / "config.json").is_file()):
+        return
+    from supernet.report.write import write_report
+    from supernet.runs.folder import read_description
 
-        print(f"report     {write_report(search)}")
+    try:
+        read_description(search, "search")
+    except UserError as error:  # no reason to fail: the evaluation is written
+        print(f"report     left as it is: {error}")
+        return
+    print(f"report     {write_report(search)}")
 
 
 if __name__ == "__main__":

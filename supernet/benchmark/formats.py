@@ -16,7 +16,6 @@ from supernet.cells.order import is_complete, refuse_other_order
 from supernet.errors import UserError
 
 NUM_UNIQUE = 6466
-NUM_SEEDS = 3
 
 LARGE_METRICS = {
     "clean": "val_acc",

@@ -61,7 +61,7 @@ class RunFiles:
             record=read_json(folder / "genotype.json"),
             epochs=read_jsonl(folder / METRICS_FILE),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
-            table=table or _table_of(description["config"].get("data_root")),
+            table=table or _table_of(description["config"]["data_root"]),
         )
 
     @property

@@ -51,7 +51,7 @@ def _answer(run: RunFiles) -> list[str]:
         ["parameters", f"{record['params']:,}"],
         ["FLOPs (multiply-adds)", f"{record['flops'] / 1e6:.2f} M"],
     ]
-    full = data.get("full_size", data["image_size"])
+    full = data["full_size"]
     size = (
         f"Parameters and FLOPs are those of the stand-alone network (C=16, N=5) for "
         f"{data['num_classes']} classes at {full}x{full}."

@@ -10,6 +10,7 @@ from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, write_json
 from supernet.nets.derived import DerivedNetwork
+from supernet.settings import another_version
 
 FORMAT = 1
 WEIGHTS, METADATA = "model.pt", "model.json"
@@ -93,8 +94,5 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     metadata = read_json(path)
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         found = metadata.get("format") if isinstance(metadata, dict) else type(metadata).__name__
-        raise UserError(
-            f"{path} has format {found}, this version reads format {FORMAT};"
-            " use the version that wrote it"
-        )
+        raise another_version(path, f"format {found}; this version reads format {FORMAT}")
     return metadata

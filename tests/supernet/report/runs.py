@@ -23,8 +23,8 @@ def write_run(folder: Path, table: Table, **changes: Any) -> Path:
     config = {key: changes.get(key, value) for key, value in CONFIG.items()}
     data = {
         "name": config["dataset"], "source": "the first 1,000 images of a file", "stand_in": False,
-        "num_classes": 10, "image_size": 32, "train_images": 1000, "weight_images": 500,
-        "alpha_images": 500,
+        "num_classes": 10, "image_size": 32, "full_size": 32, "train_images": 1000,
+        "weight_images": 500, "alpha_images": 500,
     }  # fmt: skip
     data = {key: changes.get(key, value) for key, value in data.items()}
     folder.mkdir(parents=True, exist_ok=True)
