@@ -27,6 +27,9 @@ endif
 # torch looks for ninja, which builds on all cores, on the PATH; the environment may have brought it.
 PATH_TO_NINJA = $(if $(strip $(VENV)),PATH="$(abspath $(VENV))/bin:$$PATH",)
 
+# Two workers of one thread each: a test's networks are too small to gain from more threads.
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+
 PIP_INSTALL = NO_NATIVE=1 $(PY) -m pip install --disable-pip-version-check
 FAILED_PIP  = { echo "make: the install into $(VENV) failed, pip says why above; 'make $(MAKECMDGOALS) VENV= PYTHON=python3' uses an environment that has everything." >&2; exit 2; }
 
@@ -43,12 +46,13 @@ else
 	@$(MAKE) --no-print-directory native \
 	  || echo "make: the native kernels did not build; testing the pure PyTorch paths without them."
 endif
-	$(PY) -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: $(DEV)
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest -q -m "not slow" $(ARGS)
+	$(PYTEST) -q -m "not slow" $(ARGS)
 
 native: $(INSTALL)
 	@$(PATH_TO_NINJA) $(PY) setup.py -q build_ext --inplace

@@ -1,4 +1,4 @@
-"""Loads the compiled extension once, on import. The only place that knows how."""
+"""Loads the compiled extension once, on import. No other file knows how."""
 
 import importlib
 

@@ -17,7 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cuda_ext.mixed_op import NUM_OPS, POOL, SKIP, _any, _arithmetic_type, _refuse
+from cuda_ext.common import (
+    any_needed,
+    arithmetic_type,
+    check_tensor,
+    check_values,
+    once_differentiable,
+)
+from cuda_ext.mixed_op import NUM_OPS, POOL, SKIP
 
 INCOMING: tuple[tuple[int, ...], ...] = ((), (0,), (1, 2), (3, 4, 5))
 """Edges into each node."""
@@ -45,7 +52,7 @@ def training_cell(
     """
     _check_cell(x, kernels3, 3, "kernels3")
     _check_cell(x, kernels1, 1, "kernels1")
-    _check_values(x, w_EO, "w_EO", (NUM_EDGES, NUM_OPS))
+    check_values(x, w_EO, "w_EO", (NUM_EDGES, NUM_OPS))
     result = _ops.training_cell(_channels_last(x), w_EO, list(kernels3), list(kernels1), eps)
     return result[0], result[1], result[2]
 
@@ -62,9 +69,9 @@ def attack_cell(
     Raises:   ValueError naming the tensor, what was expected and what was received.
     """
     _check_cell(x, kernels, 3, "kernels")
-    _check_tensor(x, r, "r", tuple(x.shape))
-    _check_values(x, w, "w", (NUM_EDGES, 2))
-    _check_values(x, bias, "bias", (3, x.shape[1]))
+    check_tensor(x, r, "r", tuple(x.shape))
+    check_values(x, w, "w", (NUM_EDGES, 2))
+    check_values(x, bias, "bias", (3, x.shape[1]))
     for name, tensor in (("r", r), ("w", w), ("bias", bias)):
         if tensor.requires_grad:
             raise ValueError(f"{name} requires a gradient, expected a constant")
@@ -79,35 +86,7 @@ def _check_cell(x: Tensor, kernels: Sequence[Tensor], size: int, name: str) -> N
     if len(kernels) != 3:
         raise ValueError(f"{name} has {len(kernels)} stacks, expected 3")
     for j, kernel in enumerate(kernels):
-        _check_tensor(x, kernel, f"{name}[{j}]", ((3 - j) * C, C, size, size))
-
-
-def _check_tensor(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> None:
-    _check_place(x, t, name, shape)
-    if t.dtype != x.dtype:
-        raise ValueError(f"{name} has dtype {_text(t)}, expected {_text(x)} as x has")
-
-
-def _check_values(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> None:
-    """Weights and biases may also be of the type that sums are in."""
-    _check_place(x, t, name, shape)
-    wide = _arithmetic_type(x.dtype)
-    if t.dtype not in (x.dtype, wide):
-        either = dict.fromkeys((_text(x), str(wide).removeprefix("torch.")))
-        raise ValueError(f"{name} has dtype {_text(t)}, expected {' or '.join(either)}")
-
-
-def _check_place(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> None:
-    if t.shape != shape:
-        raise ValueError(
-            f"{name} has shape {tuple(t.shape)}, expected {shape} for x of shape {tuple(x.shape)}"
-        )
-    if t.device != x.device:
-        raise ValueError(f"{name} is on {t.device}, expected {x.device} as x is")
-
-
-def _text(t: Tensor) -> str:
-    return str(t.dtype).removeprefix("torch.")
+        check_tensor(x, kernel, f"{name}[{j}]", ((3 - j) * C, C, size, size))
 
 
 def _channels_last(t: Tensor) -> Tensor:
@@ -232,8 +211,7 @@ def _fake_training_forward(
     x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor], eps: float
 ) -> list[Tensor]:
     C = x.shape[1]
-    wide = torch.float64 if x.dtype == torch.float64 else torch.float32
-
+    wide = arithmetic_type(x.dtype)
     mean, var = (x.new_empty((6, 2, C), dtype=wide) for _ in range(2))
     stacks = [_empty(x, n * C) for n in (3, 2, 1, 3, 2, 1)]
     return [_empty(x, C), mean, var, *(_empty(x, C) for _ in range(5)), *stacks]
@@ -259,7 +237,7 @@ def _save_training(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> N
 
 def _training_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     x, w_EO, *rest = ctx.saved_tensors
-    need_x, need_w, need3, need1 = (_any(needed) for needed in ctx.needs_input_grad[:4])
+    need_x, need_w, need3, need1 = (any_needed(needed) for needed in ctx.needs_input_grad[:4])
     need_kernels = need3 or need1
     if grads[0] is None:
         return None, None, [None] * 3, [None] * 3, None
@@ -330,7 +308,7 @@ def _save_attack(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> Non
 
 
 def _attack_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
-    if any(_any(needed) for needed in ctx.needs_input_grad[1:]):
+    if any(any_needed(needed) for needed in ctx.needs_input_grad[1:]):
         raise RuntimeError("attack_cell has a gradient to x only; use impl='batched' for more")
     *relus, w, k0, k1, k2 = ctx.saved_tensors
     dx = None
@@ -355,7 +333,7 @@ def _register() -> None:
         elif name == "attack_cell":
             op.register_autograd(_attack_gradient, setup_context=_save_attack)
         else:
-            op.register_autograd(_refuse(name.removesuffix("_backward")))
+            op.register_autograd(once_differentiable(name.removesuffix("_backward")))
 
 
 _register()

@@ -1,4 +1,4 @@
-"""The fused operators of a cell's node, each beside its PyTorch reference.
+"""The fused operators of a cell's node, each next to its PyTorch reference.
 
 B images, C channels, H x W pixels; S = 1 to 3 incoming edges of a node. Tensors are channels-last
 (the fast path) or NCHW, one layout per call; channel slices of a wider tensor are read in place,
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cuda_ext import _native
+from cuda_ext.common import any_needed, arithmetic_type, once_differentiable
 
 Impl = Literal["auto", "reference", "native"]
 
@@ -58,7 +59,7 @@ def training_node_ref(
     eps: float = 1e-5,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`training_node` in plain PyTorch, any number of times differentiable."""
-    wide = _arithmetic_type(v[0].dtype)
+    wide = arithmetic_type(v[0].dtype)
     out, means, variances = torch.zeros_like(v[0]), [], []
     for s in range(len(v)):
         out = out + w[s, SKIP] * v[s] + w[s, POOL] * _pool(v[s])
@@ -153,10 +154,6 @@ def _pool(v: Tensor) -> Tensor:
     return F.avg_pool2d(v, 3, stride=1, padding=1, count_include_pad=False)
 
 
-def _arithmetic_type(storage: torch.dtype) -> torch.dtype:
-    return torch.float64 if storage == torch.float64 else torch.float32
-
-
 # Fake kernels: shapes, dtypes and strides only ------------------------------------------------
 
 
@@ -174,7 +171,7 @@ def _output(*inputs: Tensor) -> Tensor:
 
 
 def _values(like: Tensor, *shape: int) -> Tensor:
-    return like.new_empty(shape, dtype=_arithmetic_type(like.dtype))
+    return like.new_empty(shape, dtype=arithmetic_type(like.dtype))
 
 
 def _fake_training_node(
@@ -245,7 +242,7 @@ def _training_node_gradient(ctx: Any, g: Tensor, _mean: Any, _var: Any) -> tuple
     S = ctx.num_sources
     *tensors, w, mean, var = ctx.saved_tensors
     v, y1, y3 = tensors[:S], tensors[S : 2 * S], tensors[2 * S :]
-    need_v, need_y1, need_y3, need_w = (_any(needed) for needed in ctx.needs_input_grad[:4])
+    need_v, need_y1, need_y3, need_w = (any_needed(needed) for needed in ctx.needs_input_grad[:4])
     dv, dy1, dy3, dw = torch.ops.robust_supernet.training_node_backward(
         g, v, y1, y3, w, mean, var, ctx.eps, need_v, need_y1 or need_y3
     )
@@ -261,7 +258,7 @@ def _save_attack_node(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, T
 
 def _attack_node_gradient(ctx: Any, g_out: Tensor, g_relu: Tensor) -> tuple[Any, ...]:
     out, w = ctx.saved_tensors
-    need_v, need_z, need_w, need_bias = (_any(needed) for needed in ctx.needs_input_grad[:4])
+    need_v, need_z, need_w, need_bias = (any_needed(needed) for needed in ctx.needs_input_grad[:4])
     if need_w or need_bias:
         raise RuntimeError("attack_node has no gradient to w and bias; use impl='reference'")
     g, dv = torch.ops.robust_supernet.attack_node_backward(
@@ -269,17 +266,6 @@ def _attack_node_gradient(ctx: Any, g_out: Tensor, g_relu: Tensor) -> tuple[Any,
     )
     S = ctx.num_sources
     return dv or [None] * S, [g if need_z else None] * S, None, None, None
-
-
-def _any(needed: bool | Sequence[bool]) -> bool:
-    return needed if isinstance(needed, bool) else any(needed)
-
-
-def _refuse(name: str) -> Any:
-    def backward(ctx: Any, *grads: Any) -> None:
-        raise RuntimeError(f"{name} is once differentiable; use impl='reference' for more")
-
-    return backward
 
 
 def _register() -> None:
@@ -300,11 +286,11 @@ def _register() -> None:
     gradients = {
         "training_node": (_training_node_gradient, _save_training_node),
         "attack_node": (_attack_node_gradient, _save_attack_node),
-        "training_node_backward": (_refuse("training_node"), None),
-        "attack_node_backward": (_refuse("attack_node"), None),
-        "training_node_write": (_refuse("training_node_write"), None),
-        "training_node_sums": (_refuse("training_node_sums"), None),
-        "channel_moments": (_refuse("channel_moments"), None),
+        "training_node_backward": (once_differentiable("training_node"), None),
+        "attack_node_backward": (once_differentiable("attack_node"), None),
+        "training_node_write": (once_differentiable("training_node_write"), None),
+        "training_node_sums": (once_differentiable("training_node_sums"), None),
+        "channel_moments": (once_differentiable("channel_moments"), None),
     }
     for name, (backward, setup_context) in gradients.items():
         torch.library.register_autograd(

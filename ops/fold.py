@@ -1,4 +1,4 @@
-"""Exact folding: a cell with frozen batch norm as few convolutions, for attacks and inference.
+"""Exact folding turns a cell with frozen batch norm into few convolutions, to attack or infer.
 
 With BN frozen at (mean, sigma), every edge is affine in (v, relu(v)):
 

@@ -103,7 +103,7 @@ class AttackLoops:
     ) -> Tensor:
         """x_adv after `steps` calls of step(model, x_adv, x, y); x_adv itself may be changed.
 
-        `key` says all that the step depends on beside its arguments (eps, step size, loss).
+        `key` says all that the step depends on besides its arguments (eps, step size, loss).
         `on_cpu` takes the graph path without a GPU too, with another `make_graph`: for tests.
         """
         graph = None
@@ -146,7 +146,7 @@ class AttackLoops:
             self._refused.add(full_key)
             reason = (str(error) or type(error).__name__).splitlines()[0]
             return self._eager(f"the capture failed: {reason}")
-        if not difference <= TOLERANCE:  # NaN is no agreement either
+        if not difference <= TOLERANCE:  # NaN is not agreement either
             self._refused.add(full_key)
             return self._eager(f"its first replay is {difference:.2g} of the attack's own change "
                                "away from ordinary calls")  # fmt: skip
@@ -194,11 +194,12 @@ def tensors_of(thing: Any) -> list[Tensor]:
 
 
 def signature(thing: Any) -> Hashable:
-    """What else decides the function: for a module which one it is, its modes and its plain
-    attributes, else every value inside that is no tensor, such as the constants of a folded cell.
+    """All else that decides the function: for a module its identity, its modes and its plain
+    attributes, else every value inside that is not a tensor, such as a folded cell's constants.
 
-    An attribute of a module that is no number, text, list, tuple or dict counts as which object it
-    is: a change inside it goes unseen. One that changes at every call keeps the loop uncaptured.
+    Of a module's attribute that is not a number, text, list, tuple or dict only its identity
+    counts: a change inside it goes unseen. One that changes at every call keeps the loop
+    uncaptured.
     """
     if isinstance(thing, nn.Module):
         modes = tuple(module.training for module in thing.modules())
@@ -221,7 +222,7 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def _attributes(module: nn.Module) -> Iterator[Any]:
-    """What a module and those inside it hold beside parameters, buffers, modules and modes."""
+    """All that a module and its parts hold besides parameters, buffers, modules and modes."""
     for part in module.modules():
         for name, value in vars(part).items():
             if name not in _OF_EVERY_MODULE:

@@ -58,8 +58,8 @@ class MixedCell(nn.Module):
       batched    one relu and one pool per source node, one 3x3 and one 1x1 convolution per source
                  for all edges that leave it, in plain PyTorch;
       native     the whole cell as one compiled operator around torch's convolutions.
-    Outside training mode the modules themselves run; what is fast in eval mode is the folded cell
-    (`ops.fold`).
+    Outside training mode the modules themselves run; in eval mode the folded cell (`ops.fold`) is
+    the fast one.
     """
 
     def __init__(self, C: int) -> None:

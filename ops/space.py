@@ -12,7 +12,6 @@ NONE, SKIP, CONV1, CONV3, POOL = range(5)
 EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
 """(node, source) of every edge, in the order of alpha's rows and of the digits of a cell's code."""
 
-NUM_NODES = 4
 NUM_EDGES = len(EDGES)
 NUM_OPS = len(OP_NAMES)
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Whether the fast attack is as strong: accuracy under PGD-20 as searches run it, and by the book.
+"""Measure whether the fast attack is as strong: PGD-20 as searches run it, and by the book.
 
     python scripts/bench_attack.py --model RUN/standalone --json attack.json
 
-Every attack starts from the same random points, on the same test images, and what it makes is
+Every attack starts from the same random points, on the same test images, and its images are
 judged by the same float32 network. `plain` differentiates the network itself in evaluation mode, by
 ordinary calls; `folded` is the exactly folded network in float32, `bfloat16` the same in bfloat16.
 On a GPU the last two run as CUDA graphs, as they do in a search.

@@ -1,20 +1,18 @@
 #!/usr/bin/env python3
-"""Time what exact folding saves: one attack gradient, and one full robust step.
+"""Measure the time that exact folding saves: one attack gradient, and one full robust step.
 
     python scripts/bench_fold.py --json docs/bench/fold.json
 
 Unfolded and folded take turns in one run, on the same images and weights, with the same training
-passes; unfolded attacks run through the mixed cells in eval mode. A robust step is PGD-7 and one
-gradient step for alpha, then the same for the weights. `folded` uses plain PyTorch, `folded,
-native` the compiled kernels for attacks and training passes, where they are built.
+passes; unfolded attacks run through the mixed cells in eval mode. A robust step is that of a search
+by default: PGD-7, the gradients of the clean and of the attacked loss to alpha and alpha's step,
+then PGD-7 and the weights' step. `folded` uses plain PyTorch, `folded, native` the compiled kernels
+for attacks and training passes, where they are built.
 """
 
 import argparse
-import functools
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from supernet import cli
 
 ATTACK_STEPS = 7
+EPS = 8 / 255
 
 
 def main() -> None:
@@ -37,7 +36,7 @@ def main() -> None:
         raise UserError(f"--repeats is {arguments.repeats}; it must be at least 1")
     device = resolve_device(arguments.device)
     results = {
-        name: _rounds(variants, arguments.repeats, device)
+        name: _compare(variants, arguments.repeats, device)
         for name, variants in _measurements(arguments, device).items()
     }
     report = {
@@ -79,96 +78,87 @@ def _measurements(arguments: Any, device: Any) -> dict[str, dict[str, Callable[[
     x = torch.rand(size, 3, side, side, device=device)
     x = x.contiguous(memory_format=torch.channels_last)
     y = torch.arange(size, device=device) % 10
-    impls = {"unfolded": "batched", "folded": "batched"}
+    forms = {"unfolded": Form(arguments, "batched", False, x, y)}
+    forms["folded"] = Form(arguments, "batched", True, x, y)
     if _native.available():
-        impls["folded, native"] = "native"
-    gradients: dict[str, Callable[[], object]] = {}
-    steps: dict[str, Callable[[], object]] = {}
-    for name, impl in impls.items():
-        search = _search(arguments, impl, x, y, device)
-        attack = _attack(search, unfolded=name == "unfolded")
-        gradients[name] = functools.partial(attack, x, y, 1)
-        steps[name] = functools.partial(_robust_step, search, attack, x, y)
-    return {"attack_gradient": gradients, "robust_step": steps}
-
-
-def _search(arguments: Any, impl: str, x: Any, y: Any, device: Any) -> Any:
-    """A search past its warm-up, whose batches are always these images."""
-    from supernet.data import ImageData
-    from supernet.search.config import SearchConfig
-    from supernet.search.search import Search
-
-    config = SearchConfig(
-        robust=True, C=arguments.C, N=arguments.N, batch_size=arguments.batch_size, epochs=1,
-        attack="pgd", attack_steps=ATTACK_STEPS, impl=impl,
-    )  # fmt: skip
-    pixels = (x * 255).byte().repeat(2, 1, 1, 1).contiguous()
-    data = ImageData(
-        name="random pixels", train_x=pixels, train_y=y.repeat(2), test_x=pixels[:0],
-        test_y=y[:0], class_names=tuple("0123456789"), mean=(0.5,) * 3, std=(0.25,) * 3,
-        source="made for this measurement", stand_in=False, pad=4, flip=True, eps=8 / 255,
-    )  # fmt: skip
-    search = Search(config, data, device)
-    search.net.train()
-    return search
-
-
-def _attack(search: Any, *, unfolded: bool) -> Callable[..., Any]:
-    """attack(x, y, steps) on the search's mixture; folding is part of the price."""
-    from supernet.attacks import frozen, pgd
-
-    net, w_EO = search.net, search.strategy.expected_weights()
-
-    def attack(x: Any, y: Any, steps: int = ATTACK_STEPS) -> Any:
-        if not unfolded:
-            return pgd(net.fold_mixture(w_EO), x, y, eps=search.eps, steps=steps)
-        # The plain formulation: the attack runs on the mixed cells themselves, in eval mode.
-        with frozen(net):
-            return pgd(
-                lambda images: net.forward_mixture(images, w_EO), x, y, eps=search.eps, steps=steps
-            )
-
-    return attack
-
-
-def _robust_step(search: Any, attack: Callable[..., Any], x: Any, y: Any) -> None:
-    """An alpha step and a weight step of DARTS, each on images that are attacked for it."""
-
-    def attacked(model: Any, x: Any, y: Any) -> Any:
-        return attack(x, y)
-
-    weights, alpha = search.weights, search.alpha
-    alpha.step((x, y), (x, y), attacked, weights.upcoming(), progress=0.0)
-    weights.step((x, y), attacked, single_cells=False)
-
-
-def _rounds(
-    variants: dict[str, Callable[[], object]], repeats: int, device: Any
-) -> dict[str, dict[str, Any]]:
-    """Median seconds of each variant; they take turns, so that a busy minute hits all of them."""
-    import torch
-
-    times: dict[str, list[float]] = {name: [] for name in variants}
-    for number in range(repeats + 1):
-        for name, run in variants.items():
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            began = time.perf_counter()
-            run()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            if number:  # the first round warms up
-                times[name].append(time.perf_counter() - began)
-    base = statistics.median(times["unfolded"])
+        forms["folded, native"] = Form(arguments, "native", True, x, y)
     return {
-        name: {
-            "seconds": statistics.median(seconds),
-            "least": min(seconds),
-            "most": max(seconds),
-            "speedup": base / statistics.median(seconds),
-        }
-        for name, seconds in times.items()
+        "attack_gradient": {name: form.attack_gradient for name, form in forms.items()},
+        "robust_step": {name: form.robust_step for name, form in forms.items()},
     }
+
+
+class Form:
+    """A supernet with its alpha and optimisers, all forms with the same weights."""
+
+    def __init__(self, arguments: Any, impl: str, folded: bool, x: Any, y: Any) -> None:
+        import torch
+
+        from supernet.nets.supernet import Supernet
+
+        self.folded, self.x, self.y = folded, x, y
+        torch.manual_seed(0)
+        self.net = Supernet(C=arguments.C, N=arguments.N, impl=impl).to(x.device).train()
+        self.alpha = (1e-3 * torch.randn(6, 5)).to(x.device).requires_grad_()
+        self.optimiser = torch.optim.SGD(
+            self.net.parameters(), lr=0.025, momentum=0.9, nesterov=True, weight_decay=5e-4
+        )
+        self.alpha_optimiser = torch.optim.Adam([self.alpha], lr=3e-4, betas=(0.5, 0.999))
+
+    def attack(self, steps: int) -> Any:
+        """Attacked images; folding is part of the price."""
+        from supernet.attacks import frozen, pgd
+
+        w_EO = self.alpha.detach().softmax(dim=1)
+        if self.folded:
+            return pgd(self.net.fold_mixture(w_EO), self.x, self.y, eps=EPS, steps=steps)
+        with frozen(self.net):
+            return pgd(lambda x: self.net(x, w_EO), self.x, self.y, eps=EPS, steps=steps)
+
+    def attack_gradient(self) -> None:
+        self.attack(1)
+
+    def robust_step(self) -> None:
+        self._alpha_step()
+        self._weight_step()
+
+    def _alpha_step(self) -> None:
+        import torch
+        import torch.nn.functional as F
+
+        from ops.candidates import kept_statistics
+
+        total = torch.zeros_like(self.alpha)
+        x_adv = self.attack(ATTACK_STEPS)
+        with kept_statistics(self.net):
+            for images in (self.x, x_adv):
+                loss = F.cross_entropy(self.net(images, self.alpha.softmax(dim=1)), self.y)
+                total += torch.autograd.grad(loss, self.alpha)[0] / 2
+        self.alpha.grad = total
+        self.alpha_optimiser.step()
+
+    def _weight_step(self) -> None:
+        import torch
+        import torch.nn.functional as F
+
+        x_adv = self.attack(ATTACK_STEPS)
+        self.optimiser.zero_grad(set_to_none=True)
+        w_EO = self.alpha.detach().softmax(dim=1)
+        F.cross_entropy(self.net(x_adv, w_EO), self.y).backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optimiser.step()
+
+
+def _compare(
+    variants: dict[str, Callable[[], object]], repeats: int, device: Any
+) -> dict[str, dict[str, float]]:
+    """Seconds of each variant after a warm-up, and its speedup over unfolded."""
+    from supernet.runs.timing import in_turns, spread
+
+    in_turns(variants, 1, device)
+    rows = {name: spread(times) for name, times in in_turns(variants, repeats, device).items()}
+    base = rows["unfolded"]["seconds"]
+    return {name: {**row, "speedup": base / row["seconds"]} for name, row in rows.items()}
 
 
 def _table(report: dict[str, Any]) -> str:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Bytes per second of each kernel, against a plain copy on the same device.
+"""Measure bytes per second of each kernel, against a plain copy on the same device.
 
     python scripts/bench_kernels.py --json docs/bench/kernels_cpu.json
 
 A kernel's bytes are those of the tensors that it must read and write once. Two buffers of every
 input take turns, so that a cache does not answer for the memory. The least of the timed rounds
-counts: this is what the kernel can do, not what a busy machine made of it.
+counts: it shows the kernel, where a mean would show how busy the machine was.
 """
 
 import argparse

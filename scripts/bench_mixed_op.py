@@ -13,12 +13,11 @@ reference_channels_last the same in channels-last, compiled torch.compile of its
 compiled kernels, convolutions_only the convolutions that native calls and nothing else. They take
 turns, so that a busy minute hits all of them; the median counts. compiled comes after all others,
 since its compilation takes minutes (no cache is used), and takes turns with native once more, for
-their ratio. The JSON is written after every measurement and names what is missing, so that a run
-that is cut short leaves what it has.
+their ratio. The JSON is written after every measurement and names those that are missing, so that a
+run that is cut short leaves the others.
 """
 
 import argparse
-import ctypes
 import json
 import os
 import statistics
@@ -130,6 +129,8 @@ class Bench:
 
     def measure(self, name: str, forms: Sequence[str]) -> None:
         """Median, spread and peak memory of some formulations, and what native gains."""
+        from supernet.runs.timing import in_turns, spread
+
         again = ["native"] if "native" not in forms and "native" in self.forms else []
         runs: dict[str, Callable[[], object]] = {
             form: self.convolutions(training=name == "training_node")
@@ -141,13 +142,9 @@ class Bench:
         if name == "robust_step":
             repeats = (repeats + 1) // 2
         rows = {form: self._first(name, form, runs[form]) for form in forms}
-        times: dict[str, list[float]] = {form: [] for form in runs}
-        for _ in range(repeats):
-            for form, run in runs.items():
-                times[form].append(self._seconds(run))
+        times = in_turns(runs, repeats, self.device)
         for form, row in rows.items():
-            seconds = times[form]
-            row.update(seconds=statistics.median(seconds), least=min(seconds), most=max(seconds))
+            row.update(spread(times[form]))
         summary = self.results.setdefault(name, {})
         summary.update(rows)
         for form in again:
@@ -172,30 +169,19 @@ class Bench:
 
     def _first(self, name: str, form: str, run: Callable[[], object]) -> dict[str, Any]:
         """The warm-up call: compiles, and is watched for its peak memory."""
+        from supernet.runs.timing import peak_memory
+
         began = time.perf_counter()
         if form == "compiled":
             run()
             self.compile_seconds[name] = time.perf_counter() - began
         return {"peak_memory_mb": peak_memory(run, self.device)}
 
-    def _seconds(self, run: Callable[[], object]) -> float:
-        self._wait()
-        began = time.perf_counter()
-        run()
-        self._wait()
-        return time.perf_counter() - began
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            import torch
-
-            torch.cuda.synchronize(self.device)
-
     def convolutions(self, training: bool) -> Callable[[], None]:
         """The convolutions of one native pass with their gradients, on tensors of their own.
 
         An attack needs only the gradients to the inputs. Cells are stacked: per source node one
-        3x3 convolution for all edges that leave it, and in training one 1x1 beside it.
+        3x3 convolution for all edges that leave it, and in training one 1x1 next to it.
         """
         import torch
 
@@ -347,47 +333,6 @@ def table(report: dict[str, Any]) -> str:
         seconds = ", ".join(f"{k} {v:.0f} s" for k, v in report["compile_seconds"].items())
         lines.append(f"first calls of compiled, compilation included: {seconds}")
     return "\n".join(lines)
-
-
-def peak_memory(run: Callable[[], object], device: Any) -> float | None:
-    """MiB that `run()` needs above what is in use before it.
-
-    CUDA: of torch's allocator. Linux CPU: resident memory, whose peak the kernel lets a process
-    reset; freed memory that the allocator keeps counts as in use, so small numbers are rough.
-    Elsewhere, and where a container forbids the reset, None.
-    """
-    if device.type == "cuda":
-        import torch
-
-        before = torch.cuda.memory_allocated(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        run()
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    if not _reset_peak():
-        run()
-        return None
-    before = _resident("VmRSS")
-    run()
-    return (_resident("VmHWM") - before) / 1024
-
-
-def _reset_peak() -> bool:
-    if not sys.platform.startswith("linux"):
-        return False
-    # Hand freed memory back, so that using it again shows; glibc alone has the call.
-    getattr(ctypes.CDLL(None), "malloc_trim", lambda pad: None)(0)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def _resident(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field + ":"):
-            return int(line.split()[1])
-    raise AssertionError(f"/proc/self/status has no {field}")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from supernet.benchmark.load import load_table
+from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.selection import best_cells
 from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table, check_name
-from supernet.cells.genotype import resolve
-from supernet.cells.listed import read_cells
+from supernet.cells.argument import read_cells
+from supernet.cells.order import resolve
 from supernet.cli import argument_parser, run
 from supernet.errors import UserError
 from supernet.files import write_json
@@ -43,7 +45,7 @@ def main() -> None:
         # Only `top` can order by a cost; the other commands ask for accuracies.
         good = COLUMNS + COSTS if arguments.command is top else COLUMNS
         check_name("metric", arguments.metric, good)
-    table = Table.load(arguments.data_root, verify=not arguments.no_verify)
+    table = load_table(arguments.data_root, verify=not arguments.no_verify)
     arguments.command(table, arguments)
 
 
@@ -55,7 +57,7 @@ def query(table: Table, arguments: argparse.Namespace) -> None:
     if not texts:
         raise UserError("name at least one cell (string, six-digit code or index), or --from-file")
     cells = [resolve(text, table.order) for text in texts]
-    result = [table.query(cell) for cell in cells]
+    result = [query_cell(table, cell) for cell in cells]
 
     def figures() -> dict[str, "Figure"]:
         from supernet.report.figures import scatter_in_benchmark
@@ -89,7 +91,7 @@ def top(table: Table, arguments: argparse.Namespace) -> None:
         limits={cost: None if text is None else amount(text) for cost, text in limits.items()},
         cheapest=arguments.cheapest,
     )
-    result = [table.query(cell) for cell in cells]
+    result = [query_cell(table, cell) for cell in cells]
     name = f"top_{arguments.dataset}_{arguments.metric}"
     deliver(
         table,
@@ -188,8 +190,8 @@ def baselines(table: Table, arguments: argparse.Namespace) -> None:
             progress=progress,
             **shared,
         )
-        result["rows"] = table.baseline_rows(
-            arguments.dataset, arguments.metric, best_of=sorted({50, 150, arguments.queries})
+        result["rows"] = baseline_rows(
+            table, arguments.dataset, arguments.metric, best_of=sorted({50, 150, arguments.queries})
         )
         if "nsga2" in methods:
             result["multi_objective"] = searches.multi_objective(
@@ -313,7 +315,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Flags of every command."""
     parser.add_argument("--data-root", metavar="DIR",
                         help="folder with robbench201/, or that folder; default: "
-                        "ROBUST_SUPERNET_DATA, else ./data")  # fmt: skip
+                        "ROBUST_SUPERNET_DATA, else ./data; where it has no table, the one that "
+                        "ships is taken")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON and figures there")
     parser.add_argument("--no-verify", action="store_true",

@@ -5,7 +5,7 @@
     python scripts/evaluate.py --model runs/NAME/standalone --limit 200
     python scripts/evaluate.py --model model.pt --dataset cifar10 --attacks clean,pgd --eps 8/255
 
-Writes evaluation.json beside the model. AutoAttack's four attacks take hours for ten thousand
+Writes evaluation.json next to the model. AutoAttack's four attacks take hours for ten thousand
 images on a CPU: --limit takes the first images of each class.
 """
 
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, help="Seed of the attacks' random starts. Default: 0.")
     add("--batch-size", type=int, default=250, metavar="N", help="Images at once. Default: 250.")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N. Default: auto.")
-    add("--out", type=Path, metavar="FILE", help="Default: evaluation.json beside the model.")
+    add("--out", type=Path, metavar="FILE", help="Default: evaluation.json next to the model.")
     add("--quiet", action="store_true", help="No progress bars.")
     return parser
 
@@ -146,10 +146,17 @@ def _refresh_report(folder: Path) -> None:
     """Where the network stands in the run directory of a search, its report takes the table in."""
     # Relative: the report's commands are for where they are typed.
     search = Path(os.path.relpath(folder.resolve().parent))
-    if (search / "genotype.json").is_file() and (search / "config.json").is_file():
-        from supernet.report.write import write_report
+    if not ((search / "genotype.json").is_file() and (search / "config.json").is_file()):
+        return
+    from supernet.report.write import write_report
+    from supernet.runs.folder import read_description
 
-        print(f"report     {write_report(search)}")
+    try:
+        read_description(search, "search")
+    except UserError as error:  # no reason to fail: the evaluation is written
+        print(f"report     left as it is: {error}")
+        return
+    print(f"report     {write_report(search)}")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@
         docs/results/proxies/ranking.json,docs/results/ntk/ranking.json,docs/results/supernet/uniform-3120/ranking.json
     python scripts/evidence.py --page-only
 
-The plan is supernet/studies/evidence/plan.py. Interrupted, the same command goes on; what
-evidence.json has is not run again.
+The plan is supernet/studies/evidence/plan.py. Interrupted, the same command goes on; runs
+that evidence.json has are not made again.
 """
 
 import argparse

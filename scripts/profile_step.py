@@ -1,18 +1,17 @@
 #!/usr/bin/env python3
-"""Where the time of a search's step goes: by kind of work, by kernel, and what makes the host wait.
+"""Show where a search step's time goes: by kind of work, by kernel, and in waits of the host.
 
     python scripts/profile_step.py --robust --dataset cifar10 --preset gpu --json step.json
 
 Takes the flags of scripts/search.py and profiles whole steps (alpha and weights, after the warm-up
-epochs) of that search on its own images. On a GPU the times are those of the device; what it did
-not work is `idle`. On a CPU they are those of the operators, without what they call.
+epochs) of that search on its own images. On a GPU the times are the device's, and the time that it
+did not work is `idle`. On a CPU they are the operators' own, without their callees'.
 """
 
 import argparse
 import re
 import shlex
 import sys
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -83,13 +82,20 @@ def profile(search: Any, skip: int, steps: int) -> dict[str, Any]:
     import torch
     from torch.profiler import ProfilerActivity
 
+    from supernet.runs.timing import seconds
+
     cuda = search.device.type == "cuda"
     for _ in range(skip):
         search.train_step()
-    plain = _seconds(search, steps)
+
+    def train() -> None:
+        for _ in range(steps):
+            search.train_step()
+
+    plain = seconds(train, search.device)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
     with torch.profiler.profile(activities=activities) as run:
-        _seconds(search, steps)
+        seconds(train, search.device)
     kernels: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     waits = 0
     for event in run.key_averages():
@@ -118,19 +124,6 @@ def profile(search: Any, skip: int, steps: int) -> dict[str, Any]:
             for name, (ms, calls) in ordered
         ],
     }
-
-
-def _seconds(search: Any, steps: int) -> float:
-    import torch
-
-    if search.device.type == "cuda":
-        torch.cuda.synchronize(search.device)
-    began = time.perf_counter()
-    for _ in range(steps):
-        search.train_step()
-    if search.device.type == "cuda":
-        torch.cuda.synchronize(search.device)
-    return time.perf_counter() - began
 
 
 def kind_of(name: str) -> str:

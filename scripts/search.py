@@ -6,7 +6,7 @@
     python scripts/search.py --resume runs/search-digits-darts-seed0
     python scripts/search.py --robust --seeds 0,1,2    several seeds, mean and spread
 
-Ends with the cell, its place in the benchmark where the table is at hand, and the next command.
+Ends with the cell, its place in the benchmark, and the next command.
 """
 
 import argparse
@@ -37,15 +37,16 @@ def main() -> None:
 
     import torch
 
+    from supernet.report.terminal import describe_run, describe_seeds
     from supernet.runs.search_run import resume_search, run_search
-    from supernet.runs.seeds import describe_run, run_seeds
+    from supernet.runs.seeds import run_seeds
 
     if arguments.resume:
         print(describe_run(resume_search(arguments.resume, given, quiet=arguments.quiet)))
         return
     settings = config.with_preset(arguments.preset, given, cuda=torch.cuda.is_available())
     if seeds:
-        print(run_seeds(settings, seeds, quiet=arguments.quiet))
+        print(describe_seeds(run_seeds(settings, seeds, quiet=arguments.quiet)))
         return
     print(describe_run(run_search(settings, quiet=arguments.quiet)))
 

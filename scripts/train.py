@@ -28,7 +28,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     given = given_flags(arguments, train_config.TrainConfig)
     if arguments.resume and arguments.preset:
-        raise UserError("--resume takes its config from the run; leave --preset out")
+        raise UserError("--resume takes its config from the run; remove --preset")
     config = None
     if not arguments.resume:
         config = train_config.with_preset(arguments.preset or "benchmark", given)

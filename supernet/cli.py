@@ -1,4 +1,4 @@
-"""Command lines: errors as one sentence with the right exit status.
+"""Runs command lines: an error becomes one sentence with the right exit status.
 
 Nothing here imports torch, so that a command's `--help` is instant. `supernet.flags` makes flags of
 a config.
@@ -32,7 +32,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt as stop:
         print(str(stop) or "interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # an OSError, and no fault of anyone
+    except BrokenPipeError:  # an OSError, and nobody's fault
         # Python would complain once more when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and where the data root is."""
+"""Writes files whole or not at all, and finds the data root."""
 
 import hashlib
 import json
@@ -62,6 +62,34 @@ def read_json(path: str | Path) -> Any:
         raise UserError(
             f"{path} is not valid JSON ({error}); it may be cut short: write it again"
         ) from error
+
+
+def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
+    """Read a file of JSON objects, one a line; a missing file is read as an empty one.
+
+    A line ends with a newline. A process that was killed while it wrote leaves the last line
+    without one, and that line is left out.
+
+    Raises: UserError naming the line that is not a JSON object, or a file that cannot be read.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    return [_object(line, f"{path} line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _object(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"{where} is not a JSON object; delete it and what follows it")
+    return value
 
 
 def sha256(path: str | Path) -> str:

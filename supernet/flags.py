@@ -36,7 +36,7 @@ def field_docs(config: type) -> dict[str, str]:
 def add_config_flags(parser: argparse.ArgumentParser, config: type) -> None:
     """One flag per field: `--eps 8/255`, `--seeds 0,1,2`, `--verify / --no-verify`.
 
-    Flags default to "not given", so that a preset may fill what the user left open; the help shows
+    Flags default to "not given", so that a preset may fill the others; the help shows
     the dataclass's default and the choices, under the titles that the fields name as their groups.
     """
     kinds, docs = field_kinds(config), field_docs(config)
@@ -73,7 +73,7 @@ def fraction(text: str, example: str = "0.03") -> float:
     """Read `8/255`, `0.03`, `1e-3` or an amount with a unit, `0.8M`.
 
     Raises: ArgumentTypeError, which argparse turns into a sentence, for everything else; also for
-            infinity and what is not a number.
+            infinity and `nan`.
     """
     numerator, slash, denominator = text.partition("/")
     try:

@@ -1,25 +1,22 @@
 """Every random number of a run comes from here, and its state goes into the checkpoint."""
 
-import random
 from typing import Any
 
 import numpy as np
 import torch
 
-STREAMS = ("weight_order", "alpha_order", "augment", "paths", "attack", "preference")
+STREAMS = ("weight_order", "alpha_order", "augment", "paths", "attack")
 
 
 class Randomness:
     """One generator per purpose, so that what one part draws never shifts another part's numbers.
 
-    `split` and `alpha` are used once, at the start; all run on the CPU but
-    `attack`, which runs on the device. Strategies with noise use the device's default generator,
-    which is seeded and saved too, with numpy's and Python's.
+    `split` and `alpha` are used once, at the start. All run on the CPU but `attack`, which runs on
+    the device. New networks and strategies with noise draw from torch's own generators, which are
+    seeded and saved too; Python's and numpy's are left alone, since nothing here draws from them.
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
         self.device = device
         self.streams: dict[str, torch.Generator] = {}
@@ -33,21 +30,11 @@ class Randomness:
         return self.streams[name]
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors, numbers and tuples only: loads with `weights_only=True`."""
-        state: Any = np.random.get_state(legacy=True)
-        algorithm, keys, position, has_gauss, gauss = state
+        """Tensors only: loads with `weights_only=True`."""
         return {
             "streams": {name: self[name].get_state() for name in STREAMS},
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-            "numpy": (
-                algorithm,
-                torch.from_numpy(keys.astype(np.int64)),
-                position,
-                has_gauss,
-                gauss,
-            ),
-            "python": random.getstate(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -57,7 +44,3 @@ class Randomness:
         torch.set_rng_state(state["torch"].cpu())
         if state["cuda"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"].cpu(), self.device)
-        algorithm, keys, *rest = state["numpy"]
-        np.random.set_state((algorithm, keys.numpy().astype(np.uint32), *rest))
-        version, words, gauss = state["python"]
-        random.setstate((version, tuple(words), gauss))

@@ -1,25 +1,10 @@
-"""What command lines print: aligned tables, percentages, amounts such as 0.8M."""
+"""Text that command lines read and print: aligned tables, amounts such as 0.8M."""
 
 import re
 from collections.abc import Sequence
 
 from supernet.errors import UserError
 
-COLUMN_TITLES = {
-    "clean": "clean",
-    "fgsm_3": "FGSM 3/255",
-    "pgd_3": "PGD-20 3/255",
-    "fgsm_8": "FGSM 8/255",
-    "pgd_8": "PGD-20 8/255",
-    "autoattack": "AutoAttack 8/255",
-    "params": "params",
-    "flops": "FLOPs",
-}
-DATASET_TITLES = {
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "imagenet16-120": "ImageNet16-120",
-}
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -34,11 +19,6 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int =
         ).rstrip()
         for line in lines
     )
-
-
-def percent(value: float) -> str:
-    """0.4811 -> '48.11'."""
-    return f"{100 * value:.2f}"
 
 
 def coefficient(value: float | None) -> str:

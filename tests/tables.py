@@ -1,4 +1,4 @@
-"""Benchmark tables for tests: the published one, and an invented one that needs no data.
+"""Benchmark tables for tests: the published one, as it ships, and an invented one.
 
 The invented one is written in either published form. Every class has values that are a known
 function of its canonical string, so that a test can say what the table must answer. The index
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from supernet.benchmark.load import load_table, shipped_table
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype, all_genotypes
 
@@ -113,10 +114,10 @@ def invented_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def invented(invented_root: Path) -> Table:
     """The invented table."""
-    return Table.load(invented_root, verify=False)
+    return load_table(invented_root, verify=False)
 
 
 @pytest.fixture(scope="session")
-def real(data_root: Path) -> Table:
-    """The published table, where the data are at hand."""
-    return Table.load(data_root)
+def real() -> Table:
+    """The published table, in the form that ships."""
+    return shipped_table()

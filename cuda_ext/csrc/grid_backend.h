@@ -2,7 +2,8 @@
 // the host (emulated/emulated.cpp).
 #pragma once
 
-#include "grid.h"
+#include "grid_node.h"
+#include "grid_norm.h"
 #include "ops.h"
 
 namespace rs {

@@ -2,8 +2,8 @@
 
 The four attacks are those of the package pyautoattack, the authors' own code. Everything around
 them is here: which images each attack still gets, whether what it returns counts, random state,
-progress. The package's own driver counts an image as broken by what the network said during the
-attack; here only the images that are returned count.
+progress. The package's own driver believes the network's answers during the attack; here only the
+images that are returned count.
 """
 
 import re
@@ -144,7 +144,7 @@ class _Settings:
         return FABAttack_PT(predict, targeted=True, **common).perturb
 
     def costs(self) -> dict[str, int]:
-        """The most forward passes of one image that each attack takes; a gradient counts as three."""
+        """The most that each attack takes per image, in forward passes; a gradient counts as 3."""
         gradients = 3 * (self.iterations + 1)
         return {
             "apgd_ce": gradients + 1,
@@ -219,12 +219,13 @@ def _check(x: Tensor, attacks: Sequence[str], settings: _Settings) -> None:
     unknown = [name for name in attacks if name not in STANDARD]
     if unknown:
         raise ValueError(f"unknown attack {unknown[0]!r}; choose from {', '.join(STANDARD)}")
-    if settings.classes < LEAST_CLASSES:
+    classes, eps = settings.classes, settings.eps
+    if classes < LEAST_CLASSES:
         raise ValueError(
-            f"AutoAttack needs {LEAST_CLASSES} classes and the network has {settings.classes}; use pgd"
+            f"AutoAttack needs {LEAST_CLASSES} classes and the network has {classes}; use pgd"
         )
-    if not 0 < settings.eps <= 1:
-        raise ValueError(f"eps must be above 0 and at most 1 (such as 8/255), got {settings.eps}")
+    if not 0 < eps <= 1:
+        raise ValueError(f"eps must be above 0 and at most 1 (such as 8/255), got {eps}")
     low, high = (float(value) for value in x.aminmax())
     if low < 0 or high > 1:
         raise ValueError(f"images must lie in [0, 1], got {low:.3g} to {high:.3g}")

@@ -1,4 +1,4 @@
-"""What the attacks share: the input gradient, random starts, and the check of arguments."""
+"""Shared by the attacks: the input gradient, random starts, and the check of arguments."""
 
 import math
 from collections.abc import Callable

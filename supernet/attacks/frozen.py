@@ -1,4 +1,4 @@
-"""`frozen`: hold a network still while it is attacked, and put back everything afterwards."""
+"""`frozen` holds a network still while it is attacked, and puts everything back afterwards."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

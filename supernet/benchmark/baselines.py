@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supernet.benchmark.order_statistics import expected_best_of
 from supernet.benchmark.searches import (
     SEARCHES,
     Count,
@@ -73,7 +74,7 @@ def single_objective(
             )
             runs.append(curve)
         results[method] = summary(np.array(runs))
-    expected = [table.expected_best_of(n, dataset, column) for n in range(1, queries + 1)]
+    expected = [expected_best_of(table, n, dataset, column) for n in range(1, queries + 1)]
     return {
         "dataset": dataset,
         "metric": column,

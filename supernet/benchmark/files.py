@@ -49,6 +49,12 @@ ORDER = Published(
 STANDARD = Published(
     "acc.json", "1c8b7dfe4ed375843db5cdad99aa24df99f5aa377780ccdcb259007ab6317ed2", 807_808
 )
+SHIPPED = Published(
+    "nas_robbench_201.npz",
+    "fdafb0fea211ef8227c1778bd04d7f983d260d3b15608793f5ba211d1ec5322d",
+    174_776,
+)
+"""TABLE and ORDER as they ship with this package (`supernet.benchmark.shipped`)."""
 PUBLISHED = {file.name: file for file in (TABLE, ORDER, STANDARD)}
 
 LARGE_TABLE = "NAS-RobBench-201_all.json"

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ops.space import OP_NAMES
 from supernet.benchmark.files import Loaded
-from supernet.cells.genotype import NUM_CELLS, is_complete, refuse_other_order
+from supernet.cells.genotype import NUM_CELLS
+from supernet.cells.order import is_complete, refuse_other_order
 from supernet.errors import UserError
 
 NUM_UNIQUE = 6466
-NUM_SEEDS = 3
 
 LARGE_METRICS = {
     "clean": "val_acc",
@@ -61,13 +61,11 @@ def read_small(file: Loaded) -> Raw:
     if not isinstance(table, dict) or not isinstance(table.get(""), list):
         raise UserError(f'{file.path} has no "" entry that names its columns; download it again')
     columns = tuple(_small_column(str(name)) for name in table[""])
-    unique = sorted(int(key) for key, entry in table.items() if key and isinstance(entry, list))
+    unique = [i for i in range(NUM_CELLS) if isinstance(table.get(str(i)), list)]
     rows = [table[str(index)] for index in unique]
     if {len(row) for row in rows} != {len(columns)}:
         raise UserError(f"{file.path}: not every cell has {len(columns)} values; download it again")
-    row_number = {index: row for row, index in enumerate(unique)}
-    row_of = [row_number[_follow(table, index, file)] for index in range(NUM_CELLS)]
-    return _checked(file, unique, row_of, columns, rows)
+    return _checked(file, unique, _rows_of(table, unique, file), columns, rows)
 
 
 def read_meta(meta: Loaded, *, verify: bool = True) -> tuple[list[str], NDArray[np.int64]]:
@@ -113,17 +111,23 @@ def _small_column(name: str) -> tuple[str, str]:
     return _SMALL_DATASETS.get(dataset, dataset), _SMALL_METRICS.get(metric, metric)
 
 
-def _follow(table: dict[str, Any], index: int, file: Loaded) -> int:
-    """The evaluated cell at the end of a chain of isomorphs."""
-    key = str(index)
-    for _ in range(NUM_CELLS):
-        entry = table.get(key)
-        if isinstance(entry, list):
-            return int(key)
-        if entry is None:
-            raise UserError(f"{file.path} has no entry for index {key}; download it again")
-        key = str(entry)
-    raise UserError(f"{file.path}: the isomorphs of index {index} form a circle; download it again")
+def _rows_of(table: dict[str, Any], unique: list[int], file: Loaded) -> list[int]:
+    """(15625,) the row at the end of every index's chain of isomorphs, each link followed once."""
+    row_of = {str(index): row for row, index in enumerate(unique)}
+    for index in range(NUM_CELLS):
+        passed: dict[str, None] = {}
+        key = str(index)
+        while key not in row_of:
+            if key in passed:
+                raise UserError(
+                    f"{file.path}: the isomorphs of index {index} form a circle; download it again"
+                )
+            if table.get(key) is None:
+                raise UserError(f"{file.path} has no entry for index {key[:20]}; download it again")
+            passed[key] = None
+            key = str(table[key])
+        row_of.update(dict.fromkeys(passed, row_of[key]))
+    return [row_of[str(index)] for index in range(NUM_CELLS)]
 
 
 def _roots(twins: NDArray[np.int64], meta: Loaded) -> NDArray[np.int64]:

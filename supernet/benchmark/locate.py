@@ -4,38 +4,27 @@ from pathlib import Path
 
 from supernet.benchmark.files import FOLDER, LARGE_META, LARGE_TABLE, ORDER, TABLE
 from supernet.errors import UserError
-from supernet.files import DATA_ROOT_VARIABLE, data_root
+from supernet.files import data_root
 
 _FORMS = ((TABLE.name, ORDER.name), (LARGE_TABLE, LARGE_META))
 
 
-def locate(where: str | Path | None) -> tuple[Path, Path]:
-    """(table, order) for an argument of `Table.load`."""
+def locate(where: str | Path | None) -> tuple[Path, Path] | None:
+    """(table, order) for an argument of `load_table`; None where there is no published table.
+
+    In a folder, by default the data root, its `robbench201/` is looked into first.
+    """
     path = None if where is None else Path(where).expanduser()
     if path is not None and path.is_file():
         order = dict(_FORMS).get(path.name, ORDER.name)
         return path, path.with_name(order)
     root = data_root(where)
     if root is None:
-        raise UserError(
-            f"no data root: name the folder that holds {FOLDER}/{TABLE.name} with --data-root or "
-            f"{DATA_ROOT_VARIABLE} (the file is at {TABLE.url})"
-        )
-    pair = pair_in(root)
-    if pair is None:
-        raise UserError(
-            f"no benchmark table under {root}: put {TABLE.name} and {ORDER.name} from "
-            f"{TABLE.url.removesuffix(TABLE.name)} into {root / FOLDER}"
-        )
-    return pair
-
-
-def pair_in(root: Path) -> tuple[Path, Path] | None:
-    """(table, order) in a folder or its `robbench201/`, or None where neither has a table."""
+        return None
     for folder in (root / FOLDER, root):
-        for table, order in _FORMS:
+        for table, name in _FORMS:
             if (folder / table).is_file():
-                return folder / table, folder / order
+                return folder / table, folder / name
     return None
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from supernet.benchmark.files import FOLDER, STANDARD, load_json
 from supernet.benchmark.formats import Raw, read_small
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.statistics import SHARES, best_rows, correlation
 from supernet.benchmark.table import COLUMNS, Table, check_name
 from supernet.errors import UserError
@@ -38,7 +39,10 @@ class StandardTable:
         """
         root = data_root(where)
         if root is None:
-            raise UserError(f"no data root: name the folder that holds {FOLDER}/{STANDARD.name}")
+            raise UserError(
+                f"no data root: put {STANDARD.name} (standard-trained networks, attacked) from "
+                f"{STANDARD.url} into DIR/{FOLDER} and name DIR with --data-root"
+            )
         path = root / STANDARD.name
         if not path.is_file():
             path = root / FOLDER / STANDARD.name
@@ -112,7 +116,7 @@ def _overlap(x: NDArray[np.float64], y: NDArray[np.float64], share: float) -> fl
 
 
 def _place(table: Table, row: int, dataset: str) -> dict[str, Any]:
-    answer = table.query(table.genotypes[row])
+    answer = query_cell(table, table.genotypes[row])
     keep = {key: answer[key] for key in ("arch", "code", "index", "params", "flops")}
     return {
         **keep,

@@ -4,32 +4,22 @@
 of its isomorphism class. Accuracies are fractions of the official TEST split (the benchmark calls
 it "val"), means of three seeds (AutoAttack one seed). No torch here.
 
-Source: Wu et al. 2024, arXiv:2403.13134; facts of the files in `supernet.benchmark.files`.
+Source: Wu et al. 2024, arXiv:2403.13134.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ops.space import CONV1, CONV3, SKIP
-from supernet.benchmark.files import (
-    ORDER,
-    TABLE,
-    Loaded,
-    load_json,
-    uncollected,
-)
-from supernet.benchmark.formats import Raw, read_large, read_meta, read_small
-from supernet.benchmark.locate import locate, must_exist, pair_in
-from supernet.benchmark.order_statistics import Population, best_of_probabilities
-from supernet.cells.genotype import Cost, Genotype, IndexOrder
+from ops.space import CONV1, CONV3
+from supernet.cells.cost import Cost
+from supernet.cells.genotype import Genotype
+from supernet.cells.order import IndexOrder
 from supernet.errors import UserError
-from supernet.files import data_root
 
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
 COLUMNS = ("clean", "fgsm_3", "pgd_3", "fgsm_8", "pgd_8", "autoattack")
@@ -41,7 +31,7 @@ CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
 
 @dataclass(frozen=True)
 class Table:
-    """The benchmark. `Table.load(where)` reads it; where is a data root, folder or file."""
+    """The benchmark. `supernet.benchmark.load.load_table` reads it."""
 
     order: IndexOrder
     unique: list[int]
@@ -50,63 +40,11 @@ class Table:
     """(15625,) the row of every index."""
     matrix: NDArray[np.float64]
     """(3, 6, 6466) fractions by data set, column, row."""
-    files: tuple[Loaded, ...] = ()
-    """What was read; `sources` describes it."""
+    sources: list[dict[str, Any]]
+    """Name, SHA-256 and whether the hash is the published one, for each file read."""
 
     datasets: ClassVar[tuple[str, ...]] = DATASETS
     columns: ClassVar[tuple[str, ...]] = COLUMNS
-
-    @classmethod
-    def load(cls, where: str | Path | None = None, *, verify: bool = True) -> "Table":
-        """Read the table from a data root, from a folder with its files, or from one of its files.
-
-        Both published forms are read: `NAS-RobBench-201_html.json` with `ops.json`, and
-        `NAS-RobBench-201_all.json` with `meta.json`. Without an argument the data root is the one
-        of `supernet.files.data_root`.
-
-        Raises: UserError when no table is there, or a file is not what it should be: one sentence
-            that names the file, what was received instead, and where to get it.
-        """
-        return cls._read(*locate(where), verify=verify)
-
-    @classmethod
-    def find(cls, where: str | Path | None = None) -> "Table | None":
-        """The table under a data root, or None where there is none. A broken file still raises."""
-        root = data_root(where)
-        pair = None if root is None else pair_in(root)
-        return None if pair is None else cls._read(*pair)
-
-    @classmethod
-    def _read(cls, table: Path, order: Path, *, verify: bool = True) -> "Table":
-        must_exist(order, table)
-        with uncollected():
-            if order.name == ORDER.name:
-                files = (load_json(table, verify=verify), load_json(order, verify=verify))
-                # A file that passes its hash check is still read by the order's one parser.
-                cells = IndexOrder.load(order, verify=verify)
-                return cls._from_raw(read_small(files[0]), cells, files)
-            meta = load_json(order, verify=verify)
-            codes, roots = read_meta(meta, verify=verify)
-            meta = meta.emptied()
-            files = (load_json(table, verify=verify), meta)
-            return cls._from_raw(read_large(files[0], roots), IndexOrder(codes), files)
-
-    @classmethod
-    def _from_raw(cls, raw: Raw, order: IndexOrder, files: tuple[Loaded, ...]) -> "Table":
-        wanted = [(dataset, column) for dataset in DATASETS for column in COLUMNS]
-        missing = [pair for pair in wanted if pair not in raw.columns]
-        if missing:
-            dataset, column = missing[0]
-            raise UserError(
-                f"{files[0].path} has no column {dataset}#{column} (it has "
-                f"{'#'.join(raw.columns[0])}, ...): it is another table; "
-                f"download {TABLE.name} from {TABLE.url}"
-            )
-        places = [raw.columns.index(pair) for pair in wanted]
-        by_column = np.ascontiguousarray(raw.values[:, places].T)
-        matrix = by_column.reshape(len(DATASETS), len(COLUMNS), -1)
-        kept = tuple(file.emptied() for file in files)
-        return cls(order, raw.unique.tolist(), raw.row_of, matrix, kept)
 
     # Cells and columns
 
@@ -114,13 +52,6 @@ class Table:
     def size(self) -> int:
         """The number of evaluated cells, 6,466: ranks run from 1 to this."""
         return len(self.unique)
-
-    @property
-    def sources(self) -> list[dict[str, Any]]:
-        """Name, SHA-256 and whether the hash is the published one, for each file read."""
-        return [
-            {"file": f.path.name, "sha256": f.sha256, "verified": f.verified} for f in self.files
-        ]
 
     @cached_property
     def genotypes(self) -> list[Genotype]:
@@ -207,107 +138,6 @@ class Table:
     def percentile(self, rank: int) -> float:
         """Percentage of the evaluated cells that are no better: 100 for rank 1."""
         return 100.0 * (self.size - rank + 1) / self.size
-
-    def query(self, genotype: Genotype) -> dict[str, Any]:
-        """Everything the table says of a cell.
-
-        arch, code, index; unique_index (the evaluated member of its class, whose values these are);
-        params and flops of the cell as given, for 10 classes at 32x32; then by data set and column:
-        results (fractions), ranks (1 = best of 6,466), percentiles (0..100), regret (fraction by
-        which the best cell of the column is better).
-        """
-        row = self.row(genotype)
-        results = {d: {c: float(self.values(d, c)[row]) for c in COLUMNS} for d in DATASETS}
-        return {
-            "arch": genotype.arch,
-            "code": genotype.code,
-            "index": self.order.index(genotype),
-            "unique_index": self.unique[row],
-            "params": genotype.params(),
-            "flops": genotype.flops(),
-            **self.place(results),
-        }
-
-    def place(self, results: dict[str, dict[str, float]]) -> dict[str, Any]:
-        """results[dataset][column] with the ranks, percentiles and regret of these accuracies."""
-        ranks = {
-            d: {c: self.rank_of_value(v, d, c) for c, v in row.items()}
-            for d, row in results.items()
-        }
-        return {
-            "results": results,
-            "ranks": ranks,
-            "percentiles": {
-                d: {c: self.percentile(r) for c, r in row.items()} for d, row in ranks.items()
-            },
-            "regret": {
-                d: {c: float(self.values(d, c).max()) - v for c, v in row.items()}
-                for d, row in results.items()
-            },
-        }
-
-    # What needs no search
-
-    def best_of_probabilities(
-        self,
-        n: int,
-        dataset: str,
-        column: str,
-        *,
-        population: Population = "strings",
-        replacement: bool = True,
-    ) -> NDArray[np.float64]:
-        """(R,) probability of each evaluated cell to be the best of n random ones by a column.
-
-        The default is what a plain random search does: it draws from the 15,625 strings, with
-        replacement. `supernet.benchmark.order_statistics` has the formulas.
-        """
-        check_name("column", column, COLUMNS)
-        check_name("population", population, ("strings", "classes"))
-        one = np.ones(self.size, dtype=np.int64)
-        weights = self.multiplicity if population == "strings" else one
-        values = self.values(dataset, column)
-        return best_of_probabilities(values, weights, n, replacement=replacement)
-
-    def expected_best_of(
-        self,
-        n: int,
-        dataset: str,
-        column: str,
-        *,
-        population: Population = "strings",
-        replacement: bool = True,
-    ) -> float:
-        """Expected accuracy (fraction) of the best of n random cells, in closed form."""
-        probabilities = self.best_of_probabilities(
-            n, dataset, column, population=population, replacement=replacement
-        )
-        return float(probabilities @ self.values(dataset, column))
-
-    def baseline_rows(
-        self,
-        dataset: str = "cifar10",
-        column: str = "pgd_8",
-        *,
-        best_of: Sequence[int] = (50, 150),
-    ) -> list[dict[str, Any]]:
-        """The rows that cost no search, to stand beside any searched cell.
-
-        `name`, then as in `query`: all-3x3, all-skip, and for each n the cell that n random draws
-        find best by (dataset, column), in expectation over the draws. Its other accuracies are
-        those of that cell, not each column's own best; its ranks are those of the expected values.
-        """
-        rows = [
-            {"name": "all 3x3", **self.query(Genotype((CONV3,) * 6))},
-            {"name": "all skip", **self.query(Genotype((SKIP,) * 6))},
-        ]
-        for n in best_of:
-            p = self.best_of_probabilities(n, dataset, column)
-            results = {d: {c: float(p @ self.values(d, c)) for c in COLUMNS} for d in DATASETS}
-            name = f"best of {n} random by {dataset} {column} (expected)"
-            costs = {cost: float(p @ self.costs(cost)) for cost in COSTS}
-            rows.append({"name": name, "n": n, **costs, **self.place(results)})
-        return rows
 
 
 def check_name(kind: str, name: str, good: Sequence[str]) -> None:

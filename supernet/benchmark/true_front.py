@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ops.space import CONV3
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import CLASSES, COLUMNS, COSTS, Table, check_name
 from supernet.cells.genotype import Genotype
 from supernet.cells.pareto import generational_distance, hypervolume, non_dominated
@@ -78,7 +79,7 @@ def true_front(
 ) -> dict[str, Any]:
     """The cells that no other cell dominates: what `benchmark.py front --json` prints.
 
-    `cells`, best first by the first objective, as in `Table.query` with their `objectives`;
+    `cells`, best first by the first objective, as in `query_cell` with their `objectives`;
     `hypervolume` with its `reference_point` and the `scale` that divides costs.
 
     Raises: UserError for an unknown data set or objective.
@@ -93,7 +94,7 @@ def true_front(
     indices = table.cheapest_members[rows] if cheapest else np.array(table.unique)[rows]
     cells = [
         {
-            **table.query(table.order.genotype(int(index))),
+            **query_cell(table, table.order.genotype(int(index))),
             "objectives": dict(zip(objectives, points[row].tolist(), strict=True)),
         }
         for index, row in zip(indices, rows, strict=True)
@@ -129,7 +130,7 @@ def found_against_true(
     objectives = (size_metric, "clean", "pgd_8")
     true = true_front(table, dataset, objectives, cheapest=True)
     true_points = np.array([[c["objectives"][name] for name in objectives] for c in true["cells"]])
-    entries = [table.query(cell) for cell in found]
+    entries = [query_cell(table, cell) for cell in found]
     points = np.array(
         [[e[size_metric], *(e["results"][dataset][c] for c in objectives[1:])] for e in entries]
     )

@@ -1,10 +1,12 @@
-"""What a command line may name a cell by: a file, a string, a code or an index. No torch here."""
+"""What a command line may name cells by: a file, a string, a code or an index. No torch here."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
-from supernet.cells.genotype import Genotype, find_index_order, resolve
+from supernet.cells.genotype import Genotype
+from supernet.cells.order import find_index_order, resolve
 from supernet.errors import UserError
 from supernet.files import read_json
 
@@ -29,6 +31,24 @@ def read_cell(text: str, data_root: Path | None = None) -> tuple[Genotype, dict[
         hint = f"; it holds a list, name one as {path}:0 to :{many - 1}" if many else ""
         raise UserError(f"{path} names no cell: it has neither arch nor code{hint}")
     return Genotype.parse(cell), record
+
+
+def read_cells(path: Path) -> list[str]:
+    """Cells from a file: one a line (# starts a comment), or JSON objects with `arch` or `code`.
+
+    Raises: UserError when the file cannot be read or names no cell.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read cells from {path}: {error}") from error
+    if text.lstrip()[:1] in ("{", "["):
+        return _cells_of_json(path, text)
+    lines = (line.split("#")[0].strip() for line in text.splitlines())
+    cells = [line for line in lines if line]
+    if not cells:
+        raise UserError(f"{path} names no cell; write one string, code or index a line")
+    return cells
 
 
 def _as_path(text: str) -> tuple[Path | None, int | None]:
@@ -57,7 +77,17 @@ def _entry(record: Any, number: int, path: Path) -> Any:
     if number >= len(cells):
         raise UserError(f"{path} has {len(cells)} cells, numbered from 0; there is no {number}")
     cell = cells[number]
-    # A front names its data set once, for all its cells.
-    if isinstance(record, dict) and "dataset" in record and isinstance(cell, dict):
-        return {"dataset": record["dataset"], **cell}
+    # A front names its images once, for all its cells.
+    if isinstance(record, dict) and isinstance(cell, dict):
+        return {**{key: record[key] for key in ("dataset", "side") if key in record}, **cell}
     return cell
+
+
+def _cells_of_json(path: Path, text: str) -> list[str]:
+    """The cells in genotype.json, in a list of such objects, or in a front's `cells`."""
+    try:
+        value = json.loads(text)
+        items = _cells(value) or [value]
+        return [i if isinstance(i, str) else str(i.get("arch") or i["code"]) for i in items]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(f"{path} is JSON without cells that have 'arch' or 'code'") from error

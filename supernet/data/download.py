@@ -1,4 +1,4 @@
-"""Publishers' archives: fetched, checked by their MD5, unpacked whole or not at all."""
+"""Fetches publishers' archives, checks their MD5, and unpacks them whole or not at all."""
 
 import hashlib
 import os
@@ -40,7 +40,7 @@ def fetch(url: str, path: Path, md5: str) -> None:
 
 
 def unpack(archive: Path, folder: str, md5s: Mapping[str, str]) -> Path:
-    """Take the named files of `folder` out of a tar archive, into a folder beside the archive.
+    """Take the named files of `folder` out of a tar archive, into a folder next to the archive.
 
     Only plain files with these names and MD5s are written, whatever else the archive holds.
     Returns the folder, which appears only when it is complete.

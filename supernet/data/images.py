@@ -56,7 +56,7 @@ class ImageData:
     def shrink(self, factor: int) -> "ImageData":
         """Each pixel the rounded mean of factor x factor; the padding shrinks with them.
 
-        Raises: UserError where the side that remains is no multiple of 4.
+        Raises: UserError where the side that remains is not a multiple of 4.
         """
         if factor == 1:
             return self

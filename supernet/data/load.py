@@ -1,4 +1,4 @@
-"""`load_dataset`: a name of the command line to images on the device."""
+"""`load_dataset` turns a name of the command line into images on the device."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ Reader = Callable[[Path | None, bool, int], Source]
 
 DATASETS: dict[str, tuple[Reader, dict[str, Any]]] = {
     # On a small network FGSM at 8/255 leaves 96 % of the digits right, at 32/255 44 %: black ink
-    # on white needs the larger radius before an attack says anything. A mirrored 3 is no digit.
+    # on white needs the larger radius before an attack says anything. A mirrored 3 is not a digit.
     "digits": (
         lambda root, download, seed: read_digits(seed),
         {"pad": 2, "flip": False, "eps": 32 / 255},
@@ -48,7 +48,7 @@ DATASETS: dict[str, tuple[Reader, dict[str, Any]]] = {
         {"pad": 2, "mean": _rgb(122.68, 116.66, 104.01), "std": _rgb(63.22, 61.26, 65.09)},
     ),
 }
-"""Reader and what `ImageData` needs beside the images, where it is not the default of CIFAR."""
+"""Reader, and the fields of `ImageData` besides the images that differ from CIFAR's defaults."""
 
 
 def load_dataset(
@@ -92,7 +92,7 @@ def load_dataset(
             f"unknown data set {name!r}; choose {', '.join(DATASETS)}, folder:PATH or pack:PATH"
         )
     if side is not None and kind != "folder":
-        raise UserError(f"{name} has its own image size; give a side only with folder:PATH")
+        raise UserError(f"{name} has its own image size; give --side only with folder:PATH")
     return build(name, source, limit=limit, test_limit=test_limit, device=device, **options)
 
 

@@ -40,8 +40,8 @@ def read_packs(paths: Sequence[Path], remark: str = "", stand_in: bool = False) 
     """The splits of one pack, or of several parts of one data set in order.
 
     Raises: UserError naming the file when a pack is damaged, holds nothing a network can learn
-            from (no images, one class, a side that is no multiple of 4), or its parts do not fit
-            together.
+            from (no images, one class, a side that is not a multiple of 4), or its parts do not
+            fit together.
     """
     headers = [_Header(path) for path in paths]
     first = headers[0]
@@ -82,7 +82,7 @@ def write_pack(
     """Write a pack, read it back and compare every pixel before it takes its name.
 
     progress: called with the number of images after each sheet.
-    Raises: UserError when there are no images, or they are not square or of a side that is no
+    Raises: UserError when there are no images, or they are not square, or their side is not a
             multiple of 4; RuntimeError when the read-back differs.
     """
     x = next(iter(splits.values()))[0]

@@ -1,4 +1,4 @@
-"""Publishers' pickles, read without running what a pickle could run.
+"""Reads publishers' pickles without running anything that a pickle could run.
 
 A pickle may name any function and have it called. These files need numpy arrays and plain
 containers only, so nothing else is admitted.

@@ -1,4 +1,4 @@
-"""Splits that are decoded late: labels first, pixels only for the images that are wanted.
+"""Splits are decoded late: labels first, pixels only for the images that are wanted.
 
 A pack of 25,000 images takes seconds to decode, so `limit` must act before the decoding does.
 """
@@ -109,7 +109,7 @@ def stratified_test(y: LabelArray, fraction: float, seed: int) -> npt.NDArray[np
 def check_side(what: str, side: int, remedy: str) -> None:
     """Raise a UserError unless the networks can halve this image side twice.
 
-    Where they reduce, a stride-2 convolution rounds up and the 2x2 pool beside it rounds down: 5
+    Where they reduce, a stride-2 convolution rounds up and the 2x2 pool next to it rounds down: 5
     pixels become 3 and 2, which cannot be added, and 6 become 3, then 2 and 1, which would be
     added, each value of the small map to all four of the other.
 
@@ -119,6 +119,6 @@ def check_side(what: str, side: int, remedy: str) -> None:
     if side < 4 or side % 4:
         fits = max(4, 4 * -(-side // 4))
         raise UserError(
-            f"{what} squares of {side} pixels, no multiple of 4, and the networks halve them twice;"
-            f" {remedy} {fits}"
+            f"{what} squares of {side} pixels, not a multiple of 4, and the networks halve them"
+            f" twice; {remedy} {fits}"
         )

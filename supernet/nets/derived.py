@@ -57,8 +57,8 @@ class DerivedNetwork(Skeleton):
     def fold(self, *, x: Tensor | None = None) -> FoldedNetwork:
         """The same function with frozen BN folded away: faster, gradients to the images only.
 
-        BN is frozen at its running statistics, which is eval mode; give x to freeze it at those of
-        this clean batch.
+        BN is frozen at its running statistics, which is eval mode; give x to freeze it at the
+        statistics of this clean batch.
         """
         if x is not None:
             self.record_statistics(x)

@@ -1,4 +1,4 @@
-"""A whole network with frozen BN, folded: what attacks and inference run on.
+"""A whole network with frozen BN, folded. Attacks and inference run on it.
 
 It lives for one attack: fold once, take k steps, drop it. Gradients flow to the images only.
 """

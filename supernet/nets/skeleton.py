@@ -1,4 +1,4 @@
-"""What the supernet and every cell's network share: NAS-Bench-201's skeleton around the cells.
+"""NAS-Bench-201's skeleton around the cells, shared by the supernet and every cell's network.
 
 Images in [0, 1] in, logits out; normalisation is the first layer. B images, K classes.
 Skeleton: stem Conv3x3(3->C)+BN without relu; N cells at C; residual block to 2C; N cells at 2C;

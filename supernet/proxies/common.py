@@ -1,4 +1,4 @@
-"""What the scores share: a copy to work on, its weighted layers, gradients, batch norm at rest."""
+"""Shared by the scores: a copy to work on, its weighted layers, gradients, batch norm at rest."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence

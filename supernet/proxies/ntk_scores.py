@@ -1,9 +1,9 @@
-"""Scores of a kernel: what its spectrum says about training, and all of them for one network."""
+"""Scores of a kernel that are read from its spectrum."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from supernet.proxies.ntk import Kernels, ntk_kernels
+from supernet.proxies.ntk import Kernels
 
 BETA = 0.5
 KERNELS = ("clean", "robust", "twice", "all", "all_robust")
@@ -60,7 +60,11 @@ MEASURES = {
 
 
 def kernel_scores(kernels: Kernels, beta: float = BETA) -> dict[str, float]:
-    """`ntk_KERNEL_MEASURE` for every kernel of KERNELS and every measure of MEASURES."""
+    """`ntk_KERNEL_MEASURE` for every kernel of KERNELS and every measure of MEASURES.
+
+    The measure says what higher means: more of min (the smallest eigenvalue), trace and fro is
+    easier or faster training, more of cond worse.
+    """
     symmetric = {
         "clean": kernels.clean,
         "robust": kernels.robust,
@@ -73,17 +77,6 @@ def kernel_scores(kernels: Kernels, beta: float = BETA) -> dict[str, float]:
         for name, kernel in symmetric.items()
         for measure, score in MEASURES.items()
     }
-
-
-def ntk_scores(
-    network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator | None = None
-) -> dict[str, float]:
-    """All kernel scores of a network (sum of logits, FGSM at 8/255, beta 0.5).
-
-    One set of Jacobians serves them all. In each name the measure says what higher means: more of
-    min (the smallest eigenvalue), trace and fro is easier or faster training, more of cond worse.
-    """
-    return kernel_scores(ntk_kernels(network, images, labels, generator))
 
 
 NTK_NAMES = tuple(f"ntk_{kernel}_{measure}" for kernel in KERNELS for measure in MEASURES)

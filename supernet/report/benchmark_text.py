@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from supernet.benchmark.baselines import Progress
+from supernet.benchmark.rows import baseline_rows
 from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table
-from supernet.text import (
+from supernet.report.words import (
     COLUMN_TITLES,
     DATASET_TITLES,
-    aligned,
-    coefficient,
-    percent,
-    short,
+    baseline_name,
+    better_than,
+    points,
 )
+from supernet.text import aligned, coefficient, short
 
 _TITLES = [COLUMN_TITLES[column] for column in COLUMNS]
 _REGIONS = {"all": "all cells", "top_10": "best 10 %", "top_1": "best 1 %"}
@@ -26,8 +27,8 @@ _REGIONS = {"all": "all cells", "top_10": "best 10 %", "top_1": "best 1 %"}
 def query(table: Table, answers: Sequence[Mapping[str, Any]], dataset: str, column: str) -> str:
     """Every cell with all its values, then the rows that need no search."""
     blocks = [_cell(table, answer) for answer in answers]
-    rows = table.baseline_rows(dataset, column)
-    title = f"For comparison, {DATASET_TITLES[dataset]}, no search:"
+    rows = baseline_rows(table, dataset, column)
+    title = f"No search, {DATASET_TITLES[dataset]}, judged by {COLUMN_TITLES[column]}:"
     return "\n\n".join([*blocks, title + "\n" + _baseline_rows(rows, dataset, column)])
 
 
@@ -45,10 +46,10 @@ def _cell(table: Table, answer: Mapping[str, Any]) -> str:
     rows = []
     for d in DATASETS:
         shown = {
-            "accuracy %": [percent(answer["results"][d][c]) for c in COLUMNS],
+            "accuracy %": [points(answer["results"][d][c]) for c in COLUMNS],
             "rank": [str(answer["ranks"][d][c]) for c in COLUMNS],
-            "percentile": [f"{answer['percentiles'][d][c]:.2f}" for c in COLUMNS],
-            "regret, points": [percent(answer["regret"][d][c]) for c in COLUMNS],
+            "better than": [better_than(answer["ranks"][d][c], table.size) for c in COLUMNS],
+            "regret, points": [points(answer["regret"][d][c]) for c in COLUMNS],
         }
         titles = [DATASET_TITLES[d], "", "", ""]
         rows += [[t, name, *v] for t, (name, v) in zip(titles, shown.items(), strict=True)]
@@ -60,8 +61,8 @@ def _baseline_rows(rows: Sequence[Mapping[str, Any]], dataset: str, column: str)
     for row in rows:
         values = row["results"][dataset]
         rank = row["ranks"][dataset][column]
-        regret = percent(row["regret"][dataset][column])
-        lines.append([row["name"], *[percent(values[c]) for c in COLUMNS], str(rank), regret])
+        regret = points(row["regret"][dataset][column])
+        lines.append([baseline_name(row), *[points(values[c]) for c in COLUMNS], str(rank), regret])
     by = COLUMN_TITLES[column]
     return aligned(["accuracy %", *_TITLES, f"rank by {by}", "regret"], lines)
 
@@ -77,7 +78,7 @@ def _cells(answers: Sequence[Mapping[str, Any]], dataset: str, column: str | Non
     lines = []
     for answer in answers:
         values = answer["results"][dataset]
-        line = [answer["code"], str(answer["index"]), *[percent(values[c]) for c in COLUMNS]]
+        line = [answer["code"], str(answer["index"]), *[points(values[c]) for c in COLUMNS]]
         line += [short(answer["params"]), short(answer["flops"])]
         lines.append(([str(answer["ranks"][dataset][column])] if ranked else []) + line)
     return aligned((["rank"] if ranked else []) + header, lines, left=0)
@@ -122,7 +123,7 @@ def _name(numbers: Mapping[str, Any]) -> str:
 def _boxes(boxes: Mapping[str, Any]) -> str:
     keys = ("min", "q1", "median", "q3", "max", "mean")
     rows = [
-        [DATASET_TITLES[d], COLUMN_TITLES[c], *[percent(box[key]) for key in keys]]
+        [DATASET_TITLES[d], COLUMN_TITLES[c], *[points(box[key]) for key in keys]]
         for d, columns in boxes.items()
         for c, box in columns.items()
     ]
@@ -190,9 +191,9 @@ def compare(result: Mapping[str, Any]) -> str:
     for name in names:
         best = result["best_of_standard"][name]
         ranks = best["adversarial_ranks"]
-        rows.append([name, best["code"], percent(best["accuracy"]),
-                     percent(best["adversarial"]["clean"]), str(ranks["clean"]),
-                     percent(best["adversarial"]["pgd_8"]), str(ranks["pgd_8"])])  # fmt: skip
+        rows.append([name, best["code"], points(best["accuracy"]),
+                     points(best["adversarial"]["clean"]), str(ranks["clean"]),
+                     points(best["adversarial"]["pgd_8"]), str(ranks["pgd_8"])])  # fmt: skip
     header = ["best by", "code", "there %", "clean here %", "rank", "PGD-20 8/255 here %", "rank"]
     parts.append("The best standard-trained cells, adversarially trained\n"
                  + aligned(header, rows, left=2))  # fmt: skip
@@ -205,7 +206,7 @@ def baselines(result: Mapping[str, Any]) -> str:
     if "multi_objective" in result:
         parts.append(_multi(result["multi_objective"]))
     rows = _baseline_rows(result["rows"], result["dataset"], result["metric"])
-    return "\n\n".join([*parts, f"No search, {DATASET_TITLES[result['dataset']]}:\n" + rows])
+    return "\n\n".join([*parts, f"No search, judged by {_name(result)}:\n" + rows])
 
 
 def _single(result: Mapping[str, Any]) -> str:
@@ -214,11 +215,11 @@ def _single(result: Mapping[str, Any]) -> str:
         [method, *[_mean_sd(numbers, n - 1) for n in at]]
         for method, numbers in result["methods"].items()
     ]
-    expected = [percent(result["expected_best_of_random"][n - 1]) for n in at]
+    expected = [points(result["expected_best_of_random"][n - 1]) for n in at]
     lines.append(["random, with replacement (closed form)", *expected])
     return (
         f"Best {_name(result)} accuracy in % after n queries, mean +- standard deviation over "
-        f"{result['seeds']} seeds (best cell: {percent(result['best'])}; what counts as a query: "
+        f"{result['seeds']} seeds (best cell: {points(result['best'])}; what counts as a query: "
         f"{result['count']})\n" + aligned(["method", *[f"n={n}" for n in at]], lines)
     )
 
@@ -239,7 +240,7 @@ def _multi(multi: Mapping[str, Any]) -> str:
 
 
 def _mean_sd(numbers: Mapping[str, Sequence[float]], place: int) -> str:
-    return f"{percent(numbers['mean'][place])} +- {percent(numbers['sd'][place])}"
+    return f"{points(numbers['mean'][place])} +- {points(numbers['sd'][place])}"
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ops.space import NUM_EDGES, NUM_OPS
-from supernet.cells.genotype import Cost
+from supernet.cells.cost import Cost
 
 BENCHMARK_EPOCHS, BENCHMARK_IMAGES, BENCHMARK_PASSES = 50, 50_000, 8
 """The benchmark's recipe: PGD-7 and the training step itself, over all training images."""

@@ -4,8 +4,9 @@ from typing import Any
 
 from supernet.files import read_json
 from supernet.report import figures
-from supernet.report.markdown import column_name, dataset_name, percent, points, table
+from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
+from supernet.report.words import column_name, dataset_name, percent, points
 
 
 def section(run: RunFiles) -> list[str]:
@@ -14,32 +15,25 @@ def section(run: RunFiles) -> list[str]:
     if not path.is_file():
         return []
     record = read_json(path)
-    blocks = [
+    figures.found_front(record, run.table, run.folder / "figures" / "front")
+    return [
         "## Front",
         f"A menu of {len(record['cells'])} cells: of every number of parameters, the cell whose "
         "operators gain most (without the network's last cell). Sizes do not compete, since gains "
         "are estimates and sizes are exact.",
-        *_figure(run, record),
+        "![The found front](figures/front.svg)",
         _cells(record),
         f"```\npython scripts/train.py --genotype {run.folder / 'front.json'}:0\n```",
+        "### Found and true front",
+        _against(record["found_vs_true"]),
     ]
-    if record["found_vs_true"]:
-        blocks += ["### Found and true front", _against(record["found_vs_true"])]
-    return blocks
-
-
-def _figure(run: RunFiles, record: dict[str, Any]) -> list[str]:
-    if run.table is None:
-        return []
-    figures.found_front(record, run.table, run.folder / "figures" / "front")
-    return ["![The found front](figures/front.svg)"]
 
 
 def _cells(record: dict[str, Any]) -> str:
     dataset, rows = record["judged_by"], []
     for number, cell in enumerate(record["cells"]):
         entry = cell["benchmark"]
-        values = entry["results"][dataset] if entry else {"clean": None, "pgd_8": None}
+        values = entry["results"][dataset]
         rows.append(
             [
                 str(number),
@@ -48,7 +42,7 @@ def _cells(record: dict[str, Any]) -> str:
                 f"{1000 * cell['gain']:+.0f}",
                 percent(values["clean"]),
                 percent(values["pgd_8"]),
-                f"{entry['ranks'][dataset]['pgd_8']:,}" if entry else "-",
+                f"{entry['ranks'][dataset]['pgd_8']:,}",
             ]
         )
     name = dataset_name(dataset)

@@ -5,12 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from supernet.benchmark.judged_by import judged_by
+from supernet.benchmark.load import load_table
+from supernet.benchmark.locate import locate
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.files import data_root, read_json
-from supernet.report.markdown import GUIDE_NAMES
-from supernet.runs.tracking import METRICS_FILE, read_metrics
+from supernet.files import read_json, read_jsonl
+from supernet.report.words import GUIDE_NAMES
+
+METRICS_FILE = "metrics.jsonl"
+"""The log of a search or of a training, a line per epoch."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class RunFiles:
     """metrics.jsonl."""
     evaluations: list[Evaluated]
     """Every evaluation.json in the folder or one below it: stand-alone networks of this cell."""
-    table: Table | None
+    table: Table
 
     @classmethod
     def read(cls, folder: Path, table: Table | None = None) -> "RunFiles":
@@ -54,9 +59,9 @@ class RunFiles:
             folder=folder,
             description=description,
             record=read_json(folder / "genotype.json"),
-            epochs=read_metrics(folder / METRICS_FILE),
+            epochs=read_jsonl(folder / METRICS_FILE),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
-            table=table or _find_table(description["config"].get("data_root")),
+            table=table or _table_of(description["config"]["data_root"]),
         )
 
     @property
@@ -87,12 +92,9 @@ class RunFiles:
         data = self.description["data"]
         return f"a stand-in for {data['name']}" if data["stand_in"] else data["name"]
 
-    def query(self, cell: Genotype) -> dict[str, Any] | None:
-        """What the benchmark says of a cell: from the table, else what genotype.json kept."""
-        if self.table is not None:
-            return self.table.query(cell)
-        kept = [self.record, *(cell for _, cell in answers(self.record).values())]
-        return next((r["benchmark"] for r in kept if r["code"] == cell.code), None)
+    def query(self, cell: Genotype) -> dict[str, Any]:
+        """What the benchmark says of a cell."""
+        return query_cell(self.table, cell)
 
 
 def answers(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -101,10 +103,7 @@ def answers(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     return {guide: (GUIDE_NAMES[guide], cell) for guide, cell in cells.items()}
 
 
-def _find_table(named: str | None) -> Table | None:
-    """The table under the run's own data root, or, where that has none or is gone, the default."""
-    if named is not None and Path(named).is_dir():
-        found = Table.find(named)
-        if found is not None:
-            return found
-    return Table.find(data_root(None))
+def _table_of(named: str | None) -> Table:
+    """The table under the run's own data root, else under the default one, else the shipped one."""
+    own = named if named is not None and Path(named).is_dir() and locate(named) else None
+    return load_table(own)

@@ -5,8 +5,9 @@ from typing import Any
 from ops.space import EDGES, NONE, NUM_EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
 from supernet.report import figures
-from supernet.report.markdown import column_name, dataset_name, percent, pixels, table
+from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles, answers
+from supernet.report.words import column_name, dataset_name, percent, pixels
 
 
 def edge_weights(run: RunFiles) -> list[str]:
@@ -127,7 +128,5 @@ def _warnings(run: RunFiles) -> str:
 
 def _benchmark(run: RunFiles, cell: Genotype) -> list[str]:
     entry = run.query(cell)
-    if entry is None:
-        return ["-", "-"]
     dataset, column = run.judge
     return [percent(entry["results"][dataset][column]), f"{entry['ranks'][dataset][column]:,}"]

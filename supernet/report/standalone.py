@@ -4,12 +4,13 @@ from typing import Any
 
 from supernet.benchmark.table import COLUMNS, DATASETS
 from supernet.cells.genotype import Genotype
+from supernet.files import read_jsonl
 from supernet.report import figures
 from supernet.report.figures.style import BLACK, BLUE, VERMILLION
 from supernet.report.figures.training import DASHED, DOTTED, Panel
-from supernet.report.markdown import dataset_name, duration, percent, pixels, table
-from supernet.report.run_files import Evaluated, RunFiles
-from supernet.runs.tracking import METRICS_FILE, read_metrics
+from supernet.report.markdown import table
+from supernet.report.run_files import METRICS_FILE, Evaluated, RunFiles
+from supernet.report.words import dataset_name, duration, percent, pixels
 
 PANELS: tuple[Panel, ...] = (
     ("Training loss", "cross-entropy", 1.0, (("train_loss", "as trained", BLACK, "-"),)),
@@ -75,7 +76,7 @@ def _attack_words(training: dict[str, Any]) -> str:
 
 
 def _curves(run: RunFiles, evaluated: Evaluated, number: int) -> list[str]:
-    records = read_metrics(evaluated.path.parent / METRICS_FILE)
+    records = read_jsonl(evaluated.path.parent / METRICS_FILE)
     if not records or evaluated.path.parent == run.folder:
         return []
     name = "standalone" if number == 1 else f"standalone-{number}"

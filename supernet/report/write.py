@@ -6,23 +6,24 @@ from pathlib import Path
 
 from supernet.benchmark.table import Table
 from supernet.files import atomic_write
-from supernet.report import figures, front, markdown, place, search_sections, standalone
-from supernet.report.markdown import duration, pixels
+from supernet.report import figures, front, place, search_sections, standalone
+from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
+from supernet.report.words import duration, pixels
 
 REPORT_FILE = "report.md"
 
 
-def write_report(run_dir: str | Path, table: Table | None = None) -> Path:
+def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     """Write report.md and figures/ of a finished search; returns the report's path.
 
     Reads config.json, genotype.json, metrics.jsonl, front.json, the evaluation.json of stand-alone
-    networks (in the folder or one below it) and the benchmark's table. Writing it
-    again after an evaluation, or once the table is there, adds what was missing.
+    networks (in the folder or one below it) and the benchmark table. Writing it again after an
+    evaluation adds what was missing.
 
     Raises: UserError when the folder holds no finished search.
     """
-    run = RunFiles.read(Path(run_dir), table)
+    run = RunFiles.read(Path(run_dir), benchmark)
     blocks = [
         *_answer(run),
         *place.section(run),
@@ -50,24 +51,20 @@ def _answer(run: RunFiles) -> list[str]:
         ["parameters", f"{record['params']:,}"],
         ["FLOPs (multiply-adds)", f"{record['flops'] / 1e6:.2f} M"],
     ]
-    full = data.get("full_size", data["image_size"])
+    full = data["full_size"]
     size = (
         f"Parameters and FLOPs are those of the stand-alone network (C=16, N=5) for "
         f"{data['num_classes']} classes at {full}x{full}."
     )
     return [
         f"# {kind} search on {run.data_words}, seed {record['seed']}: cell {record['code']}",
-        place.verdict(run) or _supernet_words(run),
+        place.verdict(run),
         "![The found cell](figures/cell.svg)",
         # Beside the table, not in it: there its pipes would have to be escaped.
         f"`{record['arch']}`",
-        markdown.table(["", ""], facts, align="ll"),
+        table(["", ""], facts, align="ll"),
         size,
     ]
-
-
-def _supernet_words(run: RunFiles) -> str:
-    return f"The search chose cell {run.record['code']} for {run.data_words}."
 
 
 def _repeat(run: RunFiles) -> list[str]:
@@ -94,7 +91,7 @@ def _repeat(run: RunFiles) -> list[str]:
     return [
         "## How to repeat it",
         f"```\n{description['command']}\n```",
-        markdown.table(["", ""], facts, align="ll"),
+        table(["", ""], facts, align="ll"),
         "<details><summary>Resolved configuration</summary>",
         f"```json\n{json.dumps(config, indent=2)}\n```",
         "</details>",

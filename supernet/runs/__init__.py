@@ -1,1 +1,1 @@
-"""A run directory: started, stopped, resumed, recorded."""
+"""A run directory is started, stopped, resumed and recorded here."""

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors and plain values, written whole or not at all, read without running code."""
+"""Writes checkpoints whole or not at all, and reads them without running code."""
 
 import pickle
 import zipfile
@@ -11,7 +11,7 @@ from supernet.errors import UserError
 from supernet.files import atomic_write
 
 FORMAT = 2
-"""1 was of searches with a front, or with scores of inherited weights."""
+"""Format 1 was of searches for a front, or with scores of inherited weights."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

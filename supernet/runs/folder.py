@@ -1,4 +1,4 @@
-"""The directory of a run: a new one, or one that this version can go on with. No torch."""
+"""Makes the directory of a new run, or reads one that this version can go on with. No torch."""
 
 import shlex
 from pathlib import Path
@@ -8,7 +8,7 @@ from supernet.errors import UserError
 from supernet.files import read_json
 
 FORMAT = 2
-"""Of config.json and of what stands beside it. 1 had settings that later versions do not know."""
+"""The format of config.json and of the files next to it. Format 1 had settings that are gone."""
 
 SCRIPTS = {"search": "scripts/search.py", "training": "scripts/train.py"}
 """Kind of run -> the command that makes and resumes it."""

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps and never inside one: a half-made step must not reach a checkpoint."""
+"""Ctrl-C ends a run between two steps: a half-made step must not reach a checkpoint."""
 
 import signal
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""One process's part of a run: steps and epochs, the checkpoint after each, Ctrl-C between two."""
+"""The loop of a run: steps and epochs, a checkpoint after each epoch, Ctrl-C between two steps."""
 
 import shlex
 import sys
@@ -52,8 +52,7 @@ AnyJob = TypeVar("AnyJob", bound=Job)
 class Run(ABC, Generic[AnyJob]):
     """A run in its directory. `seconds` and `resumed` are of a run that goes on.
 
-    A kind of run is a subclass that says what is measured and shown after an epoch, and what the
-    run ends with.
+    A kind of run is a subclass: it measures, follows each epoch, and concludes.
     """
 
     kind: str
@@ -100,7 +99,7 @@ class Run(ABC, Generic[AnyJob]):
         return self.seconds_before + time.perf_counter() - self.started
 
     def finish(self) -> Path:
-        """Train, then conclude; whatever happens, what was logged is on the disk."""
+        """Train, then conclude; whatever happens, the log is on the disk."""
         try:
             self.train()
             self.conclude()

@@ -60,7 +60,7 @@ def _cpu_model() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what a result may depend on."""
+    """Versions of the software that a result may depend on."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in ("robust-supernet", "torch", "numpy", "timm"):
         try:
@@ -120,7 +120,7 @@ def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
             )
     if saved["threads"] != torch.get_num_threads():
         print(
-            f"warning: {folder} was started with {saved['threads']} threads, these are "
+            f"warning: {folder} was started with {saved['threads']} threads, this process has "
             f"{torch.get_num_threads()}: sums are rounded in another order",
             file=sys.stderr,
         )

@@ -1,4 +1,4 @@
-"""A run directory of a search: started or resumed, followed, and concluded with its results.
+"""Starts or resumes a search in its run directory, follows it, and writes its results.
 
 config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  front.json  report.md  figures/
 """
@@ -11,10 +11,11 @@ from typing import Any
 
 from ops.mixed import resolve_impl
 from supernet.benchmark.judged_by import judged_by
+from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.files import data_root, write_json
+from supernet.files import write_json
 from supernet.report.write import write_report
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
@@ -40,7 +41,7 @@ def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
 
     Raises: UserError before anything is written; Interrupted after a checkpoint was.
     """
-    table = Table.find(data_root(config.data_root))
+    table = load_table(config.data_root)
     search = _prepare(config)
     folder = new_folder(config.out, _automatic_folder(config))
     write_json(folder / "config.json", _description(config, search))
@@ -57,7 +58,7 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
         raise UserError("--resume already names the run directory; remove --out")
     description = read_description(folder, SearchRun.kind)
     config = config_of(folder, given)
-    table = Table.find(data_root(config.data_root))
+    table = load_table(config.data_root)
     saved = load_checkpoint(folder / "checkpoint.pt", SearchRun.kind)
     search = _prepare(config)
     refuse_other_surroundings(folder, _surroundings(search))
@@ -109,9 +110,11 @@ class SearchRun(Run[Search]):
 
     kind = "search"
     script = SCRIPTS[kind]
-    table: Table | None = None
+    table: Table
+    warned: frozenset[str] | set[str] = frozenset()
+    """What the last epoch warned of: a warning is printed when it comes up."""
 
-    def judged(self, table: Table | None) -> "SearchRun":
+    def judged(self, table: Table) -> "SearchRun":
         """This run, judged by the benchmark's table."""
         self.table = table
         return self
@@ -160,7 +163,9 @@ class SearchRun(Run[Search]):
             f"  by alpha {record['cell']}{self._rank(record['cell'])}"
         )
         for warning in record["warnings"]:
-            write(f"warning: {warning}", file=sys.stderr)
+            if warning not in self.warned:  # every epoch may say it again; the report has all
+                write(f"warning: {warning}", file=sys.stderr)
+        self.warned = set(record["warnings"])
 
     def conclude(self) -> None:
         """Read the cells, and leave genotype.json, front.json and the report."""
@@ -182,15 +187,12 @@ class SearchRun(Run[Search]):
     def _values(self, record: dict[str, Any]) -> dict[str, float]:
         """The numbers that runs are compared by: size, and place in the benchmark."""
         values = {"params": record["params"], "flops": record["flops"]}
-        if record["benchmark"] is not None:
-            dataset, column = judged_by(record["dataset"], record["robust"])
-            values[column] = record["benchmark"]["results"][dataset][column]
-            values["rank"] = record["benchmark"]["ranks"][dataset][column]
+        dataset, column = judged_by(record["dataset"], record["robust"])
+        values[column] = record["benchmark"]["results"][dataset][column]
+        values["rank"] = record["benchmark"]["ranks"][dataset][column]
         return values
 
     def _rank(self, code: str) -> str:
-        if self.table is None:
-            return ""
         dataset, column = judged_by(self.job.config.dataset, self.job.config.robust)
         rank = self.table.rank(Genotype.parse(code), dataset, column)
         return f"  (rank {rank:,} by {dataset} {column})"

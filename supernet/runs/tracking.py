@@ -1,6 +1,6 @@
-"""What a run writes while it runs: one line per epoch in metrics.jsonl, and TensorBoard events.
+"""Writes the log of a run: one line per epoch in metrics.jsonl, and TensorBoard events.
 
-Both survive an interruption: after a resume they hold what the uninterrupted run would hold.
+After an interruption and a resume both are as the uninterrupted run would have left them.
 """
 
 import json
@@ -15,10 +15,9 @@ from torch.utils.tensorboard.summary import hparams
 
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
-from supernet.files import atomic_write
+from supernet.files import atomic_write, read_jsonl
 from supernet.report import figures
-
-METRICS_FILE = "metrics.jsonl"
+from supernet.report.run_files import METRICS_FILE
 
 _GROUPS = (
     ("accuracy", ("_acc",)),
@@ -108,7 +107,7 @@ class Tracker:
     def result(
         self, cell: Genotype, values: Mapping[str, float], settings: Mapping[str, Any], step: int
     ) -> None:
-        """Log what a run ended with: the cell, its values, and both for the HPARAMS page.
+        """Log the result of a run: the cell, its values, and both for the HPARAMS page.
 
         The page compares runs by these values; settings that are not plain are shown as text.
         """
@@ -137,24 +136,8 @@ class Tracker:
         self.writer.close()
 
 
-def read_metrics(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl; a last line that a killed run left unfinished is left out."""
-    path = Path(path)
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    records = []
-    for number, line in enumerate(lines):
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            if number + 1 < len(lines):
-                raise
-    return records
-
-
 def tag_of(name: str) -> str:
-    """`val_clean_acc` -> `accuracy/val_clean`: TensorBoard folds charts by what stands before /."""
+    """`val_clean_acc` -> `accuracy/val_clean`: TensorBoard folds charts by the first word."""
     if "/" in name:
         return name
     for group, endings in _GROUPS:
@@ -169,7 +152,7 @@ def _keep_until(path: Path, step: int | None) -> None:
     """Rewrite metrics.jsonl with the records up to `step`; without a step, with none."""
     if not path.exists():
         return
-    records = [] if step is None else [r for r in read_metrics(path) if r["step"] <= step]
+    records = [] if step is None else [r for r in read_jsonl(path) if r["step"] <= step]
     with atomic_write(path) as stream:
         stream.writelines(json.dumps(record) + "\n" for record in records)
 

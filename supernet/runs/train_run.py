@@ -1,4 +1,4 @@
-"""A run directory of a stand-alone training: started or resumed, followed, and exported.
+"""Starts or resumes a stand-alone training in its run directory, and exports the network.
 
 config.json  checkpoint.pt  metrics.jsonl  events.*  model.pt  model.json
 """
@@ -14,7 +14,7 @@ from supernet.cells.argument import read_cell
 from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.errors import UserError
-from supernet.files import data_root, read_json, write_json
+from supernet.files import data_root, write_json
 from supernet.runs.checkpoint import load_checkpoint
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
 from supernet.runs.loop import Run
@@ -31,7 +31,7 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
     Raises: UserError before anything is written; Interrupted after a checkpoint was.
     """
     genotype, record = read_cell(config.genotype or "", data_root(config.data_root))
-    config = _with_images(config, record)
+    config = with_images(config, record)
     training = _prepare(config, genotype)
     folder = new_folder(config.out, _automatic_folder(config, genotype))
     write_json(folder / "config.json", _description(training))
@@ -116,19 +116,17 @@ def _line(record: dict[str, Any], training: Training) -> str:
     return line
 
 
-def _with_images(config: TrainConfig, record: dict[str, Any]) -> TrainConfig:
-    """The config with its images named: those of the search that found the cell, else CIFAR-10."""
+def with_images(config: TrainConfig, record: dict[str, Any]) -> TrainConfig:
+    """The config with its images named: as in the search that found the cell, else CIFAR-10."""
     if config.dataset is not None:
         return config
-    side, search = config.side, _search_folder(config.genotype)
-    if side is None and search is not None:
-        side = read_json(search / "config.json").get("config", {}).get("side")
+    side = record.get("side") if config.side is None else config.side
     return dataclasses.replace(config, dataset=record.get("dataset") or "cifar10", side=side)
 
 
 def _prepare(config: TrainConfig, genotype: Genotype) -> Training:
     device = resolve_device(config.device)
-    assert config.dataset is not None, "named by _with_images"
+    assert config.dataset is not None, "named by with_images"
     data = load_dataset(
         config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
         test_limit=config.probe_images, device=device,

@@ -1,4 +1,4 @@
-"""What moves alpha: a step on images of the alpha half, and beta-decay."""
+"""Moves alpha: a step on images of the alpha half, then beta-decay."""
 
 from typing import NamedTuple
 

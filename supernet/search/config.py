@@ -200,7 +200,7 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
     "gpu": _gpu,
     "darts": _darts,
 }
-"""name -> the fields it sets. What the user names on the command line wins."""
+"""name -> the fields it sets. Flags on the command line win."""
 
 
 def with_preset(name: str | None, given: dict[str, Any], *, cuda: bool) -> SearchConfig:

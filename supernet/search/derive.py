@@ -1,4 +1,4 @@
-"""From edge weights and gains to a cell: the strongest operator of each edge, within a budget."""
+"""Reads a cell from edge weights or gains: the strongest operator of each edge, within a budget."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence

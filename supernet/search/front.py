@@ -1,4 +1,4 @@
-"""A front of cells that any finished search gives: of every size, the cell that gains most."""
+"""The front that any finished search gives: of every size, the cell that gains most."""
 
 from collections.abc import Callable
 

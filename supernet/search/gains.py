@@ -1,4 +1,4 @@
-"""Operator gains: what each operator of each edge is worth to the trained network, to first order.
+"""Operator gains: the worth of each operator of each edge to the trained network, to first order.
 
 g[e, o] = -d L / d w[e, o] at the even mixture, w = 1/5, less the mean of the edge: how fast the
 clean loss on held-out images falls as operator o of edge e gains weight. Higher is better.
@@ -46,8 +46,8 @@ def operator_gains(net: Supernet, batches: Iterable[tuple[Tensor, Tensor]]) -> G
     """The gains of a supernet, which stays as it is but for its mode (training).
 
     L is the mean clean cross-entropy over the batches, with batch statistics. Rows are centred:
-    weight that one operator gains, others lose. A budget is no part of it, as derivation keeps
-    budgets exactly.
+    weight that one operator gains, others lose. A budget is not part of it, because derivation
+    keeps budgets exactly.
 
     Shapes: batches of x (B, 3, H, W) float in [0, 1] and y (B,).
     Source: the gradient of Liu et al. 2019, arXiv:1806.09055 (first order).

@@ -50,7 +50,7 @@ def measure(
 
 
 def warnings(record: dict[str, Any], *, attack: str, num_classes: int, none: bool) -> list[str]:
-    """Sentences on what is going wrong, by the record of an epoch after the warm-up.
+    """Sentences on dangers that the record of an epoch after the warm-up shows.
 
     attack is the name of the weights' attack; none says whether a cell may hold that operator.
     """

@@ -1,4 +1,4 @@
-"""What alpha is asked to improve: the clean loss, the robust loss, and ways to weigh them.
+"""Objectives say what alpha improves: the clean loss, the robust loss, or a balance of both.
 
 An objective names its terms and combines their gradients with respect to alpha into one vector;
 alpha steps in the opposite direction. Gradients arrive one row per term, with the terms' losses.

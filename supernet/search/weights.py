@@ -1,4 +1,4 @@
-"""What trains the supernet's weights: a step on the attacked images of the weight half."""
+"""Trains the supernet's weights: a step on the attacked images of the weight half."""
 
 from typing import Any
 

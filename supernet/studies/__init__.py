@@ -1,1 +1,1 @@
-"""Many cells or many runs compared."""
+"""Many cells or many runs are compared here."""

@@ -22,7 +22,7 @@ class TrainConfig:
     the string |op~0|+..., a six-digit code, or the published index. Needed for a new run."""
     dataset: str | None = setting(None, group="cell and images")
     """Images: digits, cifar10, cifar100, imagenet16-120, folder:PATH or pack:FILE. Automatic is
-    that of the genotype's file, else cifar10."""
+    the genotype file's, else cifar10."""
     data_root: str | None = setting(None, group="cell and images")
     """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
     limit: int | None = setting(None, least=1, group="cell and images", hint="5000")
@@ -54,7 +54,7 @@ class TrainConfig:
     """Step of the attack in the pixel range. Automatic is eps/4 for pgd (2/255 at 8/255), and the
     attack's own for the others."""
     ema: bool = setting(False, group="training")
-    """Keep an exponential moving average of the weights; it is then what is monitored and saved."""
+    """Keep an exponential moving average of the weights, and monitor and save that."""
     ema_decay: float = setting(0.999, least=0, below=1, group="training")
     """Decay of the average per step; it grows to this from 0 in the first steps."""
     probe_images: int = setting(256, least=0, group="run")
@@ -88,7 +88,7 @@ def _quick() -> dict[str, Any]:
 
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {"benchmark": _benchmark, "quick": _quick}
-"""name -> the fields it sets. What the user names on the command line wins."""
+"""name -> the fields it sets. Flags on the command line win."""
 
 
 def with_preset(name: str, given: dict[str, Any]) -> TrainConfig:

@@ -1,4 +1,4 @@
-"""Accuracy of a trained network: clean, under FGSM and PGD-20 at several radii, under AutoAttack.
+"""Measures a trained network: clean, under FGSM and PGD-20 at several radii, under AutoAttack.
 
 A row says what was measured so completely that it can be measured again: data set, split, number
 of images, attack, eps, steps, step size, seed. Everything is float32.
@@ -20,6 +20,7 @@ from supernet.attacks.accuracy import right_answers
 from supernet.attacks.autoattack import ITERATIONS, LEAST_CLASSES, QUERIES, autoattack
 from supernet.data import ImageData, to_float
 from supernet.errors import UserError
+from supernet.report.words import pixels
 
 NAMES = ("clean", "fgsm", "pgd", "autoattack")
 PGD_STEPS = 20
@@ -171,11 +172,6 @@ class _Bench:
         # Each row has its own numbers: leaving one out changes no other.
         mixed = zlib.crc32(f"{self.seed} {name} {eps:.6f}".encode())
         return torch.Generator(self.x.device).manual_seed(mixed)
-
-
-def pixels(eps: float) -> str:
-    """8/255 for 8/255, 2.5/255 for 2.5/255."""
-    return f"{round(eps * 255, 3):g}/255"
 
 
 def row_name(attack: str, eps: float) -> str:

@@ -1,4 +1,4 @@
-"""A trained network as files: model.pt (tensors only) and model.json beside it (what they mean)."""
+"""A trained network as files: model.pt (tensors only), and model.json, which says what they are."""
 
 import pickle
 from pathlib import Path
@@ -10,6 +10,7 @@ from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, write_json
 from supernet.nets.derived import DerivedNetwork
+from supernet.settings import another_version
 
 FORMAT = 1
 WEIGHTS, METADATA = "model.pt", "model.json"
@@ -18,8 +19,8 @@ WEIGHTS, METADATA = "model.pt", "model.json"
 def save_model(folder: str | Path, network: DerivedNetwork, facts: dict[str, Any]) -> Path:
     """Write model.pt and model.json; returns the path of model.pt.
 
-    The metadata hold what `load_model` needs, and `facts` beside it: JSON-able, what the network
-    was trained on and how. The weights come last: where model.pt is, model.json fits it.
+    The metadata hold all that `load_model` needs, and `facts`: JSON-able, how the network was
+    trained and on which images. The weights come last: where model.pt is, model.json fits it.
     """
     folder = Path(folder)
     metadata = {
@@ -80,7 +81,7 @@ def _read_tensors(path: Path) -> Any:
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         raise UserError(
-            f"the weights {path} cannot be read ({reason}); the file is cut short or no model:"
+            f"the weights {path} cannot be read ({reason}); the file is cut short or not a model:"
             " copy it again or train it anew"
         ) from error
 
@@ -88,13 +89,10 @@ def _read_tensors(path: Path) -> Any:
 def _read_metadata(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(
-            f"{path} is missing; it stands beside the weights and says which cell they are of"
+            f"{path} is missing; it belongs next to the weights and says which cell they are of"
         )
     metadata = read_json(path)
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         found = metadata.get("format") if isinstance(metadata, dict) else type(metadata).__name__
-        raise UserError(
-            f"{path} has format {found}, this version reads format {FORMAT};"
-            " use the version that wrote it"
-        )
+        raise another_version(path, f"format {found}; this version reads format {FORMAT}")
     return metadata

@@ -52,3 +52,15 @@ def test_a_shorter_evaluation(model: Path, tmp_path: Path) -> None:
     assert [row["name"] for row in content["results"]] == ["clean", "pgd_8", "worst_case_8"]
     assert content["images"] == 20 and content["precision"] == "float32"
     assert "used the first 20 test images" in content["source"]
+
+
+def test_the_report_of_another_version_is_left_as_it_is(model: Path, tmp_path: Path) -> None:
+    search = model.parents[1]
+    (search / "genotype.json").write_text("{}")
+    (search / "config.json").write_text('{"config": {}, "versions": {"robust-supernet": "0.0.1"}}')
+    done = run_script(
+        "evaluate.py", "--model", str(model), "--attacks", "clean", "--limit", "10", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert (model.parent / "evaluation.json").is_file()
+    assert "report     left as it is: search has format 1 (robust-supernet 0.0.1)" in done.stdout

@@ -40,7 +40,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_left(tmp_path: Path) -> None:
         (["pictures/ant", "a.npz"], "ant has no class folders; give at least two"),
         (["pictures", "there.npz"], "there.npz exists already; give another name or --force"),
         (["pictures", "a.zip"], "must end in .npz"),
-        (["pictures", "a.npz", "--side", "6"], "6 pixels, no multiple of 4"),
+        (["pictures", "a.npz", "--side", "6"], "6 pixels, not a multiple of 4"),
         (["empty", "a.npz"], "ant has 0 pictures and needs at least 2"),
         (["pictures", "b.npz"], "3.png is not a readable picture"),
     ):

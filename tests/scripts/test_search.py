@@ -104,7 +104,7 @@ def test_several_seeds_lead_to_one_cell(tmp_path: Path) -> None:
     assert [run["seed"] for run in summary["runs"]] == [0, 1]
     clean = [run["val_clean_acc"] for run in summary["runs"]]
     assert summary["spread"]["val_clean_acc"]["mean"] == pytest.approx(sum(clean) / 2)
-    assert "val_clean_acc: mean" in done.stdout
+    assert "clean accuracy of the mixture: mean" in done.stdout
     again = search(*arguments, cwd=tmp_path)
     assert again.stdout == done.stdout, "finished seeds are not run again"
     other = search(*arguments, "--alpha-lr", "0.5", cwd=tmp_path)

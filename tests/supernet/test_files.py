@@ -40,6 +40,24 @@ def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
         files.read_json(tmp_path / "b.json")
 
 
+def test_lines_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    assert files.read_jsonl(path) == []
+    path.write_text('{"step": 1}\n{"step": 2, "name": "\u2028"}\n')
+    whole = [{"step": 1}, {"step": 2, "name": "\u2028"}]
+    assert files.read_jsonl(path) == whole
+    for unfinished in ('{"st', '{"step": 3}'):  # with the newline it would be finished
+        path.write_text('{"step": 1}\n{"step": 2, "name": "\u2028"}\n' + unfinished)
+        assert files.read_jsonl(path) == whole
+    for damaged in (b'{"st', b"[2]", b"", b'{"name": "\xff"}'):
+        for rest in (b"", b'{"step": 3}\n'):
+            path.write_bytes(b'{"step": 1}\n' + damaged + b"\n" + rest)
+            with pytest.raises(UserError, match=r"log\.jsonl line 2 is not a JSON object; delete"):
+                files.read_jsonl(path)
+    with pytest.raises(UserError, match=r"cannot read .*: Is a directory; check the path"):
+        files.read_jsonl(tmp_path)
+
+
 def test_sha256_of_the_empty_file(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert files.sha256(tmp_path / "empty").startswith("e3b0c44298fc1c149afbf4c8996fb924")

@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 
 def draw(randomness: Randomness) -> list[float]:
     numbers = [torch.rand((), generator=randomness[name]).item() for name in STREAMS]
-    return [*numbers, torch.rand(()).item(), np.random.rand(), random.random()]
+    return [*numbers, torch.rand(()).item()]
 
 
 def test_the_same_seed_gives_the_same_numbers_and_streams_differ() -> None:
@@ -39,3 +39,12 @@ def test_a_stream_is_not_shifted_by_another() -> None:
     one, two = Randomness(3, CPU), Randomness(3, CPU)
     torch.rand(10, generator=two["attack"])
     assert torch.rand((), generator=one["augment"]) == torch.rand((), generator=two["augment"])
+
+
+def test_pythons_and_numpys_generators_are_left_alone() -> None:
+    random.seed(4)
+    np.random.seed(4)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    randomness = Randomness(1, CPU)
+    randomness.load_state_dict(randomness.state_dict())
+    assert before == (random.getstate(), np.random.get_state()[1].tolist())

@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import objective_points, true_front
 from supernet.cells.genotype import Genotype
-from supernet.report.figures.landscape import COLUMN_NAMES, DATASET_NAMES
 from supernet.report.figures.style import GREEN, VERMILLION, new_figure, save, styled
+from supernet.report.words import column_name, dataset_name
 
 _SIZES = {"params": "parameters", "flops": "multiply-adds"}
 _MILLION, _PER_CENT = 1e6, 0.01
@@ -20,22 +21,20 @@ _MILLION, _PER_CENT = 1e6, 0.01
 
 @styled
 def found_front(record: Mapping[str, Any], table: Table, path: str | Path | None = None) -> Figure:
-    """Size against robustness, and clean against robust accuracy, of a front.json's cells.
+    """Size against robustness, and clean against robust performance, of a front.json's cells.
 
-    By the table: all cells in grey, the true front over (size, clean, PGD-20 8/255) as rings, the
-    found cells as stars.
+    By the table's accuracies: all cells in grey, the true front over (size, clean, PGD-20 8/255) as
+    rings, the found cells as stars.
     """
-    dataset = DATASET_NAMES[record["judged_by"]]
-    layers = _layers(record, table)
-    names = (f"clean accuracy (%), {dataset}", f"{COLUMN_NAMES['pgd_8']} (%), {dataset}")
+    dataset = dataset_name(record["judged_by"])
     figure = new_figure(9.4, 4.6)
     left, right = figure.subplots(1, 2, sharey=True)
     for axis, column, across in ((left, 0, _MILLION), (right, 1, _PER_CENT)):
-        for points, style in layers:
+        for points, style in _layers(record, table):
             axis.plot(points[:, column] / across, points[:, 2] / _PER_CENT, **style)
     left.set_xlabel(f"{_SIZES[record['size_metric']]} of the stand-alone network (million)")
-    left.set_ylabel(names[1])
-    right.set_xlabel(names[0])
+    left.set_ylabel(f"{column_name('pgd_8')} (%), {dataset}")
+    right.set_xlabel(f"clean accuracy (%), {dataset}")
     figure.suptitle(f"Found front among all {table.size:,}", fontsize=12, fontweight="bold")
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -56,7 +55,7 @@ def _layers(record: Mapping[str, Any], table: Table) -> list[Layer]:
     objectives = (size, "clean", "pgd_8")
     every = objective_points(table, dataset, objectives, cheapest=True)
     true = [c["objectives"] for c in true_front(table, dataset, objectives, cheapest=True)["cells"]]
-    found = [c["benchmark"] or table.query(Genotype.parse(c["code"])) for c in record["cells"]]
+    found = [query_cell(table, Genotype.parse(cell["code"])) for cell in record["cells"]]
     return [
         (every, {**_ALL, "rasterized": True, "label": "all cells"}),
         (_array([[c[o] for o in objectives] for c in true]),

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from supernet.benchmark.rows import query_cell
+from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.report.figures.style import (
     BLACK,
@@ -21,23 +22,8 @@ from supernet.report.figures.style import (
     save,
     styled,
 )
+from supernet.report.words import column_name, dataset_name
 
-if TYPE_CHECKING:
-    from supernet.benchmark.table import Table
-
-DATASET_NAMES = {
-    "cifar10": "CIFAR-10",
-    "cifar100": "CIFAR-100",
-    "imagenet16-120": "ImageNet-16-120",
-}
-COLUMN_NAMES = {
-    "clean": "clean",
-    "fgsm_3": "FGSM 3/255",
-    "pgd_3": "PGD-20 3/255",
-    "fgsm_8": "FGSM 8/255",
-    "pgd_8": "PGD-20 8/255",
-    "autoattack": "AutoAttack 8/255",
-}
 _MARKERS = ("*", "s", "D", "^", "v", "P")
 _COLOURS = (VERMILLION, BLUE, BLACK, ORANGE, PURPLE, GREEN)
 TOP_SHARE = 0.1
@@ -45,7 +31,7 @@ TOP_SHARE = 0.1
 
 @styled
 def scatter_in_benchmark(
-    table: "Table",
+    table: Table,
     cells: Mapping[str, Genotype],
     dataset: str,
     path: str | Path | None = None,
@@ -65,15 +51,15 @@ def scatter_in_benchmark(
         axis.plot(x, y, "o", ms=2.2, mew=0, color="#9AA5B1", alpha=0.5, rasterized=True)
         _mark_front(axis, x, y)
         _mark_cells(axis, table, cells, dataset, column)
-        axis.set_xlabel(f"clean accuracy (%), {DATASET_NAMES.get(dataset, dataset)}")
-    whole.set_ylabel(f"accuracy under {COLUMN_NAMES.get(column, column)} (%)")
+        axis.set_xlabel(f"clean accuracy (%), {dataset_name(dataset)}")
+    whole.set_ylabel(f"accuracy under {column_name(column)} (%)")
     whole.set_title(f"All {len(x):,} cells")
     low_y = float(np.quantile(y, 1 - TOP_SHARE))
     inside = y >= low_y
     pad_x, pad_y = 0.06 * np.ptp(x[inside]), 0.06 * (y.max() - low_y)
     top.set_xlim(x[inside].min() - pad_x, x[inside].max() + pad_x)
     top.set_ylim(low_y - pad_y, y.max() + pad_y)
-    top.set_title(f"Best tenth by {COLUMN_NAMES.get(column, column)}")
+    top.set_title(f"Best tenth by {column_name(column)}")
     handles, labels = whole.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
     if path is not None:
@@ -83,7 +69,7 @@ def scatter_in_benchmark(
 
 @styled
 def front_scatter(
-    table: "Table",
+    table: Table,
     found: Sequence[Genotype],
     dataset: str,
     path: str | Path | None = None,
@@ -106,14 +92,12 @@ def front_scatter(
     axis.step(steps_x, steps_y, where="post", color=GREEN, lw=1.6, label="true front", zorder=3)
     axis.plot(params[front], y[front], "o", ms=4.5, color=GREEN, zorder=3)
     found_x = [cell.params() / 1e6 for cell in found]
-    found_y = [100 * table.query(cell)["results"][dataset][column] for cell in found]
+    found_y = [100 * query_cell(table, cell)["results"][dataset][column] for cell in found]
     axis.plot(
         found_x, found_y, "*", ms=13, mfc=VERMILLION, mec="white", ls="", label="found", zorder=5
     )
     axis.set_xlabel("parameters of the stand-alone network (million)")
-    axis.set_ylabel(
-        f"{COLUMN_NAMES.get(column, column)}, {DATASET_NAMES.get(dataset, dataset)} (%)"
-    )
+    axis.set_ylabel(f"{column_name(column)}, {dataset_name(dataset)} (%)")
     axis.set_title(f"Found cells among all {len(y):,}")
     axis.legend(loc="lower right")
     if path is not None:
@@ -139,10 +123,10 @@ def _mark_front(axis: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> N
 
 
 def _mark_cells(
-    axis: Axes, table: "Table", cells: Mapping[str, Genotype], dataset: str, column: str
+    axis: Axes, table: Table, cells: Mapping[str, Genotype], dataset: str, column: str
 ) -> None:
     for number, (label, cell) in enumerate(cells.items()):
-        values = table.query(cell)["results"][dataset]
+        values = query_cell(table, cell)["results"][dataset]
         axis.plot(
             100 * values["clean"],
             100 * values[column],

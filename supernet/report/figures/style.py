@@ -13,7 +13,7 @@ from supernet.files import atomic_write
 
 # Okabe & Ito 2008: distinct under the common colour deficiencies and in grey print.
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-PURPLE, SKY, BLACK, GREY, LIGHT = "#CC79A7", "#56B4E9", "#222222", "#8A8A8A", "#D5D5D5"
+PURPLE, BLACK, GREY = "#CC79A7", "#222222", "#8A8A8A"
 
 OP_COLOURS = {NONE: "#A8A8A8", SKIP: BLACK, CONV1: ORANGE, CONV3: BLUE, POOL: GREEN}
 OP_LABELS = {

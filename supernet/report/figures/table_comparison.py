@@ -8,7 +8,7 @@ from supernet.benchmark.standard import StandardTable
 from supernet.benchmark.table import COLUMNS, Table
 from supernet.report.figures.style import BLUE, new_figure, styled
 from supernet.report.figures.table_parts import SHORT, draw_matrix
-from supernet.text import COLUMN_TITLES, DATASET_TITLES
+from supernet.report.words import COLUMN_TITLES, DATASET_TITLES
 
 
 @styled

@@ -14,7 +14,7 @@ from supernet.benchmark.table import COSTS, Table
 from supernet.benchmark.true_front import objective_points
 from supernet.report.figures.style import BLACK, GREEN, GREY, new_figure, styled
 from supernet.report.figures.table_parts import title_of
-from supernet.text import COLUMN_TITLES
+from supernet.report.words import COLUMN_TITLES
 
 
 @styled

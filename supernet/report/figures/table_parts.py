@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from supernet.report.figures.style import BLACK
-from supernet.text import COLUMN_TITLES, DATASET_TITLES
+from supernet.report.words import COLUMN_TITLES, DATASET_TITLES
 
 SHORT = {
     "clean": "clean",

@@ -17,7 +17,7 @@ from supernet.report.figures.style import (
     styled,
 )
 from supernet.report.figures.table_parts import SHORT, bare, draw_matrix, name_of
-from supernet.text import COLUMN_TITLES, DATASET_TITLES
+from supernet.report.words import COLUMN_TITLES, DATASET_TITLES
 
 OPS = [OP_LABELS[op] for op in range(len(OP_LABELS))]
 _REGIONS = {"all": "all cells", "top_10": "best 10 %", "top_1": "best 1 %"}

@@ -52,8 +52,7 @@ def heatmap(
     axes.spines[:].set_visible(False)
     if not none:
         axes.axvspan(NONE - 0.5, NONE + 0.5, fill=False, hatch="//", ec=GREY, lw=0)
-    left_out = "" if none else ", none is left out"
-    axes.set_title(f"Edge weights (framed: the operator that is taken{left_out})")
+    axes.set_title(f"Edge weights (framed: taken{'' if none else ', hatched: left out'})")
     if path is not None:
         save(figure, path)
     return figure

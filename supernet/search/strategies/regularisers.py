@@ -1,4 +1,4 @@
-"""Against the collapse to skips: beta-decay, and the measures that show a collapse coming."""
+"""Works against the collapse to skips: beta-decay, and measures that show a collapse coming."""
 
 import math
 

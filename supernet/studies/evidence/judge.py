@@ -1,6 +1,5 @@
 """What the benchmark says of each row: of cells that were searched, and of those that were not."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ops.space import NONE
+from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import scaled_hypervolume, true_front
 from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.errors import UserError
-from supernet.files import read_json
+from supernet.files import read_json, read_jsonl
+from supernet.report.words import baseline_name
 from supernet.studies.evidence.plan import JUDGE, PICKS, RANDOM
 from supernet.studies.ranking.config import lower_is_better
 from supernet.studies.ranking.fronts import AXES, front_points
@@ -23,7 +24,7 @@ DRAWS = 500
 
 
 def place(entry: dict[str, Any]) -> dict[str, Any]:
-    """The shown columns of an entry of `Table.query` or of a row of `Table.baseline_rows`.
+    """The shown columns of what `query_cell` says or of a row of `baseline_rows`.
 
     Accuracies and regret are fractions; regret is to the benchmark's best cell by the judge.
     """
@@ -38,18 +39,16 @@ def place(entry: dict[str, Any]) -> dict[str, Any]:
 
 def judged(table: Table, code: str) -> dict[str, Any]:
     """A cell and its place."""
-    return {"code": code, **place(table.query(Genotype.parse(code)))}
+    return {"code": code, **place(query_cell(table, Genotype.parse(code)))}
 
 
 def without_search(table: Table) -> list[dict[str, Any]]:
     """The rows that cost nothing. The largest cell by parameters is all-3x3: one row for both."""
-    names = {"all 3x3": "all 3x3, the largest cell", "all skip": "all skip"}
     found = []
-    for row in table.baseline_rows(*JUDGE, best_of=RANDOM):
-        n = row.get("n")
-        words = "one random cell" if n == 1 else f"best of {n} random cells"
-        name = names[row["name"]] if n is None else f"{words} (expected)"
-        found.append({"name": name, "n": n, "code": row.get("code"), **place(row)})
+    for row in baseline_rows(table, *JUDGE, best_of=RANDOM):
+        largest = ", the largest cell" if row["key"] == "all_3x3" else ""
+        name = baseline_name(row) + largest
+        found.append({"name": name, "n": row.get("n"), "code": row.get("code"), **place(row)})
     return found
 
 
@@ -83,15 +82,18 @@ def random_fronts(table: Table, *, draws: int = DRAWS, seed: int = 0) -> list[di
 def picks(table: Table, ranking: Path) -> list[dict[str, Any]]:
     """For each of PICKS in a ranking, its best-scored random cell, judged.
 
-    `ranking` is a ranking.json, with the scores.jsonl that it was made of beside it. Of cells that
-    share the best score the first drawn counts; `ties` is how many there are.
+    `ranking` is a ranking.json, with the scores.jsonl that it was made of next to it. Of cells
+    that share the best score the first drawn counts; `ties` is how many there are.
     Raises: UserError when one of the files is missing or damaged.
     """
     images = read_json(ranking).get("images")
-    records = [r for r in _records(ranking.with_name("scores.jsonl")) if r["random"]]
+    scored = ranking.with_name("scores.jsonl")
+    records = [record for record in read_jsonl(scored) if record["random"]]
+    if not records:
+        raise UserError(f"{scored} holds no random cells; run the ranking of {ranking} again")
     found = []
     for name in PICKS:
-        if not records or name not in records[0]["scores"]:
+        if name not in records[0]["scores"]:
             continue
         sign = -1 if lower_is_better(name) else 1
         scores = [sign * record["scores"][name] for record in records]
@@ -102,15 +104,3 @@ def picks(table: Table, ranking: Path) -> list[dict[str, Any]]:
             **judged(table, best["code"]),
         })  # fmt: skip
     return found
-
-
-def _records(path: Path) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except OSError as error:
-        raise UserError(
-            f"cannot read {path}: {error.strerror}; it belongs to the ranking"
-        ) from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); run the ranking again") from error

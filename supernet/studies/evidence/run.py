@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
 from supernet.errors import UserError
 from supernet.files import read_json, write_json
@@ -24,13 +25,13 @@ from supernet.runs.interrupts import Interrupted, deferred_interrupts
 from supernet.search.config import WHERE_FIELDS, SearchConfig
 from supernet.settings import differences, from_saved
 from supernet.studies.evidence.config import EvidenceConfig
-from supernet.studies.evidence.judge import judged, picks, random_fronts, without_search
+from supernet.studies.evidence.judge import picks, random_fronts, without_search
 from supernet.studies.evidence.page import write_page
 from supernet.studies.evidence.plan import BASE, JUDGE, ROWS, Row, Run, runs_of
+from supernet.studies.evidence.records import EVIDENCE, FORMAT, read_evidence, record_of
 from supernet.studies.evidence.together import together
 
 ROOT = Path(__file__).resolve().parents[3]
-EVIDENCE = "evidence.json"
 
 
 def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Path:
@@ -44,7 +45,7 @@ def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Pa
         return write_page(out, page)
     wanted = runs_of(rows, config.search_flags or "", config.rows, config.seeds)
     expected = {run.name: run.config() for run in wanted}
-    table = Table.load(config.data_root)
+    table = load_table(config.data_root)
     evidence = _opened(out / EVIDENCE, config, rows, table)
     done = {(r["row"], r["seed"]): r for r in evidence["runs"]}
     for run in runs_of(rows, config.search_flags or "", (), ()):  # a page has one set of flags
@@ -55,8 +56,8 @@ def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Pa
 
     def record(run: Run) -> None:
         folder = Path(config.runs) / run.name
-        evidence["runs"].append(_record(run, folder, table))
-        if run.seed == 0 and (folder / "front.json").is_file():
+        evidence["runs"].append(record_of(run, folder, table))
+        if run.name == "main-seed0":
             found_front(read_json(folder / "front.json"), table, out / "fronts" / run.name)
         evidence["runs"].sort(key=lambda r: (order.get(r["row"], len(order)), r["seed"]))
         evidence["together"] = _together(table, evidence["runs"])
@@ -78,9 +79,11 @@ def _opened(
     path: Path, config: EvidenceConfig, rows: tuple[Row, ...], table: Table
 ) -> dict[str, Any]:
     """evidence.json with the runs so far and everything else made anew."""
-    before = read_json(path) if path.exists() else {}
+    before = read_evidence(path) if path.exists() else {}
     fresh = [pick for name in config.rankings for pick in picks(table, Path(name))]
     return {
+        "format": FORMAT,
+        "note": before.get("note"),
         "judge": list(JUDGE),
         "base": " ".join(filter(None, (BASE, config.search_flags))),
         "plan": [dataclasses.asdict(row) for row in rows],
@@ -192,50 +195,3 @@ def _locked(folder: Path) -> Iterator[int]:
                 f"a search still runs in {folder}; wait for it, or end it and call again"
             ) from error
         yield stream.fileno()
-
-
-def _front(record: dict[str, Any]) -> dict[str, Any]:
-    """What front.json says: how far its fronts reach, its cells, and alpha's cells for robustness
-    alone and for size alone."""
-    corners = record.get("corners") or {}  # not in those of older versions
-    return {
-        "fronts": record["found_vs_true"],
-        "front_codes": [cell["code"] for cell in record["cells"]],
-        "corners": {
-            name: {key: corners[name][key] for key in ("code", "robust", "robust_loss")}
-            for name in ("robust", "size")
-            if name in corners
-        },
-    }
-
-
-def _record(run: Run, folder: Path, table: Table) -> dict[str, Any]:
-    result, description = read_json(folder / "genotype.json"), read_json(folder / "config.json")
-    front, derivation = folder / "front.json", result["derivation"]
-
-    def cell(record: dict[str, Any]) -> dict[str, Any]:
-        return {**judged(table, record["code"]), "params": record["params"]}
-
-    return {
-        "row": run.row.name,
-        "seed": run.seed,
-        "flags": shlex.join(run.flags),
-        "chosen_by": derivation["chosen_by"],
-        "chosen": cell(result),
-        "argmax": cell(derivation["argmax"]),
-        **{
-            by: cell(derivation[f"argmax_{by}"]) if derivation.get(f"argmax_{by}") else None
-            for by in ("gains", "inner_gains")
-        },
-        "slopes": {by: derivation[by] for by in ("gains", "inner_gains")}
-        if derivation.get("gains")
-        else None,
-        **(_front(read_json(front)) if front.is_file() else {"fronts": None}),
-        "seconds": result["seconds"],
-        "machine": description["device"],
-        "impl": description["impl"],
-        "images": description["data"]["source"],
-        "torch": description["versions"]["torch"],
-        "commit": description.get("commit"),
-        "config_hash": description["config_hash"],
-    }

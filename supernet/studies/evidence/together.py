@@ -20,17 +20,16 @@ LEAST_SEEDS = 4
 def together(table: Table, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """For each way to read gains and each k of GROUPS, the ranks of all groups of k seeds.
 
-    `records` are one row's. The groups share seeds: they are no independent draws. Empty where
-    fewer than LEAST_SEEDS seeds have gains.
+    `records` are one row's. The groups share seeds: they are not independent draws. Fewer than
+    LEAST_SEEDS records give none.
     """
-    known = [record["slopes"] for record in records if record.get("slopes")]
-    if len(known) < LEAST_SEEDS:
+    if len(records) < LEAST_SEEDS:
         return []
     found = []
     for by in ("gains", "inner_gains"):
-        slopes = [torch.tensor(each[by], dtype=torch.float64) for each in known]
-        for k in (k for k in GROUPS if k < len(known)):
-            groups = itertools.combinations(slopes, k)
+        gains = [torch.tensor(record["gains"][by], dtype=torch.float64) for record in records]
+        for k in (k for k in GROUPS if k < len(records)):
+            groups = itertools.combinations(gains, k)
             answers = (argmax_cell(weights_of(mean_gains(g)), allow_none=False) for g in groups)
             cells = [judged(table, cell.code) for cell in answers]
             ranks, values = ([cell[name] for cell in cells] for name in ("rank", "pgd_8"))

@@ -1,5 +1,6 @@
 """Ranking cells by scores: choose cells, score them one by one, judge the scores by the table.
 
-`config` what is asked, `sample` which cells, `scorers` one cell's scores, `store` the resumable
-file, `run` all of it in order, `judge` the table of correlations, `figures` its pictures.
+`config` has the settings, `sample` chooses the cells, `scorers` score one, `store` keeps the scores
+in a resumable file, `judge` makes the table of correlations, `figures` draws it, and `run` does all
+of this in order.
 """

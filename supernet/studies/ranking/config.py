@@ -1,4 +1,4 @@
-"""What a ranking depends on. No torch."""
+"""The configuration of a ranking. No torch."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from typing import Any
 
 from supernet.benchmark.table import DATASETS
 from supernet.errors import UserError
-from supernet.files import read_json
-from supernet.runs.folder import plain
+from supernet.runs.folder import plain, read_description
 from supernet.search.config import SearchConfig
 from supernet.settings import ATTACK_NAMES, check_settings, from_saved, setting
 
@@ -162,10 +161,8 @@ def search_config(folder: Path) -> SearchConfig:
 
     Raises: UserError when it is not one, or of another version.
     """
-    path = folder / "config.json"
-    if not path.is_file():
-        raise UserError(f"{folder} is not a run directory (it has no config.json); name one")
-    return from_saved(SearchConfig, read_json(path).get("config"), path)
+    saved = read_description(folder, "search")["config"]
+    return from_saved(SearchConfig, saved, folder / "config.json")
 
 
 def lower_is_better(name: str) -> bool:

@@ -13,6 +13,7 @@ from supernet.benchmark.correlation import Estimate
 from supernet.errors import UserError
 from supernet.files import read_json, write_json
 from supernet.report.figures.style import BLACK, BLUE, GREEN, VERMILLION, new_figure, save, styled
+from supernet.settings import another_version
 from supernet.studies.ranking.config import SUPERNET_SCORES
 from supernet.studies.ranking.figures import column_label
 from supernet.studies.ranking.judge import PARAMETERS, REGION_NAMES
@@ -87,13 +88,12 @@ def _passes(points: Sequence[Record], bar: float | None) -> int | None:
 
 def _ranking(folder: Path) -> Record:
     ranking: Record = read_json(folder / "ranking.json")
-    if "supernet_steps" not in ranking or not all(
-        set(SUPERNET_SCORES) <= set(rows) for rows in ranking["rows"].values()
-    ):
-        raise UserError(
-            f"{folder} is no ranking by a supernet, or an old one; rank with --supernet RUN again, "
-            "into another --out"
-        )
+    if "supernet_steps" not in ranking:
+        raise UserError(f"{folder} is not a ranking by a supernet; rank with --supernet RUN")
+    for rows in ranking["rows"].values():
+        missing = [score for score in SUPERNET_SCORES if score not in rows]
+        if missing:
+            raise another_version(folder / "ranking.json", f"no {', '.join(missing)}")
     return ranking
 
 

@@ -13,7 +13,6 @@ from scipy import stats
 from torch import Tensor
 
 from supernet.benchmark.correlation import sort_value
-from supernet.report.figures.landscape import COLUMN_NAMES
 from supernet.report.figures.style import (
     BLACK,
     BLUE,
@@ -24,6 +23,7 @@ from supernet.report.figures.style import (
     save,
     styled,
 )
+from supernet.report.words import column_name
 
 Array = NDArray[np.float64]
 PANELS_ACROSS = 4
@@ -34,7 +34,7 @@ COLOURS = (BLUE, VERMILLION, BLACK, ORANGE)
 def column_label(column: str) -> str:
     """A column in words."""
     name = column.removeprefix("standard:")
-    words = "clean accuracy" if name == "clean" else COLUMN_NAMES.get(name, name)
+    words = "clean accuracy" if name == "clean" else column_name(name)
     return f"{words}, standard-trained" if column.startswith("standard:") else words
 
 

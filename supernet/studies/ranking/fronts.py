@@ -1,4 +1,4 @@
-"""What a front that a score picks would be worth: the best-scored cell of every size. No torch."""
+"""Judges the front that a score picks: its best cell of every size. No torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import scaled_hypervolume, true_front
 from supernet.cells.genotype import Genotype
@@ -26,7 +27,7 @@ Array = NDArray[np.float64]
 
 def front_points(table: Table, dataset: str, cells: Sequence[Genotype]) -> Array:
     """(cells, 3): AXES of each cell, its own parameters and the table's accuracies."""
-    results = [table.query(cell)["results"][dataset] for cell in cells]
+    results = [query_cell(table, cell)["results"][dataset] for cell in cells]
     return np.array(
         [[c.params(), r["clean"], r["pgd_8"]] for c, r in zip(cells, results, strict=True)]
     )
@@ -43,11 +44,11 @@ def pick_fronts(
     """[name] -> `cells` and `hypervolume_ratio` of the cells that a score picks from these.
 
     A score (higher is better) picks its best cell of each number of parameters, the first of
-    several alike. Beside them: all cells; the mean of random picks with their 2.5th and 97.5th
-    percentile as `interval`; and, where a supernet's losses
-    are among the scores, what ordinary dominance over (clean loss, robust loss, parameters) leaves.
-    The ratio is of the hypervolume over (parameters, clean, PGD-20 8/255), by the table's values,
-    to that of the table's true front.
+    several alike. Next to these: all cells; the mean of random picks with their 2.5th and 97.5th
+    percentile as `interval`; and, where a supernet's losses are among the scores, the cells that
+    ordinary dominance over (clean loss, robust loss, parameters) leaves.
+    The ratio is the hypervolume over (parameters, clean, PGD-20 8/255), by the table's values, as a
+    share of the true front's.
     """
     true = true_front(table, dataset, AXES, cheapest=True)["hypervolume"]
     params = np.array([cell.params() for cell in cells])

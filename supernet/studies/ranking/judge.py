@@ -1,4 +1,4 @@
-"""The table of a ranking: every score against every column, beside the rows to beat. No torch."""
+"""The table of a ranking: every score against every column, and the rows to beat. No torch."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""One-hot ridge regression: what a linear model of the six operators knows. A row to beat.
+"""One-hot ridge regression: a linear model of the six operators, and a row to beat.
 
 It learns from the truth of other cells, which no training-free score sees. No torch.
 """

@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from supernet.benchmark.table import Table
+from supernet.benchmark.load import load_table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import atomic_write, sha256, write_json
+from supernet.report.words import duration
 from supernet.runs.machine import describe, resolve_device
 from supernet.studies.ranking.config import RankConfig, located
 from supernet.studies.ranking.figures import draw_coefficients, draw_scatter
@@ -45,12 +46,12 @@ CHEAPEST, DEAREST = Genotype.parse("111111"), Genotype.parse("333333")
 
 
 def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
-    """Score what is not scored yet, then write ranking.json, ranking.md and the figures.
+    """Score the cells that have no scores yet, then write ranking.json, ranking.md and the figures.
 
     Raises: UserError before anything is written; and after Ctrl-C, saying how to go on.
     """
     config = located(config)
-    table = Table.load(config.data_root, verify=config.verify)
+    table = load_table(config.data_root, verify=config.verify)
     check_names(config.proxy_names)
     check_combinations(config, (*score_names(config), PARAMETERS))
     check_columns(config, table)
@@ -114,7 +115,7 @@ def _score_all(
         say("first the supernet's gains: one pass for all cells, in every process")
     try:
         seconds = estimate_seconds(config, scorer, left)
-        say(f"{len(left)} cells to score, about {_duration(seconds)}")
+        say(f"{len(left)} cells to score, about {duration(seconds)}")
         bar = tqdm(
             total=len(cells), initial=done, unit="cell", dynamic_ncols=True, desc="rank",
             disable=True if quiet else None,
@@ -189,13 +190,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def summary(folder: Path, ranking: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Which cells are scored, in which order. No torch."""
+"""Chooses which cells are scored, and in which order. No torch."""
 
 from dataclasses import dataclass
 

@@ -28,7 +28,7 @@ from supernet.search.gains import gain_of, operator_gains
 from supernet.search.halves import GAIN_IMAGES
 from supernet.search.search import Search, load_images
 from supernet.studies.ranking.config import SUPERNET_GAINS, RankConfig, search_config
-from supernet.studies.ranking.predictor import Predictor, scores_of
+from supernet.studies.ranking.predictor import Predictor
 
 ROBUST = "robust_"
 POOL = 1000
@@ -169,7 +169,7 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
         return dict(zip(SUPERNET_GAINS, both, strict=True))
 
     def score(genotype: Genotype) -> dict[str, float]:
-        found = {f"supernet_{n}": v for n, v in scores_of(predictor.score(genotype)).items()}
+        found = {f"supernet_{n}": v for n, v in predictor.score(genotype)._asdict().items()}
         return found | {name: gain_of(genotype, g_EO) for name, g_EO in gains().items()}
 
     return score

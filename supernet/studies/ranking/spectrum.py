@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from supernet.cells.genotype import find_index_order, resolve
+from supernet.cells.order import find_index_order, resolve
 from supernet.data import load_dataset
 from supernet.files import data_root, write_json
 from supernet.proxies.ntk import ntk_kernels

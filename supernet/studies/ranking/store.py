@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from supernet.errors import UserError
-from supernet.files import read_json, write_json
+from supernet.files import read_json, read_jsonl, write_json
 from supernet.settings import another_version
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.sample import Cell
@@ -14,7 +14,7 @@ from supernet.studies.ranking.sample import Cell
 SCORES = "scores.jsonl"
 CONFIG = "config.json"
 IDENTIFYING = ("supernet_sha256",)
-"""Facts, beside the config, that a ranking must not go on without."""
+"""Facts besides the config that must be the same where a ranking goes on."""
 
 
 class Store:
@@ -61,9 +61,12 @@ class Store:
 
     def read(self, cells: list[Cell]) -> list[dict[str, Any]]:
         """All records, checked to be those of the cells, in their order."""
-        text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        records = [self._parse(line, n) for n, line in enumerate(text.splitlines(), start=1)]
+        records = read_jsonl(self.path)
         for number, (record, cell) in enumerate(zip(records, cells, strict=False), start=1):
+            if not isinstance(record.get("scores"), dict):
+                raise UserError(
+                    f"{self.path} line {number} is not a record of scores; give another --out"
+                )
             if record.get("code") != cell.genotype.code:
                 raise UserError(
                     f"{self.path} line {number} is of cell {record.get('code')}, the sample has "
@@ -94,14 +97,3 @@ class Store:
             if whole < len(data):
                 os.truncate(self.path, whole)
         return self.read(cells)
-
-    def _parse(self, line: str, number: int) -> dict[str, Any]:
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise UserError(
-                f"{self.path} line {number} is not JSON; delete it and what follows it"
-            ) from error
-        if not isinstance(record, dict) or not isinstance(record.get("scores"), dict):
-            raise UserError(f"{self.path} line {number} is no record of scores; give another --out")
-        return record

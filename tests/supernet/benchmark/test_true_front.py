@@ -70,7 +70,7 @@ def test_a_found_front_by_hand(invented: Table, monkeypatch: pytest.MonkeyPatch)
     truth = [{"objectives": dict(zip(("params", "clean", "pgd_8"), values[c], strict=True))}
              for c in (small, large)]  # fmt: skip
     monkeypatch.setattr(front, "true_front", lambda *a, **k: {"cells": truth, "hypervolume": 1.0})
-    monkeypatch.setattr(type(invented), "query", lambda table, cell: {
+    monkeypatch.setattr(front, "query_cell", lambda table, cell: {
         "params": values[cell][0],
         "results": {"cifar10": {"clean": values[cell][1], "pgd_8": values[cell][2]}},
     })  # fmt: skip

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from supernet.cells.argument import read_cell
+from supernet.cells.argument import read_cell, read_cells
 from supernet.errors import UserError
 
 ARCH = (
@@ -15,10 +15,9 @@ ARCH = (
 def test_strings_and_codes() -> None:
     assert read_cell(ARCH)[0].code == "333133"
     assert read_cell("333133") == (read_cell(ARCH)[0], {})
-    with pytest.raises(UserError, match=r"index 9930 needs the benchmark's ops.json"):
-        read_cell("9930")
-    with pytest.raises(UserError, match=r"code '3331' has|index 3331 needs"):
-        read_cell("3331")
+    assert read_cell("9930") == (read_cell(ARCH)[0], {})
+    with pytest.raises(UserError, match=r"index 15625 is outside 0\.\.15624"):
+        read_cell("15625")
 
 
 def test_files_and_folders(tmp_path: Path) -> None:
@@ -65,3 +64,26 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     path.write_text(json.dumps({"arch": ARCH.replace("skip_connect", "skip")}))
     with pytest.raises(UserError, match="skip"):
         read_cell(str(path))
+
+
+def test_cells_of_a_file_are_lines_or_json(tmp_path: Path) -> None:
+    path = tmp_path / "cells"
+    path.write_text(f"# two forms\n333133\n\n{ARCH}  # a comment\n")
+    assert read_cells(path) == ["333133", ARCH]
+    found = {
+        json.dumps({"arch": ARCH}): [ARCH],
+        json.dumps([{"code": "333133", "arch": None}]): ["333133"],
+        json.dumps({"cells": ["1", "2"]}): ["1", "2"],
+    }
+    for text, cells in found.items():
+        path.write_text(text)
+        assert read_cells(path) == cells
+    for text in ("{", "[3]", '{"cells": 3}', "[{}]"):
+        path.write_text(text)
+        with pytest.raises(UserError, match="is JSON without cells that have 'arch' or 'code'"):
+            read_cells(path)
+    path.write_text("# nothing\n")
+    with pytest.raises(UserError, match="names no cell; write one string, code or index a line"):
+        read_cells(path)
+    with pytest.raises(UserError, match="cannot read cells from"):
+        read_cells(tmp_path / "absent")

@@ -68,7 +68,7 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cat has 0 pictures and needs at least 2"):
         read_folder(tmp_path, 8, seed=0)
     for side, fits in ((0, 4), (10, 12), (-4, 4)):
-        with pytest.raises(UserError, match=f"{side} pixels, no multiple of 4.*--side {fits}$"):
+        with pytest.raises(UserError, match=f"{side} pixels, not a multiple of 4.*--side {fits}$"):
             read_folder(tmp_path, side, seed=0)
 
 

@@ -136,7 +136,7 @@ def test_a_pack_that_reads_back_differently_is_not_left(
 
 @pytest.mark.parametrize("side", [0, 2, 6, 7])
 def test_a_side_that_cannot_be_halved_twice_is_named(tmp_path: Path, side: int) -> None:
-    message = rf"{side} pixels.* no multiple of 4.*halve them twice; .*make_pack.py --side"
+    message = rf"{side} pixels.* not a multiple of 4.*halve them twice; .*make_pack.py --side"
     path = tmp_path / "a.npz"
     splits = {"train": _images(3, side), "test": _images(2, side)}
     with pytest.raises(UserError, match=message):

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from supernet.cells.genotype import Genotype
 from supernet.nets.derived import DerivedNetwork
 from supernet.proxies import LOWER_IS_BETTER, NTK_NAMES, PROXIES
-from supernet.proxies.ntk_scores import ntk_scores
+from supernet.proxies.ntk import ntk_kernels
+from supernet.proxies.ntk_scores import kernel_scores
 
 CELLS = {
     "all none": "000000",
@@ -46,7 +47,7 @@ def test_finite_on_every_class_of_cells(code: str) -> None:
         assert isinstance(score, float) and math.isfinite(score), name
         if name.removeprefix("robust_") in SENTINEL_ZERO:
             assert (score == 0) == (not connected), name
-    scores = ntk_scores(network, images, labels)
+    scores = kernel_scores(ntk_kernels(network, images, labels))
     assert tuple(scores) == NTK_NAMES and all(map(math.isfinite, scores.values()))
     assert (scores["ntk_clean_min"] == 0) == (not connected)
     assert (scores["ntk_robust_cond"] == 1e12) == (not connected)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 
@@ -17,13 +18,13 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 
 
-def write_run(folder: Path, table: Table | None, **changes: Any) -> Path:
+def write_run(folder: Path, table: Table, **changes: Any) -> Path:
     """The run directory; `changes` overwrite fields of the config or of its data facts."""
     config = {key: changes.get(key, value) for key, value in CONFIG.items()}
     data = {
         "name": config["dataset"], "source": "the first 1,000 images of a file", "stand_in": False,
-        "num_classes": 10, "image_size": 32, "train_images": 1000, "weight_images": 500,
-        "alpha_images": 500,
+        "num_classes": 10, "image_size": 32, "full_size": 32, "train_images": 1000,
+        "weight_images": 500, "alpha_images": 500,
     }  # fmt: skip
     data = {key: changes.get(key, value) for key, value in data.items()}
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,12 +41,12 @@ def write_run(folder: Path, table: Table | None, **changes: Any) -> Path:
     return folder
 
 
-def _genotype(config: dict[str, Any], table: Table | None) -> dict[str, Any]:
+def _genotype(config: dict[str, Any], table: Table) -> dict[str, Any]:
     def cell(genotype: Genotype) -> dict[str, Any]:
-        entry = None if table is None else table.query(genotype)
+        entry = query_cell(table, genotype)
         return {
-            "arch": genotype.arch, "code": genotype.code, "index": entry and entry["index"],
-            "unique_index": entry and entry["unique_index"], "params": genotype.params(),
+            "arch": genotype.arch, "code": genotype.code, "index": entry["index"],
+            "unique_index": entry["unique_index"], "params": genotype.params(),
             "flops": genotype.flops(), "benchmark": entry,
         }  # fmt: skip
 

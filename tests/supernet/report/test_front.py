@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import found_against_true
 from supernet.cells.genotype import Genotype
@@ -13,18 +14,18 @@ from tests.supernet.report.runs import FOUND, write_run
 SMALL = Genotype.parse("111112")
 
 
-def write_front(folder: Path, table: Table | None) -> None:
+def write_front(folder: Path, table: Table) -> None:
     cells = [
         {
             "code": cell.code, "params": cell.params(), "gain": gain,
-            "benchmark": table and table.query(cell),
+            "benchmark": query_cell(table, cell),
         }
         for cell, gain in ((SMALL, -0.012), (FOUND, 0.25))
     ]  # fmt: skip
     record = {
         "size_metric": "params", "picked_by": "inner_gains", "judged_by": "cifar10",
         "cells": cells,
-        "found_vs_true": table and found_against_true(table, [SMALL, FOUND], "cifar10"),
+        "found_vs_true": found_against_true(table, [SMALL, FOUND], "cifar10"),
     }  # fmt: skip
     (folder / "front.json").write_text(json.dumps(record))
 
@@ -35,7 +36,7 @@ def test_cells_and_numbers(tmp_path: Path, invented: Table) -> None:
     write_front(tmp_path, invented)
     text = "\n\n".join(section(run))
     assert "A menu of 2 cells" in text
-    entry = invented.query(FOUND)["results"]["cifar10"]
+    entry = query_cell(invented, FOUND)["results"]["cifar10"]
     values = f"{100 * entry['clean']:.2f} % | {100 * entry['pgd_8']:.2f} %"
     assert "| 0 | `111112` | 0.10 M | -12 |" in text
     assert f"| 1 | `333133` | 1.29 M | +250 | {values} |" in text

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.report.run_files import RunFiles
 from supernet.report.standalone import PANELS, section
@@ -40,7 +41,7 @@ def _evaluation(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(Table, "find", classmethod(lambda cls, where=None: invented))
+    monkeypatch.setattr("supernet.report.run_files.load_table", lambda where: invented)
     monkeypatch.setattr(Figure, "savefig", lambda self, stream, **options: None)
     return write_run(tmp_path, invented)
 
@@ -53,7 +54,7 @@ def _section(folder: Path, evaluation: dict[str, Any]) -> str:
 
 def test_rows_stand_beside_the_table(folder: Path, invented: Table) -> None:
     text = _section(folder, _evaluation())
-    known = invented.query(FOUND)["results"]["cifar10"]
+    known = query_cell(invented, FOUND)["results"]["cifar10"]
     assert f"| none (clean) | - | 40.00 % | 1 min 1 s | {100 * known['clean']:.2f} % |" in text
     assert f"| PGD-20 | 8/255 | 30.00 % | 1 min 1 s | {100 * known['pgd_8']:.2f} % |" in text
     assert "| AutoAttack (standard) | 8/255 | 20.00 % |" in text

@@ -7,16 +7,19 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from supernet.benchmark.order_statistics import expected_best_of
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import COLUMNS, DATASETS, Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.report.figures.landscape import COLUMN_NAMES, DATASET_NAMES
+from supernet.report.run_files import RunFiles
+from supernet.report.words import COLUMN_TITLES, DATASET_TITLES, better_than
 from supernet.report.write import write_report
 from tests.supernet.report.runs import ARGMAX, FOUND, OTHER, write_run
 
 
-def _at_hand(monkeypatch: pytest.MonkeyPatch, table: Table | None) -> None:
-    monkeypatch.setattr(Table, "find", classmethod(lambda cls, where=None: table))
+def _at_hand(monkeypatch: pytest.MonkeyPatch, table: Table) -> None:
+    monkeypatch.setattr("supernet.report.run_files.load_table", lambda where: table)
 
 
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,14 +55,14 @@ def _rows(report: str, heading: str) -> list[list[str]]:
 
 
 def test_all_values_are_the_tables(report: str, invented: Table) -> None:
-    entry = invented.query(FOUND)
+    entry = query_cell(invented, FOUND)
     rows = _rows(report, "### All 18 values")
     assert len(rows) == 18
     for row, (d, c) in zip(rows, ((d, c) for d in DATASETS for c in COLUMNS), strict=True):
-        assert row[:2] == [DATASET_NAMES[d], COLUMN_NAMES[c]]
+        assert row[:2] == [DATASET_TITLES[d], COLUMN_TITLES[c]]
         assert row[2] == f"{100 * entry['results'][d][c]:.2f} %"
         assert row[3] == f"{entry['ranks'][d][c]:,}"
-        assert row[4] == f"{entry['percentiles'][d][c]:.2f}"
+        assert row[4] == better_than(entry["ranks"][d][c])
         assert row[5] == f"{100 * entry['regret'][d][c]:.2f}"
 
 
@@ -67,21 +70,23 @@ def test_beside_the_cell_stands_what_needs_no_search(report: str, invented: Tabl
     rows = {row[0]: row for row in _rows(report, "## Place in the benchmark")}
     found, argmax = rows[f"**found: {FOUND.code}**"], rows["by alpha: 333333"]
     for row, cell in ((found, FOUND), (argmax, ARGMAX), (rows["all skip"], Genotype((1,) * 6))):
-        entry = invented.query(cell)
+        entry = query_cell(invented, cell)
         shown = [entry["results"]["cifar10"][c] for c in ("clean", "pgd_8", "autoattack")]
         assert row[1:4] == [f"{100 * value:.2f} %" for value in shown]
         assert row[4] == f"{entry['ranks']['cifar10']['pgd_8']:,}"
-    expected = 100 * invented.expected_best_of(50, "cifar10", "pgd_8")
-    assert rows["best of 50 random (expected)"][2] == f"{expected:.2f} %"
+    expected = 100 * expected_best_of(invented, 50, "cifar10", "pgd_8")
+    assert rows["best of 50 random cells (expected)"][2] == f"{expected:.2f} %"
 
 
 def test_the_answer_comes_first_and_is_judged(report: str, invented: Table) -> None:
     title, _, answer, *_ = report.splitlines()
     assert title == "# Robust search on cifar10, seed 4: cell 333133"
-    entry, dense = invented.query(FOUND), invented.query(ARGMAX)
+    entry, dense = query_cell(invented, FOUND), query_cell(invented, ARGMAX)
     value, other = (e["results"]["cifar10"]["pgd_8"] for e in (entry, dense))
     assert value != other
-    assert f"**rank {entry['ranks']['cifar10']['pgd_8']:,} of 6,466**" in answer
+    rank = entry["ranks"]["cifar10"]["pgd_8"]
+    share = f"better than {100 * (6466 - rank) // 6466} % of cells"
+    assert f"**rank {rank:,} of 6,466, {share}**" in answer
     word = "above" if value > other else "below"
     assert f"That is {word} all 3x3 ({100 * other:.2f} %)" in answer
     assert FOUND.arch in report and f"| {FOUND.params():,} |" in report
@@ -129,15 +134,27 @@ def test_every_figure_that_is_shown_is_there(run: Path, report: str) -> None:
         assert (run / name).with_suffix(".png").is_file()
 
 
-def test_without_the_table_one_sentence_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_data_root_the_shipped_table_judges(
+    tmp_path: Path, real: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _at_hand(monkeypatch, None)
+    monkeypatch.delenv("ROBUST_SUPERNET_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
     _no_figures(monkeypatch)
-    report = write_report(write_run(tmp_path, None)).read_text()
-    assert "Not compared: the table of NAS-RobBench-201 is not at hand; put" in report
-    assert f"--resume {tmp_path} --data-root DATA" in report
-    assert "rank" not in report.split("##")[0] and "All 18 values" not in report
+    report = write_report(write_run(tmp_path / "run", real, data_root="gone")).read_text()
+    assert "**47.79 %** accuracy on CIFAR-10 (under PGD-20 8/255): **rank 2 of 6,466" in report
+    assert "| index in NAS-Bench-201 | 9930 |" in report
+
+
+def test_a_table_under_the_runs_own_data_root_wins(
+    tmp_path: Path, invented_root: Path, real: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROBUST_SUPERNET_DATA", str(tmp_path))
+    folder = write_run(tmp_path / "run", real, data_root=str(invented_root))
+    with pytest.raises(UserError, match="is not the published file"):  # it was read
+        RunFiles.read(folder)
+    (tmp_path / "images").mkdir()
+    folder = write_run(tmp_path / "other", real, data_root=str(tmp_path / "images"))
+    assert RunFiles.read(folder).table is real
 
 
 def test_a_stand_in_is_called_one(
@@ -156,13 +173,13 @@ def test_a_clean_search_is_judged_by_clean_accuracy(
     _at_hand(monkeypatch, invented)
     _no_figures(monkeypatch)
     report = write_report(write_run(tmp_path, invented, robust=False)).read_text()
-    entry = invented.query(FOUND)
-    assert f"**rank {entry['ranks']['cifar10']['clean']:,} of 6,466**" in report
+    entry = query_cell(invented, FOUND)
+    assert f"**rank {entry['ranks']['cifar10']['clean']:,} of 6,466, better than" in report
     assert "Ordinary (clean) search" in report
 
 
-def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
-    (write_run(tmp_path, None) / "genotype.json").unlink()
+def test_an_unfinished_run_is_refused(tmp_path: Path, invented: Table) -> None:
+    (write_run(tmp_path, invented) / "genotype.json").unlink()
     with pytest.raises(UserError, match=r"genotype\.json is missing.*--resume"):
         write_report(tmp_path)
     assert not (tmp_path / "report.md").exists()

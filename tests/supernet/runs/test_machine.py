@@ -45,4 +45,4 @@ def test_another_number_of_threads_is_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refuse_other_surroundings(_run(tmp_path, threads=99), {})
-    assert "was started with 99 threads, these are" in capsys.readouterr().err
+    assert "was started with 99 threads, this process has" in capsys.readouterr().err

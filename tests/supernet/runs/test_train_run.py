@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shutil
@@ -10,10 +11,12 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from supernet.cells.argument import read_cell
 from supernet.errors import UserError
+from supernet.files import read_jsonl
 from supernet.runs import loop, train_run
 from supernet.runs.interrupts import Interrupted
-from supernet.runs.tracking import Tracker, read_metrics
+from supernet.runs.tracking import Tracker
 from supernet.runs.train_run import resume_training, run_training
 from supernet.train.config import TrainConfig
 from supernet.train.export import load_model
@@ -54,7 +57,7 @@ def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert {"config.json", "checkpoint.pt", "metrics.jsonl", "model.pt", "model.json"} <= names
     assert any(name.startswith("events") for name in names)
-    records = read_metrics(folder / "metrics.jsonl")
+    records = read_jsonl(folder / "metrics.jsonl")
     assert [(record["epoch"], record["step"]) for record in records] == [(1, 3), (2, 6)]
     assert {"train_loss", "train_robust_acc", "test_clean_acc", "test_robust_acc", "lr"} <= set(
         records[0]
@@ -81,7 +84,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in (whole, part))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     kept = ("epoch", "step", "train_loss", "test_robust_acc")
-    first, second = (read_metrics(folder / "metrics.jsonl") for folder in (whole, part))
+    first, second = (read_jsonl(folder / "metrics.jsonl") for folder in (whole, part))
     assert [[r[k] for k in kept] for r in first] == [[r[k] for k in kept] for r in second]
 
 
@@ -198,7 +201,7 @@ def test_ctrl_c_in_the_last_step_and_while_exporting(
         patch.setattr(Training, "train_step", step_pressed)
         with pytest.raises(Interrupted, match=message):
             run_training(_config(tmp_path / "run", epochs=1), quiet=True)
-    assert len(read_metrics(tmp_path / "run" / "metrics.jsonl")) == 1
+    assert len(read_jsonl(tmp_path / "run" / "metrics.jsonl")) == 1
 
     def pressed(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -213,8 +216,9 @@ def test_ctrl_c_in_the_last_step_and_while_exporting(
 
 
 def test_a_searchs_cell_is_trained_beside_it_on_its_images(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"config": {"side": None}}))
-    (tmp_path / "genotype.json").write_text(json.dumps({"code": "313021", "dataset": "digits"}))
+    (tmp_path / "config.json").write_text("{}")  # which makes the folder a search's
+    record = {"code": "313021", "dataset": "digits", "side": None}
+    (tmp_path / "genotype.json").write_text(json.dumps(record))
     config = _config(None, genotype=str(tmp_path / "genotype.json"), dataset=None, epochs=1)
     for name in ("standalone", "standalone-2"):
         folder = run_training(config, quiet=True)
@@ -222,6 +226,22 @@ def test_a_searchs_cell_is_trained_beside_it_on_its_images(tmp_path: Path) -> No
     assert load_model(folder)[1]["dataset"] == "digits"
     saved = json.loads((folder / "config.json").read_text())["config"]
     assert saved["dataset"] == "digits"
+
+
+@pytest.mark.parametrize("name", ["genotype.json", "front.json:0", "together.json"])
+def test_a_folders_pictures_keep_the_side_they_were_searched_with(
+    tmp_path: Path, name: str
+) -> None:
+    images = {"dataset": "folder:pictures", "side": 24}
+    one = {"code": "313021", **images}
+    (tmp_path / "genotype.json").write_text(json.dumps(one))
+    (tmp_path / "together.json").write_text(json.dumps(one))
+    (tmp_path / "front.json").write_text(json.dumps({**images, "cells": [{"code": "313021"}]}))
+    config = _config(None, genotype=str(tmp_path / name), dataset=None)
+    cell, record = read_cell(str(config.genotype))
+    found = train_run.with_images(config, record)
+    assert cell.code == "313021" and (found.dataset, found.side) == ("folder:pictures", 24)
+    assert train_run.with_images(dataclasses.replace(config, side=32), record).side == 32
 
 
 def test_nothing_is_written_when_the_input_is_bad(tmp_path: Path) -> None:

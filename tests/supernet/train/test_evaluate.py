@@ -10,7 +10,7 @@ from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
-from supernet.train.evaluate import default_radii, evaluate, pixels, row_name
+from supernet.train.evaluate import default_radii, evaluate, row_name
 
 
 class _Line(nn.Module):
@@ -119,7 +119,6 @@ def test_the_network_is_as_before_and_attacked_through_its_fold() -> None:
 
 
 def test_names_and_radii() -> None:
-    assert pixels(8 / 255) == "8/255" and pixels(2.5 / 255) == "2.5/255"
     assert row_name("pgd", 3 / 255) == "pgd_3" and row_name("autoattack", 8 / 255) == "autoattack"
     digits = load_dataset("digits", limit=0, test_limit=0)
     assert default_radii(digits) == pytest.approx((12 / 255, 32 / 255))

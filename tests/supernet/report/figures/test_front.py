@@ -2,21 +2,23 @@
 
 import pytest
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.report.figures import found_front
 
 CELLS = [Genotype.parse(code) for code in ("111112", "333133")]
 RECORD = {
-    "size_metric": "params", "judged_by": "cifar100",
-    "cells": [{"code": c.code, "params": c.params(), "benchmark": None} for c in CELLS],
-}  # fmt: skip
+    "size_metric": "params",
+    "judged_by": "cifar100",
+    "cells": [{"code": cell.code} for cell in CELLS],
+}
 
 
 def test_by_the_table(invented: Table) -> None:
     figure = found_front(RECORD, invented)
     left, right = figure.axes
-    results = [invented.query(c)["results"]["cifar100"] for c in CELLS]
+    results = [query_cell(invented, c)["results"]["cifar100"] for c in CELLS]
     robust = [100 * r["pgd_8"] for r in results]
     for axis in (left, right):
         every, true, found = axis.lines

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.report.figures import front_scatter, scatter_in_benchmark
@@ -17,7 +18,7 @@ def test_marked_cells_lie_at_their_values(invented: Table) -> None:
     for axes in figure.axes:
         for label, cell in cells.items():
             line = next(line for line in axes.lines if line.get_label() == label)
-            values = invented.query(cell)["results"]["cifar100"]
+            values = query_cell(invented, cell)["results"]["cifar100"]
             assert line.get_xdata()[0] == pytest.approx(100 * values["clean"])
             assert line.get_ydata()[0] == pytest.approx(100 * values["autoattack"])
     assert "CIFAR-100" in figure.axes[0].get_xlabel()
@@ -51,5 +52,7 @@ def test_found_front_lies_at_parameters_and_accuracy(invented: Table) -> None:
     axes = front_scatter(invented, [CELL, ALL_3X3], "cifar10").axes[0]
     found = next(line for line in axes.lines if line.get_label() == "found")
     assert list(found.get_xdata()) == [CELL.params() / 1e6, ALL_3X3.params() / 1e6]
-    expected = [100 * invented.query(c)["results"]["cifar10"]["pgd_8"] for c in (CELL, ALL_3X3)]
+    expected = [
+        100 * query_cell(invented, c)["results"]["cifar10"]["pgd_8"] for c in (CELL, ALL_3X3)
+    ]
     assert list(found.get_ydata()) == pytest.approx(expected)

@@ -34,7 +34,7 @@ def test_heat_map_frames_what_is_taken_and_crosses_out_what_cannot_be(none: bool
     assert found == {(op, edge) for edge, op in enumerate(taken)}
     crossed = [p.get_x() for p in axes.patches if p.get_hatch()]
     assert crossed == ([] if none else [-0.5])
-    assert ("none is left out" in axes.get_title()) == (not none)
+    assert ("hatched: left out" in axes.get_title()) == (not none)
 
 
 def test_curves_follow_each_operator_of_each_edge() -> None:

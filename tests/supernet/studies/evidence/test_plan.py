@@ -1,26 +1,28 @@
 """The plan: its order, its restrictions, and that search.py knows its flags."""
 
 import dataclasses
+import shlex
+from pathlib import Path
 
 import pytest
 
 from supernet.errors import UserError
+from supernet.files import read_json
 from supernet.search.config import with_preset
 from supernet.studies.evidence.plan import ROWS, runs_of
 
+ROOT = Path(__file__).parents[4]
+
 
 def test_every_row_changes_what_it_says_and_nothing_else() -> None:
-    given = dict(robust=True, dataset="cifar10", derive_score=True, derive_candidates=8)
-    base = with_preset("cpu", given, cuda=False)
+    base = with_preset("cpu", dict(robust=True, dataset="cifar10"), cuda=False)
     changes = {
         "main": {},
         "clean": {"robust": False},
         "no-beta-decay": {"beta_decay": 0.0},
-        "weighted": {"objective": "weighted"},
+        "weighted": {"robust_weight": 0.5},
         "mgda": {"objective": "mgda"},
-        "pareto": {"objective": "pareto", "front_baseline": True, "derive_images": 256},
-        "pareto-fixed": {"objective": "pareto_fixed", "derive_images": 256},
-        "pgd": {"weight_attack": "pgd"},
+        "pgd": {"attack": "pgd"},
         "longer": {"epochs": 8},
     }
     runs = [run for run in runs_of(ROWS, "", (), ()) if run.seed == 0]
@@ -28,13 +30,21 @@ def test_every_row_changes_what_it_says_and_nothing_else() -> None:
     for run in runs:
         expected = dataclasses.replace(base, **changes[run.row.name])  # type: ignore[arg-type]
         assert run.config() == expected, run.name
+    configs = [run.config() for run in runs]
+    assert len({config.hash() for config in configs}) == len(ROWS), "a row repeats another"
+
+
+def test_the_committed_runs_are_those_of_the_plan() -> None:
+    records = read_json(ROOT / "docs/results/search/evidence/evidence.json")["runs"]
+    flags = {(run.row.name, run.seed): shlex.join(run.flags) for run in runs_of(ROWS, "", (), ())}
+    assert {(r["row"], r["seed"]): r["flags"] for r in records} == flags
 
 
 def test_seed_by_seed_through_all_rows() -> None:
     names = [run.name for run in runs_of(ROWS, "", (), ())]
     assert names[:2] == ["main-seed0", "clean-seed0"]
     assert names[-2:] == ["main-seed8", "main-seed9"]
-    assert len(names) == 10 + 6 * 3 + 2 * 2
+    assert len(names) == 10 + 5 * 3 + 2
     some = runs_of(ROWS, "", ("mgda", "main"), (1, 4))
     assert [run.name for run in some] == ["main-seed1", "mgda-seed1", "main-seed4"]
     assert [run.config().seed for run in some] == [1, 1, 4]

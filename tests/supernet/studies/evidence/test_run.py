@@ -5,30 +5,36 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supernet.benchmark.table import Table
-from supernet.benchmark.true_front import found_against_true
+from supernet.data import ImageData
 from supernet.errors import UserError
-from supernet.files import read_json, write_json
+from supernet.files import write_json
 from supernet.runs.interrupts import Interrupted
 from supernet.studies.evidence import run
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import BASE, Row, runs_of
 from supernet.studies.evidence.run import make_evidence
-from tests.supernet.report.runs import ARGMAX, FOUND, write_run
-from tests.supernet.report.test_front import SMALL, write_front
-from tests.supernet.studies.evidence.conftest import ROWS, read
+from tests.supernet.studies.evidence.conftest import CELLS, ROWS, read, write_search
 
 TINY = (
-    "--dataset digits --preset digits --C 2 --epochs 8 --warmup-epochs 0 --limit 128 "
-    "--derive-candidates 2 --derive-images 16 --probe-images 16 --probe-steps 1"
+    "--dataset digits --preset digits --C 2 --epochs 3 --warmup-epochs 0 --limit 128 "
+    "--probe-images 16"
 )
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_runs_each_once_and_records_it(config: EvidenceConfig, searches: list[list[str]]) -> None:
@@ -37,17 +43,20 @@ def test_runs_each_once_and_records_it(config: EvidenceConfig, searches: list[li
     assert searches[1][2:-2] == [
         *shlex.split(BASE), "--beta-decay", "0", "--seed", "0",
     ]  # fmt: skip
-    runs = read(config)["runs"]
+    evidence = read(config)
+    assert (evidence["format"], evidence["answer"]) == (2, "gains")
+    runs = evidence["runs"]
     assert [(r["row"], r["seed"]) for r in runs] == [("main", 0), ("main", 1), ("other", 0)]
-    first = runs[0]
-    assert first["chosen"]["code"] == FOUND.code and first["argmax"]["code"] == ARGMAX.code
-    assert first["seconds"] == 95.0 and first["machine"] == "a test"
+    assert {guide: cell["code"] for guide, cell in runs[0]["cells"].items()} == CELLS
     assert "Not run yet" not in page.read_text()
-    # Again nothing runs, even where the run directories are gone.
+    # Again nothing runs, even where the run directories are gone, and what was noted stays.
     os.rename(config.runs, config.runs + "-gone")
-    before = page.read_bytes()
+    write_json(Path(config.out) / "evidence.json", {**evidence, "note": "These are invented."})
+    before = page.read_text().split("\n\n")
     make_evidence(config, rows=ROWS)
-    assert len(searches) == 3 and page.read_bytes() == before
+    assert len(searches) == 3 and read(config)["note"] == "These are invented."
+    before[1] += "\nThese are invented."
+    assert page.read_text().split("\n\n") == before
 
 
 def test_restricted_it_says_what_is_missing(
@@ -59,34 +68,23 @@ def test_restricted_it_says_what_is_missing(
 
 
 def test_no_minutes_start_nothing_but_record_what_is_finished(
-    config: EvidenceConfig, searches: list[list[str]], capsys: pytest.CaptureFixture[str]
+    config: EvidenceConfig,
+    searches: list[list[str]],
+    digits: ImageData,
+    invented: Table,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_run(Path(config.runs) / "main-seed1", None)
+    write_search(Path(config.runs) / "main-seed1", digits, invented)
     make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS)
     assert searches == []
-    assert [(r["seed"], r["fronts"]) for r in read(config)["runs"]] == [(1, None)]
+    assert [(r["seed"], len(r["front_codes"])) for r in read(config)["runs"]] == [(1, 28)]
     assert "0 minutes are over, 2 runs are left" in capsys.readouterr().out
 
 
-def test_what_a_front_reaches_is_recorded(
-    config: EvidenceConfig, searches: list[list[str]], invented: Table
+def test_the_front_of_the_first_search_is_drawn(
+    config: EvidenceConfig, searches: list[list[str]]
 ) -> None:
-    for seed in (0, 1):
-        folder = write_run(Path(config.runs) / f"main-seed{seed}", None)
-        write_front(folder, invented)
-        front = read_json(folder / "front.json")
-        small, robust = front["archive"][:2]
-        corners = {"clean": robust, "robust": robust, "size": small}
-        write_json(folder / "front.json", {**front, "corners": corners})
-    page = make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS).read_text()
-    record = read(config)["runs"][0]
-    assert record["fronts"] == {
-        "found": found_against_true(invented, [SMALL, FOUND], "cifar10")
-    }  # fmt: skip
-    assert record["front_codes"] == [SMALL.code, FOUND.code]
-    assert record["corners"]["size"] == {"code": SMALL.code, "robust": 0.31, "robust_loss": 1.69}
-    assert "| `main`, found | 2 | 2 (2..2) |" in page
-    assert "attack of 1.580 nats in the mean of 2 seeds, the one for size alone 1.690; it" in page
+    page = make_evidence(config, rows=ROWS).read_text()
     assert "![The front of main, seed 0](out/fronts/main-seed0.png)" in page
     figures = {path.name for path in (Path(config.out) / "fronts").iterdir()}
     assert figures == {"main-seed0.png", "main-seed0.svg"}
@@ -114,15 +112,25 @@ def test_other_flags_are_refused(config: EvidenceConfig, searches: list[list[str
 
 
 def test_a_record_of_a_preset_that_has_changed_is_refused(
-    config: EvidenceConfig, searches: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    config: EvidenceConfig, searches: list[list[str]]
 ) -> None:
     make_evidence(config, rows=ROWS)
-    monkeypatch.undo()
-    monkeypatch.setattr(run.Table, "load", lambda where: None)
-    with pytest.raises(UserError, match="has main-seed0 with another config under the same flags"):
-        run._refuse_another_config(runs_of(ROWS, "", (), ())[0], read(config)["runs"][0], Path("x"))
-    same = {"config_hash": runs_of(ROWS, "", (), ())[0].config().hash()}
-    run._refuse_another_config(runs_of(ROWS, "", (), ())[0], same, Path("x"))
+    evidence = read(config)
+    evidence["runs"][1]["config_hash"] = "0123456789ab"
+    write_json(Path(config.out) / "evidence.json", evidence)
+    with pytest.raises(UserError, match="has main-seed1 with another config under the same flags"):
+        make_evidence(config, rows=ROWS)
+
+
+def test_evidence_of_another_format_is_refused_before_anything_runs(
+    config: EvidenceConfig, searches: list[list[str]]
+) -> None:
+    write_json(Path(config.out) / "evidence.json", {"runs": []})
+    for again in (config, dataclasses.replace(config, page_only=True)):
+        with pytest.raises(UserError, match="has format 1, this version reads format 2"):
+            make_evidence(again, rows=ROWS)
+    assert searches == [] and read(config) == {"runs": []}
+    assert not Path(config.page).exists()
 
 
 def test_a_folder_of_another_config_is_refused(config: EvidenceConfig) -> None:
@@ -171,8 +179,7 @@ def test_the_lock_is_held_by_the_search(tmp_path: Path) -> None:
     with run._locked(tmp_path) as lock:
         thread = threading.Thread(target=run._search, args=(command, lock, lambda: False))
         thread.start()
-        while not begun.exists():
-            time.sleep(0.01)
+        wait_for(begun)
     try:
         with pytest.raises(UserError, match="a search still runs in"), run._locked(tmp_path):
             pass
@@ -183,22 +190,64 @@ def test_the_lock_is_held_by_the_search(tmp_path: Path) -> None:
         pass
 
 
-@pytest.mark.slow
-def test_interrupted_it_goes_on_where_it_was(config: EvidenceConfig) -> None:
-    """A real search on the digits: Ctrl-C after its first epoch, then the same again."""
-    rows = (Row("main", "as it is", seeds=1),)
-    config = dataclasses.replace(config, search_flags=TINY)
-    folder = Path(config.runs) / "main-seed0"
+COUNTS_INTERRUPTS = """
+import signal, sys, time
+told = []
+signal.signal(signal.SIGINT, lambda *_: told.append(1))
+open(sys.argv[1] + "/begun", "w").close()
+while not told:
+    time.sleep(0.01)
+time.sleep(0.5)  # long enough for a second signal
+open(sys.argv[1] + "/checkpoint.pt", "w").write(str(len(told)))
+sys.exit(130)
+"""
+
+
+def test_ctrl_c_is_handed_on_once_and_waited_for(
+    config: EvidenceConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(run: Any, folder: Path, data_root: str | None) -> list[str]:
+        folder.mkdir(parents=True)
+        return [sys.executable, "-c", COUNTS_INTERRUPTS, str(folder)]
 
     def interrupt() -> None:
-        deadline = time.monotonic() + 240
-        while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(folder / "begun")
         os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setattr(run, "_command", command)
+    folder = Path(config.runs) / "main-seed0"
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(Interrupted, match="stopped in main-seed0; the same command goes on"):
+        make_evidence(config, rows=ROWS)
+    thread.join()
+    assert (folder / "checkpoint.pt").read_text() == "1"
+    assert read(config)["runs"] == []
+    assert "**Not run yet:** `main` seeds 0, 1;" in Path(config.page).read_text()
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_where_it_was(
+    config: EvidenceConfig, invented: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real search of the digits: killed after its first epoch, then the same command again."""
+    rows = (Row("main", "as it is", seeds=1),)
+    config = dataclasses.replace(config, search_flags=TINY)
+    folder, children = Path(config.runs) / "main-seed0", []
+
+    class Noted(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, command: list[str], **more: Any) -> None:
+            super().__init__(command, **more)
+            children.append(self)
+
+    def kill() -> None:
+        wait_for(folder / "metrics.jsonl")
+        children[0].kill()
+
+    monkeypatch.setattr(run.subprocess, "Popen", Noted)
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(UserError, match="failed: main-seed0 with status -9"):
         make_evidence(config, rows=rows)
     thread.join()
     assert (folder / "checkpoint.pt").exists() and not (folder / "genotype.json").exists()
@@ -207,9 +256,9 @@ def test_interrupted_it_goes_on_where_it_was(config: EvidenceConfig) -> None:
 
     make_evidence(config, rows=rows)
     (record,) = read(config)["runs"]
-    assert len(list(folder.glob("events.out.tfevents.*"))) == 2, "it was resumed, not begun anew"
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 8
+    assert len(children) == 2 and "--resume" in children[1].args
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
     saved = json.loads((folder / "genotype.json").read_text())
-    assert record["chosen"]["code"] == saved["code"]
+    assert record["cells"]["gains"]["code"] == saved["code"]
     assert record["config_hash"] == saved["config_hash"]
     assert "**Not run yet:**" not in Path(config.page).read_text()

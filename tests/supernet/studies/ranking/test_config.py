@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from supernet.errors import UserError
+from supernet.runs.folder import FORMAT
 from supernet.search.config import SearchConfig
 from supernet.studies.ranking.config import DEFAULT_PROXIES, RankConfig, located
 
@@ -27,7 +28,8 @@ def test_the_benchmark_is_that_of_the_images_or_cifar10() -> None:
 
 def test_a_supernet_brings_its_data_set(tmp_path: Path) -> None:
     saved = SearchConfig(dataset="cifar100").to_dict()
-    (tmp_path / "config.json").write_text(json.dumps({"config": saved}))
+    description = {"format": FORMAT, "kind": "search", "config": saved}
+    (tmp_path / "config.json").write_text(json.dumps(description))
     config = RankConfig(supernet=str(tmp_path), epoch=4)
     found = located(config)
     assert found.benchmark_dataset == "cifar100"
@@ -41,7 +43,8 @@ def test_a_supernet_brings_its_data_set(tmp_path: Path) -> None:
 def test_a_supernet_of_another_version_or_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a run directory"):
         located(RankConfig(supernet=str(tmp_path)))
-    (tmp_path / "config.json").write_text('{"config": {"dataset": "cifar100", "colour": 1}}')
+    description = {"format": FORMAT, "kind": "search", "config": {"colour": 1}}
+    (tmp_path / "config.json").write_text(json.dumps(description))
     with pytest.raises(UserError, match=r"config\.json was written by another version"):
         located(RankConfig(supernet=str(tmp_path)))
 

@@ -96,9 +96,11 @@ def test_other_cells_and_other_rankings_are_refused(tmp_path: Path) -> None:
         make_curve([first, _write(tmp_path / "b", other)], tmp_path / "out")
     without_losses = ranking(200, (0.7, 0.2), (0.4, 0.2))
     del without_losses["rows"]["pgd_8"]["supernet_clean_loss"]
-    for name, record in (("c", {"rows": {}}), ("d", without_losses)):
-        with pytest.raises(UserError, match="is no ranking by a supernet, or an old one"):
-            make_curve([first, _write(tmp_path / name, record)], tmp_path / "out")
+    with pytest.raises(UserError, match="is not a ranking by a supernet"):
+        make_curve([first, _write(tmp_path / "c", {"rows": {}})], tmp_path / "out")
+    message = r"ranking\.json was written by another version \(no supernet_clean_loss\)"
+    with pytest.raises(UserError, match=message):
+        make_curve([first, _write(tmp_path / "d", without_losses)], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

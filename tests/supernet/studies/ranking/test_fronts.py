@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import found_against_true
 from supernet.cells.pareto import non_dominated
@@ -11,8 +12,8 @@ from supernet.studies.ranking.fronts import BOTH, CHANCE, EVERY, markdown, pick_
 
 def test_the_best_of_each_size_by_definition(invented: Table) -> None:
     cells = [invented.genotypes[row] for row in range(0, invented.size, 29)]
-    truth = np.array([invented.query(c)["results"]["cifar10"]["pgd_8"] for c in cells])
-    clean = np.array([invented.query(c)["results"]["cifar10"]["clean"] for c in cells])
+    truth = np.array([query_cell(invented, c)["results"]["cifar10"]["pgd_8"] for c in cells])
+    clean = np.array([query_cell(invented, c)["results"]["cifar10"]["clean"] for c in cells])
     params = np.array([c.params() for c in cells])
     scores = {
         "oracle": truth, "parameters": params * 1.0, "flat": np.zeros(len(cells)),

@@ -10,7 +10,7 @@ from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import WORST_LOSS, evaluate
 from supernet.cells.genotype import Genotype
 from supernet.nets.supernet import Supernet
-from supernet.studies.ranking.predictor import CellScore, Predictor
+from supernet.studies.ranking.predictor import Predictor
 from tests.supernet.nets.inherited import inherit
 
 
@@ -70,8 +70,3 @@ def test_every_kind_of_cell_has_a_score(code: str) -> None:
     attack = functools.partial(ATTACKS["pgd"], eps=0.1, steps=2)
     score = Predictor(net, x, torch.arange(8) % 2, x, attack).score(Genotype.parse(code))
     assert 0 <= score.robust <= score.clean + 1e-9 <= 1 + 1e-9
-
-
-def test_the_value_of_a_score() -> None:
-    score = CellScore(Genotype.parse("333333"), 0.8, 0.4, clean_loss=1.0, robust_loss=2.0)
-    assert score.value(0.25) == pytest.approx(-1.25)

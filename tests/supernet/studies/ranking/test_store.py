@@ -82,10 +82,12 @@ def test_damaged_files(cells: list[Cell], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"line 1 is of cell {cells[1].genotype.code}, the sample"):
         store.open(CONFIG, {}, cells)
     store.path.write_text("<html>\n")
-    with pytest.raises(UserError, match="line 1 is not JSON; delete it and what follows it"):
+    with pytest.raises(
+        UserError, match="line 1 is not a JSON object; delete it and what follows it"
+    ):
         store.open(CONFIG, {}, cells)
-    store.path.write_text("[]\n")
-    with pytest.raises(UserError, match="line 1 is no record of scores"):
+    store.path.write_text("{}\n")
+    with pytest.raises(UserError, match="line 1 is not a record of scores"):
         store.open(CONFIG, {}, cells)
     store.path.unlink()
     _fill(store, [*cells, cells[0]])

@@ -1,0 +1,144 @@
+"""What the terminal shows when searches end: one run, or several seeds side by side."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from supernet.benchmark.judged_by import judged_by
+from supernet.files import read_json
+from supernet.report.run_files import answers
+from supernet.report.words import (
+    GUIDE_NAMES,
+    baseline_name,
+    column_name,
+    dataset_name,
+    duration,
+    percent,
+    standing,
+)
+from supernet.text import aligned, short
+
+SPREAD_NAMES = {
+    "params": "parameters",
+    "val_clean_acc": "clean accuracy of the mixture",
+    "val_robust_acc": "robust accuracy of the mixture",
+    "benchmark": "accuracy in the benchmark",
+    "rank": "rank",
+    "seconds": "seconds",
+}
+
+
+def describe_run(folder: Path) -> str:
+    """The cell, its size, its place in the benchmark, the report and the next command."""
+    record = read_json(folder / "genotype.json")
+    quoted = shlex.quote(str(folder))
+    lines = [
+        "",
+        f"cell       {record['arch']}",
+        f"           code {record['code']}, index {record['index']}",
+        f"size       {record['params']:,} parameters, {record['flops'] / 1e6:.1f} MFLOPs"
+        " (stand-alone, C=16, N=5)",
+        _derivation(record),
+        *_benchmark(record),
+        _front(folder),
+        f"report     {folder / 'report.md'}",
+        f"events     tensorboard --logdir {quoted}",
+        f"next       python scripts/train.py --genotype {quoted}/genotype.json{_flags(folder)}",
+    ]
+    return "\n".join(lines)
+
+
+def describe_seeds(folder: Path) -> str:
+    """A line per seed, their spread, and the cell of all seeds together, of a seeds.json."""
+    record = read_json(folder / "seeds.json")
+    return "\n".join(
+        [
+            "",
+            _seeds(record["runs"]),
+            *_spread(record["spread"]),
+            f"written to {folder / 'seeds.json'}",
+            *_together(record["together"], folder),
+        ]
+    )
+
+
+def _flags(folder: Path) -> str:
+    """What the next command needs to find the same images, and to end today on a CPU."""
+    description = read_json(folder / "config.json")
+    root = description["config"]["data_root"]
+    flags = "" if root is None else f" --data-root {shlex.quote(root)}"
+    return flags if description["device_type"] == "cuda" else f"{flags} --preset quick"
+
+
+def _derivation(record: dict[str, Any]) -> str:
+    found, by = answers(record), record["derivation"]["chosen_by"]
+    others = [f"by {words} {cell['code']}" for name, (words, cell) in found.items() if name != by]
+    chosen = f"chosen     the strongest operator of each edge by {found[by][0]}"
+    return "; ".join([chosen, *others])
+
+
+def _benchmark(record: dict[str, Any]) -> list[str]:
+    entry = record["benchmark"]
+    dataset, column = judged_by(record["dataset"], record["robust"])
+    value, rank = entry["results"][dataset][column], entry["ranks"][dataset][column]
+    baselines = "; ".join(
+        f"{baseline_name(row)} {percent(row['results'][dataset][column])}"
+        for row in record["baselines"]
+    )
+    return [
+        f"benchmark  {dataset_name(dataset)} {column_name(column)}: {percent(value)}, "
+        f"{standing(rank)}",
+        f"           without a search: {baselines}",
+    ]
+
+
+def _front(folder: Path) -> str:
+    path = folder / "front.json"
+    record = read_json(path)
+    sizes = [cell["params"] for cell in record["cells"]]
+    share = record["found_vs_true"]["hypervolume_ratio"]
+    return (
+        f"front      {len(sizes)} cells of {short(sizes[0])} to {short(sizes[-1])} parameters "
+        f"({percent(share, 1)} of the true front's hypervolume): {path}"
+    )
+
+
+def _seeds(runs: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            str(run["seed"]),
+            run["code"],
+            f"{run['params']:,}",
+            percent(run["val_clean_acc"], 1),
+            percent(run["val_robust_acc"], 1),
+            duration(run["seconds"]),
+            percent(run["benchmark"]),
+            f"{run['rank']:,}",
+        ]
+        for run in runs
+    ]
+    dataset, column = runs[0]["judged_by"]
+    judge = f"{dataset_name(dataset)} {column_name(column)}"
+    header = ["seed", "cell", "params", "clean", "robust", "time", judge, "rank"]
+    return aligned(header, rows, left=2)
+
+
+def _spread(spread: dict[str, dict[str, float]]) -> list[str]:
+    return [
+        f"{SPREAD_NAMES[name]}: mean {values['mean']:.4g}, median {values['median']:.4g}, "
+        f"standard deviation {values['stdev']:.3g}"
+        for name, values in spread.items()
+    ]
+
+
+def _together(record: dict[str, Any] | None, folder: Path) -> list[str]:
+    if record is None:
+        return []
+    first = folder / f"seed-{record['seeds'][0]}"
+    return [
+        f"together   code {record['code']}, index {record['index']}: the strongest operator of "
+        f"each edge by the mean of the seeds' {GUIDE_NAMES[record['derived_by']]}",
+        *_benchmark(record),
+        f"next       python scripts/train.py --genotype {shlex.quote(str(folder))}/together.json"
+        + _flags(first),
+    ]
