@@ -13,7 +13,7 @@ from supernet.studies.ranking.sample import Cell
 SCORES = "scores.jsonl"
 CONFIG = "config.json"
 IDENTIFYING = ("supernet_sha256",)
-"""Facts, beside the config, that a ranking must not go on without."""
+"""Facts, besides the config, that a ranking must not go on without."""
 
 
 class Store:
