@@ -1,4 +1,5 @@
 """Several searches over several seeds, next to rows that need no search, in one table.
 
-plan (which searches) -> run (subprocesses, resumable) -> evidence.json -> page (Markdown).
+plan (which searches) -> run (subprocesses, resumable) -> records (evidence.json) -> page (Markdown,
+with sentences and fronts).
 """

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import scaled_hypervolume, true_front
 from supernet.cells.genotype import Genotype
@@ -27,10 +26,9 @@ Array = NDArray[np.float64]
 
 def front_points(table: Table, dataset: str, cells: Sequence[Genotype]) -> Array:
     """(cells, 3): AXES of each cell, its own parameters and the table's accuracies."""
-    results = [query_cell(table, cell)["results"][dataset] for cell in cells]
-    return np.array(
-        [[c.params(), r["clean"], r["pgd_8"]] for c, r in zip(cells, results, strict=True)]
-    )
+    rows = [table.row(cell) for cell in cells]
+    accuracies = [table.values(dataset, column)[rows] for column in AXES[1:]]
+    return np.stack([np.array([cell.params() for cell in cells]), *accuracies], axis=1)
 
 
 def pick_fronts(

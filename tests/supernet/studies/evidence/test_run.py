@@ -18,7 +18,9 @@ from supernet.benchmark.table import Table
 from supernet.data import ImageData
 from supernet.errors import UserError
 from supernet.files import write_json
+from supernet.report.figures import found_front
 from supernet.runs.interrupts import Interrupted
+from supernet.runs.search_run import resume_search
 from supernet.studies.evidence import run
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import BASE, Row, runs_of
@@ -82,8 +84,9 @@ def test_no_minutes_start_nothing_but_record_what_is_finished(
 
 
 def test_the_front_of_the_first_search_is_drawn(
-    config: EvidenceConfig, searches: list[list[str]]
+    config: EvidenceConfig, searches: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(run, "found_front", found_front)
     page = make_evidence(config, rows=ROWS).read_text()
     assert "![The front of main, seed 0](out/fronts/main-seed0.png)" in page
     figures = {path.name for path in (Path(config.out) / "fronts").iterdir()}
@@ -228,9 +231,9 @@ def test_ctrl_c_is_handed_on_once_and_waited_for(
 
 @pytest.mark.slow
 def test_killed_it_goes_on_where_it_was(
-    config: EvidenceConfig, invented: Table, monkeypatch: pytest.MonkeyPatch
+    config: EvidenceConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real search of the digits: killed after its first epoch, then the same command again."""
+    """A real search of the digits, killed after its first epoch; the rest of it in this process."""
     rows = (Row("main", "as it is", seeds=1),)
     config = dataclasses.replace(config, search_flags=TINY)
     folder, children = Path(config.runs) / "main-seed0", []
@@ -254,9 +257,15 @@ def test_killed_it_goes_on_where_it_was(
     assert read(config)["runs"] == []
     assert "**Not run yet:** `main` seed 0." in Path(config.page).read_text()
 
+    def resume(command: list[str], lock: int, interrupted: Any) -> int:
+        assert command[1:] == [str(run.ROOT / "scripts" / "search.py"), "--resume", str(folder)]
+        resume_search(folder, {}, quiet=True)
+        return 0
+
+    monkeypatch.setattr(run, "_search", resume)
     make_evidence(config, rows=rows)
     (record,) = read(config)["runs"]
-    assert len(children) == 2 and "--resume" in children[1].args
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 2, "it was resumed, not begun anew"
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
     saved = json.loads((folder / "genotype.json").read_text())
     assert record["cells"]["gains"]["code"] == saved["code"]
