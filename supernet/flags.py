@@ -127,7 +127,7 @@ def _help(doc: str, default: Any, allowed: Setting) -> str:
 
 def _shown_default(value: Any, allowed: Setting) -> str:
     if value is None:
-        return "automatic"
+        return allowed.none
     if isinstance(value, bool):  # before the numbers: True == 1
         return "on" if value else "off"
     if isinstance(value, tuple):

@@ -47,6 +47,7 @@ class Setting:
     below: float | None = None
     group: str | None = None
     hint: str | None = None
+    none: str = "automatic"
 
     @property
     def bounds(self) -> str:
@@ -77,6 +78,7 @@ def setting(
     below: float | None = None,
     group: str | None = None,
     hint: str | None = None,
+    none: str = "automatic",
 ) -> Value:
     """A dataclass field with its default, what it may be, and where `--help` shows it.
 
@@ -86,10 +88,12 @@ def setting(
     hint: a value to write for example, in the field's unit: 8/255, 0.8M. `--help` shows the
         default in the unit of a hint.
 
+    none: how `--help` shows the default None.
+
     Of a tuple each item must be so. None is allowed where the type says so.
     """
     details = Setting(choices=tuple(choices), least=least, most=most, above=above, below=below,
-                      group=group, hint=hint)  # fmt: skip
+                      group=group, hint=hint, none=none)  # fmt: skip
     field: Value = dataclasses.field(default=default, metadata={"setting": details})
     return field
 

@@ -53,7 +53,7 @@ def single_objective(
     """Best accuracy found against number of queries, over seeds 0..seeds-1.
 
     For each method `mean`, `sd` (of single runs), `ci_low` and `ci_high` (95 % interval of the
-    mean) and the deciles `p10` and `p90` of the runs, each a list over 1..queries; beside them the
+    mean) and the deciles `p10` and `p90` of the runs, each a list over 1..queries; next to them the
     expected best of n random strings in closed form.
 
     Units:  fractions.

@@ -133,7 +133,7 @@ def _rows_of(table: dict[str, Any], unique: list[int], file: Loaded) -> list[int
 def _roots(twins: NDArray[np.int64], meta: Loaded) -> NDArray[np.int64]:
     """The same in the larger form, where an evaluated cell is its own isomorph."""
     if not ((twins >= 0) & (twins < NUM_CELLS)).all():
-        raise UserError(f"{meta.path} names an isomorph that is no index; download it again")
+        raise UserError(f"{meta.path} names an isomorph that is not an index; download it again")
     # Each pass doubles the hops taken: 2^14 covers the longest chain of 15,625 cells.
     roots = twins
     for _ in range(15):

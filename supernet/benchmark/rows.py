@@ -1,4 +1,4 @@
-"""What the table says of one cell: all its values, their places, and rows to hold beside it."""
+"""What the table says of one cell: all its values, their places, and rows to hold next to it."""
 
 from collections.abc import Sequence
 from typing import Any

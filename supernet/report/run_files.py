@@ -1,5 +1,6 @@
 """What a report is made from: the files of a run directory, read once."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,13 @@ class RunFiles:
 
         Raises: UserError when it holds no finished search.
         """
-        for name in ("config.json", "genotype.json"):
-            if not (folder / name).is_file():
-                raise UserError(
-                    f"{folder} holds no finished search ({name} is missing); "
-                    f"finish it with scripts/search.py --resume {folder}"
-                )
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{folder} is not a run directory (it has no config.json); name one")
+        if not (folder / "genotype.json").is_file():
+            raise UserError(
+                f"{folder} holds no finished search (genotype.json is missing); "
+                f"finish it with python scripts/search.py --resume {shlex.quote(str(folder))}"
+            )
         description = read_json(folder / "config.json")
         found = sorted([*folder.glob("evaluation.json"), *folder.glob("*/evaluation.json")])
         return cls(

@@ -1,4 +1,4 @@
-"""The section on the found cell's own network: trained alone, attacked, beside the table."""
+"""The section on the found cell's own network: trained alone, attacked, next to the table."""
 
 from typing import Any
 

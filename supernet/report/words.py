@@ -31,7 +31,7 @@ BASELINE_NAMES = {"all_3x3": "all 3x3", "all_skip": "all skip"}
 
 
 def column_name(column: str) -> str:
-    """pgd_8 -> PGD-20 8/255; what is no column of the benchmark stays as it is."""
+    """pgd_8 -> PGD-20 8/255; another name stays as it is."""
     return COLUMN_TITLES.get(column, column)
 
 

@@ -28,7 +28,8 @@ def new_folder(out: str | None, automatic: Path) -> Path:
     """
     if out is not None:
         folder = Path(out)
-        if (folder / "config.json").exists():
+        # Killed before its first checkpoint, a run left nothing: it starts anew.
+        if (folder / "config.json").exists() and (folder / "checkpoint.pt").exists():
             raise UserError(
                 f"{folder} already holds a run; use --resume {shlex.quote(str(folder))} or "
                 "another --out"

@@ -16,7 +16,6 @@ from supernet.files import read_json
 
 REMEDIES = {
     "data": "name the same images with --data-root",
-    "impl": "resume with --impl {saved}, or make it available",
     "device_type": "resume on the same kind of device",
 }
 
@@ -104,19 +103,21 @@ def _commit() -> str | None:
 
 
 def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
-    """A resumed run must have the same images, implementation and kind of device.
+    """A resumed run must have the same images and the same kind of device.
 
-    Compares what the run's config.json says with `here`, a value for some of REMEDIES. Another
+    Compares what the run's config.json says with `here`, by the names in REMEDIES. Another
     number of threads is a warning: sums are then rounded in another order.
     Raises: UserError naming the first difference and its remedy.
     """
     saved = read_json(folder / "config.json")
     for name, value in here.items():
+        if name not in REMEDIES:
+            continue
         before = saved[name]
         if before != value:
             raise UserError(
                 f"{folder} was started with another {name} ({_difference(before, value)})"
-                f"; {REMEDIES[name].format(saved=before)}"
+                f"; {REMEDIES[name]}"
             )
     if saved["threads"] != torch.get_num_threads():
         print(

@@ -60,7 +60,7 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     config = config_of(folder, given)
     table = load_table(config.data_root)
     saved = load_checkpoint(folder / "checkpoint.pt", SearchRun.kind)
-    search = _prepare(config)
+    search = _prepare(config, description["impl"])
     refuse_other_surroundings(folder, _surroundings(search))
     search.load_state_dict(saved["state"])
     # Where things are may have changed; the report and the next command look there.
@@ -198,13 +198,17 @@ class SearchRun(Run[Search]):
         return f"  (rank {rank:,} by {dataset} {column})"
 
 
-def _prepare(config: SearchConfig) -> Search:
-    device = resolve_device(config.device)
+def _prepare(config: SearchConfig, impl: str | None = None) -> Search:
+    """A search from the start. A run that goes on keeps the impl that it started with, also where
+    "auto" would be another one by now."""
+    device, impl = resolve_device(config.device), impl or config.impl
     try:
-        resolve_impl(config.impl, device.type)
+        resolve_impl(impl, device.type)
     except RuntimeError as error:
         raise UserError(f"{error}; build it with 'make native' or use --impl auto") from error
-    return Search(config, load_images(config, device), device)
+    search = Search(config, load_images(config, device), device)
+    search.net.impl = impl
+    return search
 
 
 def _automatic_folder(config: SearchConfig) -> Path:

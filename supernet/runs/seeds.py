@@ -33,12 +33,15 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> P
     for seed in seeds:
         folder = base / f"seed-{seed}"
         seeded = dataclasses.replace(config, seed=seed, out=str(folder))
-        if not (folder / "config.json").is_file():
+        given = {name: getattr(seeded, name) for name in seeded.what()}
+        if config.data_root is not None:
+            given["data_root"] = config.data_root
+        if not (folder / "checkpoint.pt").is_file():
             run_search(seeded, quiet=quiet)
         elif not (folder / "genotype.json").is_file():
-            resume_search(folder, seeded.what(), quiet=quiet)
+            resume_search(folder, given, quiet=quiet)
         else:
-            config_of(folder, seeded.what())  # a finished run counts if it is of this config
+            config_of(folder, given)  # a finished run counts if it is of this config
         rows.append(_row(folder))
     found = _together(config, [Path(row["run"]) for row in rows])
     write_json(base / "seeds.json", {"runs": rows, "spread": _spread(rows), "together": found})

@@ -63,10 +63,10 @@ class Alpha:
     def _attacked(
         self, w_EO: Tensor, alpha_batch: Batch, weight_batch: Batch, attack: Attack | None
     ) -> Attacked:
-        if attack is None:
+        robust = "robust" in self.objective.terms
+        if attack is None or not (robust or self.strategy.needs_training_batch):
             return Attacked(None, None)
         model = self.strategy.fold(self.net, w_EO)
-        robust = "robust" in self.objective.terms
         return Attacked(
             attack(model, *alpha_batch) if robust else None,
             attack(model, *weight_batch) if self.strategy.needs_training_batch else None,

@@ -28,10 +28,11 @@ class SearchConfig:
     """Everything a search depends on. Each field is a command-line flag of scripts/search.py."""
 
     dataset: str = setting("digits", group="images")
-    """Images: digits, cifar10, cifar100, imagenet16-120 or folder:PATH (a subfolder per class)."""
+    """Images: digits, cifar10, cifar100, imagenet16-120 folder:PATH (a subfolder per
+    class) or pack:FILE."""
     data_root: str | None = setting(None, group="images")
     """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
-    limit: int | None = setting(None, least=1, hint="5000", group="images")
+    limit: int | None = setting(None, least=1, hint="5000", none="all", group="images")
     """Use at most this many training images, class by class as evenly as they come."""
     side: int | None = setting(None, least=1, hint="32", group="images")
     """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""
@@ -54,7 +55,7 @@ class SearchConfig:
     mgda (the step of least norm, which raises neither)."""
     robust_weight: float = setting(0.5, least=0, most=1, group="search")
     """Share of the robust loss in what alpha follows: 0 is the clean loss alone (of weights that
-    are trained on attacked images), 1 the robust loss alone."""
+    are trained on attacked images), 1 the robust loss alone. Weighted robust searches only."""
     epochs: int = setting(50, least=1, group="search")
     """Passes over the weight half of the training images."""
     warmup_epochs: int = setting(0, least=0, group="search")
@@ -77,7 +78,7 @@ class SearchConfig:
     an evenly drawn connected cell and the argmax cell, by their mean loss."""
 
     attack: str = setting("pgd", choices=ATTACK_NAMES, group="attack")
-    """Attack on the images of weights and alpha."""
+    """Attack of a robust search on the images of weights and alpha."""
     attack_steps: int = setting(7, least=1, group="attack")
     """Steps of PGD; the single-step attacks take one."""
     attack_dtype: str = setting("float32", choices=ATTACK_DTYPES, group="attack")
@@ -92,9 +93,9 @@ class SearchConfig:
     cell) or alpha (its edge weights). The report shows all three."""
     derive_none: bool = setting(False, group="answer")
     """Whether the cell may hold the operator none."""
-    max_params: float | None = setting(None, above=0, hint="0.8M", group="answer")
+    max_params: float | None = setting(None, above=0, hint="0.8M", none="no limit", group="answer")
     """Most parameters that the cell's own network (C=16, N=5) may have, for example 0.8M."""
-    max_flops: float | None = setting(None, above=0, hint="120M", group="answer")
+    max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
     """Most multiply-adds of the cell's own network for one image, for example 120M."""
 
     probe_images: int = setting(512, least=1, group="run")

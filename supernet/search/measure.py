@@ -61,7 +61,7 @@ def warnings(record: dict[str, Any], *, attack: str, num_classes: int, none: boo
         if overfits_catastrophically(trained, robust, 1 / num_classes):
             found.append(
                 f"catastrophic overfitting: {trained:.1%} under {attack}, {robust:.1%} under PGD; "
-                "train with --attack n_fgsm or pgd"
+                + ("raise --attack-steps" if attack == "pgd" else "train with --attack pgd")
             )
     return [sentence for sentence in found if sentence]
 

@@ -17,7 +17,7 @@ WHERE_FIELDS = ("out", "data_root")
 class TrainConfig:
     """Everything a stand-alone training depends on; the defaults are NAS-RobBench-201's recipe."""
 
-    genotype: str | None = setting(None, group="cell and images")
+    genotype: str | None = setting(None, group="cell and images", none="none")
     """The cell: genotype.json of a search or its folder, FILE.json:N (cell N of a list, from 0),
     the string |op~0|+..., a six-digit code, or the published index. Needed for a new run."""
     dataset: str | None = setting(None, group="cell and images")
@@ -25,7 +25,7 @@ class TrainConfig:
     the genotype file's, else cifar10."""
     data_root: str | None = setting(None, group="cell and images")
     """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
-    limit: int | None = setting(None, least=1, group="cell and images", hint="5000")
+    limit: int | None = setting(None, least=1, group="cell and images", hint="5000", none="all")
     """Use at most this many training images, class by class as evenly as they come."""
     side: int | None = setting(None, least=1, group="cell and images", hint="32")
     """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""

@@ -215,7 +215,7 @@ def built_here() -> Path | None:
     return fresh[0] if fresh and _native.runs_on("cuda") else None
 
 
-GRID = ROOT / "cuda_ext" / "csrc" / "grid.h"
+GRID = [ROOT / "cuda_ext" / "csrc" / name for name in ("grid_node.h", "grid_norm.h")]
 KERNEL = re.compile(r"struct (\w+Kernel) \{")
 
 
@@ -252,4 +252,4 @@ def test_the_cuda_sources_compile_import_and_register(tree: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(root)},
     )  # fmt: skip
     assert loaded.stdout.strip() == str(root / "cuda_ext" / "_native.py"), loaded.stderr
-    assert kernels_in(library) == set(KERNEL.findall(GRID.read_text()))
+    assert kernels_in(library) == set(KERNEL.findall("".join(path.read_text() for path in GRID)))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import same_search
 from tests.scripts.inprocess import ROOT, run_script
 
 TINY = "--robust --C 2 --N 1 --epochs 1 --warmup-epochs 0 --limit 100 --batch-size 20"
@@ -23,3 +24,19 @@ def test_the_last_commit_gives_the_same_alpha(tmp_path: Path) -> None:
     done = run_script("same_search.py", "HEAD", "--flags", TINY, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stdout.count("the same, bit for bit") == 2
+
+
+def test_another_alpha_is_said_and_ends_with_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = iter(({"alpha": [0.1], "edge_weights": [1.0], "code": "333333"},
+                    {"alpha": [0.2], "edge_weights": [1.0], "code": "333133"}))  # fmt: skip
+    monkeypatch.setattr(same_search, "_clone", lambda commit, folder: folder)
+    monkeypatch.setattr(same_search, "_search", lambda *a: next(records))
+    monkeypatch.setattr("sys.argv", ["same_search.py", "HEAD"])
+    with pytest.raises(SystemExit, match="1"):
+        same_search.main()
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        "alpha: different", "edge_weights: the same, bit for bit", "cell: 333333 -> 333133"
+    ]  # fmt: skip

@@ -71,5 +71,5 @@ def none_warning(w_EO: Tensor) -> str | None:
         return None
     return (
         f"none leads on {leads} of {len(w_EO)} edges and is left out of the cell: these edges take "
-        "their second; train for more epochs, or allow it with --derive-none"
+        "another operator; train for more epochs, or allow it with --derive-none"
     )

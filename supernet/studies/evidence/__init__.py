@@ -1,4 +1,4 @@
-"""Several searches over several seeds, beside what needs no search, in one table.
+"""Several searches over several seeds, next to rows that need no search, in one table.
 
 plan (which searches) -> run (subprocesses, resumable) -> evidence.json -> page (Markdown).
 """

@@ -44,11 +44,11 @@ ROWS = (
 )  # fmt: skip
 
 RANDOM = (1, 10, 50, 150)
-"""Random searches of so many cells stand beside the rows, in expectation."""
+"""Random searches of so many cells stand next to the rows, in expectation."""
 PICKS = ("croze", "croze_released", "ntk_clean_min", "ntk_robust_min", "ntk_all_robust_min",
          "supernet_clean_loss", "supernet_robust_loss", "supernet_gains",
          "supernet_gains_inner")  # fmt: skip
-"""Scores of a ranking whose best cell stands beside the rows."""
+"""Scores of a ranking whose best cell stands next to the rows."""
 
 
 @dataclass(frozen=True)

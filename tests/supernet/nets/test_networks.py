@@ -101,22 +101,22 @@ def test_folding_a_supernet_with_running_statistics(C: int, N: int) -> None:
     torch.testing.assert_close(folded_gradient, gradient, rtol=1e-10, atol=1e-12)
 
 
-def test_folding_a_supernet_with_batch_statistics() -> None:
-    net, w_EO = small_supernet().train(), random_weights()
+def test_folding_a_cell_with_batch_statistics() -> None:
+    net, ops = small_supernet().train(), (3, 2, 1, 4, 3, 2)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     x = torch.rand(5, 3, 8, 12, dtype=torch.float64)
-    folded = net.fold_mixture(w_EO, x=x)
+    folded = net.fold_cell(ops, x=x)
     for name, value in net.state_dict().items():
         assert torch.equal(value, before[name]), f"folding changed {name}"
     assert net.training
-    torch.testing.assert_close(folded(x), net(x, w_EO), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(folded(x), net.forward_cell(x, ops), rtol=1e-10, atol=1e-10)
     # In another batch the frozen statistics stay those of x.
     for norm in net.modules():
-        if isinstance(norm, BatchNorm2d):
+        if isinstance(norm, BatchNorm2d) and norm.batch_statistics is not None:
             norm.running_mean.copy_(norm.batch_statistics[0])
             norm.running_var.copy_(norm.batch_statistics[1])
     other = torch.rand(3, 3, 8, 12, dtype=torch.float64)
-    expected, gradient = logits_and_gradient(lambda x: net.eval()(x, w_EO), other)
+    expected, gradient = logits_and_gradient(lambda x: net.eval().forward_cell(x, ops), other)
     logits, folded_gradient = logits_and_gradient(folded, other)
     torch.testing.assert_close(logits, expected, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(folded_gradient, gradient, rtol=1e-10, atol=1e-12)

@@ -23,8 +23,6 @@ def _run(folder: Path, **saved: Any) -> Path:
         ({"data": {"n": 3, "side": 8}}, {"data": {"n": 4, "side": 8}},
          r"another data \(n: 3 -> 4\); name the same images with --data-root"),
         ({"data": {"n": 3}}, {"data": {"n": 3, "classes": 2}}, r"\(classes: None -> 2\)"),
-        ({"impl": "native"}, {"impl": "batched"},
-         r"another impl \(native -> batched\); resume with --impl native, or make it available"),
         ({"device_type": "cuda"}, {"device_type": "cpu"}, r"device_type \(cuda -> cpu\)"),
     ],
 )  # fmt: skip

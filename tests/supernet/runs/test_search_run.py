@@ -17,7 +17,7 @@ from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.runs.checkpoint import load_checkpoint
 from supernet.runs.interrupts import Interrupted
-from supernet.runs.search_run import resume_search, run_search
+from supernet.runs.search_run import SearchRun, resume_search, run_search
 from supernet.runs.train_run import resume_training
 from supernet.search.config import SearchConfig
 from supernet.search.search import Search
@@ -212,7 +212,6 @@ def test_a_resume_with_another_config_is_refused(whole: Path) -> None:
     ("name", "value", "message"),
     [
         ("data", {"train_images": 99}, "another data .train_images: 99 -> 100"),
-        ("impl", "reference", "another impl .reference -> .*--impl reference"),
         ("device_type", "cuda", "another device_type .cuda -> cpu"),
     ],
 )
@@ -226,6 +225,43 @@ def test_a_resume_in_other_surroundings_is_refused(
     path.write_text(json.dumps(config))
     with pytest.raises(UserError, match=message):
         resume_search(tmp_path / "copy", {})
+
+
+def test_a_run_goes_on_with_the_implementation_that_it_started_with(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where kernels were built since, and "auto" would choose them now."""
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    shutil.copytree(whole, tmp_path / "copy")
+    path = tmp_path / "copy" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "impl": "reference"}))
+    used = []
+    conclude = SearchRun.conclude
+    monkeypatch.setattr(
+        SearchRun, "conclude", lambda run: (used.append(run.job.net.impl), conclude(run))
+    )
+    resume_search(tmp_path / "copy", {}, quiet=True)
+    assert used == ["reference"]
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+
+    def killed(run: SearchRun) -> None:
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchRun, "checkpoint", killed)
+        with pytest.raises(SystemExit):
+            search_in(tmp_path / "run")
+    assert (tmp_path / "run" / "config.json").exists()
+    with pytest.raises(UserError, match="start the run again without --resume"):
+        resume_search(tmp_path / "run", {})
+    search_in(tmp_path / "run", epochs=1, warmup_epochs=0)
+    assert len(comparable(tmp_path / "run")) == 1
 
 
 def test_a_run_can_be_resumed_from_its_first_moment(
