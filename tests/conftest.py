@@ -1,11 +1,13 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 import torch
+
+from tests.pictures import not_rendered
 
 
 @pytest.fixture(autouse=True)
@@ -14,17 +16,10 @@ def _seed() -> None:
 
 
 @pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made but not rendered, and their files hold a word: rendering takes most of the
-    time of a short run. What figures show is tested where they are drawn."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    def savefig(figure: Figure, stream: BinaryIO, **settings: object) -> None:
-        stream.write(b"not drawn")
-
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    monkeypatch.setattr(FigureCanvasAgg, "draw", lambda canvas: None)
+def no_pictures() -> Iterator[None]:
+    """`not_rendered` for one test."""
+    with not_rendered():
+        yield
 
 
 @pytest.fixture(scope="session")

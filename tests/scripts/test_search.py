@@ -62,6 +62,7 @@ def test_help_shows_defaults_with_units(tmp_path: Path) -> None:
     assert "Default: 0.025." in text
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_killed_in_an_epoch_and_resumed_is_never_interrupted(tmp_path: Path) -> None:
     whole = search(*SMALL, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
@@ -95,6 +96,7 @@ def test_killed_in_an_epoch_and_resumed_is_never_interrupted(tmp_path: Path) -> 
     assert len(metrics.read_text().splitlines()) == 3
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_several_seeds_lead_to_one_cell(tmp_path: Path) -> None:
     arguments = [*SMALL, "--epochs", "1", "--warmup-epochs", "0", "--max-params", "0.4M",
                  "--seeds", "0,1", "--out", "a b", "--quiet"]  # fmt: skip
@@ -129,6 +131,7 @@ def test_several_seeds_lead_to_one_cell(tmp_path: Path) -> None:
     assert cell.code == found["code"] and record["dataset"] == "digits"
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_alpha_alone_leads_to_no_cell_of_several_seeds(tmp_path: Path) -> None:
     quick = ["--epochs", "1", "--warmup-epochs", "0", "--derive-by", "alpha", "--limit", "100"]
     done = search(*SMALL, *quick, "--seeds", "0", "--out", "one", "--quiet", cwd=tmp_path)

@@ -22,7 +22,7 @@ from supernet.runs.train_run import resume_training
 from supernet.search.config import SearchConfig
 from supernet.search.search import Search
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
 
 QUICK = SearchConfig(
     robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
@@ -55,6 +55,7 @@ def comparable(folder: Path) -> list[dict[str, object]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search that was never interrupted, with its pictures."""
     return search_in(tmp_path_factory.mktemp("runs") / "whole")
 
 
@@ -62,6 +63,7 @@ def test_a_run_leaves_everything(whole: Path) -> None:
     names = {path.name for path in whole.iterdir()}
     assert {"config.json", "checkpoint.pt", "metrics.jsonl", "genotype.json", "report.md",
             "figures"} <= names  # fmt: skip
+    assert (whole / "figures" / "cell.png").read_bytes().startswith(b"\x89PNG")
     assert any(name.startswith("events.out.tfevents") for name in names)
     assert not any(name.endswith(".tmp") for name in names)
     config = json.loads((whole / "config.json").read_text())
@@ -146,8 +148,6 @@ def test_metrics_have_one_line_per_epoch(whole: Path) -> None:
 def test_ctrl_c_writes_a_checkpoint_and_the_rest_is_bit_identical(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    # Drawing the figures takes seconds and is tested above.
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
     folder = tmp_path / "part"
     with monkeypatch.context() as patch:
         interrupt_at(patch, step)
@@ -274,7 +274,6 @@ def test_a_run_can_be_resumed_from_its_first_moment(
         patch.setattr(Search, "train_step", killed)
         with pytest.raises(SystemExit):
             search_in(tmp_path / "run")
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
     resume_search(tmp_path / "run", {}, quiet=True)
     assert len(comparable(tmp_path / "run")) == 3
 
@@ -369,7 +368,6 @@ def test_bad_input_leaves_nothing_behind(
 
 
 def test_automatic_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
     monkeypatch.chdir(tmp_path)
     config = dataclasses.replace(QUICK, epochs=1, warmup_epochs=0)
     folders = [run_search(config, quiet=True) for _ in range(2)]

@@ -37,6 +37,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_training(_config(tmp_path_factory.mktemp("finished") / "run", epochs=1), quiet=True)
 
 
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two epochs whose weights are averaged."""
+    return run_training(_config(tmp_path_factory.mktemp("ema") / "run", ema=True), quiet=True)
+
+
 def _interrupt_after(patch: pytest.MonkeyPatch, steps: int) -> None:
     count = 0
 
@@ -71,9 +77,8 @@ def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", [3, 4, 5])
 def test_an_interrupted_run_goes_on_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+    averaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    whole = run_training(_config(tmp_path / "whole", ema=True), quiet=True)
     part = tmp_path / "part"
     with monkeypatch.context() as patch:
         _interrupt_after(patch, steps)
@@ -81,10 +86,10 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
             run_training(_config(part, ema=True), quiet=True)
     assert not (part / "model.pt").exists()
     resume_training(part, {}, quiet=True)
-    one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in (whole, part))
+    one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in (averaged, part))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     kept = ("epoch", "step", "train_loss", "test_robust_acc")
-    first, second = (read_jsonl(folder / "metrics.jsonl") for folder in (whole, part))
+    first, second = (read_jsonl(folder / "metrics.jsonl") for folder in (averaged, part))
     assert [[r[k] for k in kept] for r in first] == [[r[k] for k in kept] for r in second]
 
 

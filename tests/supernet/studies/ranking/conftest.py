@@ -5,10 +5,25 @@ from typing import Any
 
 import pytest
 
+from supernet.runs.search_run import run_search
+from supernet.search.config import SearchConfig
 from supernet.studies.ranking.config import RankConfig
+from tests.pictures import not_rendered
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of a search of six steps that kept both epochs."""
+    settings = SearchConfig(
+        robust=True, C=4, N=1, limit=200, epochs=2, batch_size=32, attack_steps=1,
+        probe_images=32, device="cpu", keep_epochs=(1, 2),
+        out=str(tmp_path_factory.mktemp("run") / "search"),
+    )  # fmt: skip
+    with not_rendered():
+        return run_search(settings, quiet=True)
+
+
+@pytest.fixture(scope="session")
 def quick(invented_root: Path) -> dict[str, Any]:
     """Fields of a RankConfig that takes a second."""
     return {

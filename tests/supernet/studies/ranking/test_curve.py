@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from supernet.errors import UserError
-from supernet.runs.search_run import run_search
-from supernet.search.config import SearchConfig
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.curve import curves_of, draw_curve, make_curve
 from supernet.studies.ranking.run import run_ranking
@@ -105,15 +103,11 @@ def test_other_cells_and_other_rankings_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_curve_from_the_epochs_of_a_search(quick: dict[str, Any], tmp_path: Path) -> None:
-    settings = SearchConfig(
-        robust=True, C=2, N=1, limit=100, epochs=2, batch_size=20, attack_steps=1,
-        probe_images=20, keep_epochs=(1,), device="cpu", out=str(tmp_path / "run"),
-    )  # fmt: skip
-    config = RankConfig(
-        **quick | {"proxies": ()}, supernet=str(run_search(settings, quiet=True)), images=20,
-        steps=1,
-    )  # fmt: skip
+@pytest.mark.usefixtures("no_pictures")
+def test_a_curve_from_the_epochs_of_a_search(
+    trained: Path, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    config = RankConfig(**quick | {"proxies": ()}, supernet=str(trained), images=20, steps=1)
     folders = [
         run_ranking(
             dataclasses.replace(config, epoch=epoch, out=str(tmp_path / str(epoch))), quiet=True
@@ -123,14 +117,14 @@ def test_a_curve_from_the_epochs_of_a_search(quick: dict[str, Any], tmp_path: Pa
     text = make_curve(folders, tmp_path / "curve")
     record = json.loads((tmp_path / "curve" / "curve.json").read_text())
     points = record["curves"]["pgd_8"]["supernet_clean"]["all"]
-    assert [p["steps"] for p in points] == [2, 4], "in the order of the steps"
+    assert [p["steps"] for p in points] == [3, 6], "in the order of the steps"
     ranked = json.loads((folders[1] / "ranking.json").read_text())
     assert (
         points[0]["value"] == ranked["rows"]["pgd_8"]["supernet_clean"]["all"]["kendall"]["value"]
     )
     assert (tmp_path / "curve" / "figures" / "curve-pgd_8.png").exists()
     lines = [line.split() for line in text.splitlines() if line]
-    assert lines[1] == ["score", "cells", "2", "steps", "4", "steps", "passes", "at"]
+    assert lines[1] == ["score", "cells", "3", "steps", "6", "steps", "passes", "at"]
     assert [line[0] for line in lines[2:9]] == [
         "robust", "clean", "robust", "clean", "gains", "gains", "parameters"
     ]  # fmt: skip

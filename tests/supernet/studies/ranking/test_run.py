@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,19 @@ from supernet.studies.ranking.sample import draw_cells
 pytestmark = pytest.mark.slow
 
 
-def test_leaves_scores_tables_and_figures(config: RankConfig) -> None:
+@pytest.fixture(scope="module")
+def whole(quick: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> RankConfig:
+    """The config of a ranking that was never interrupted, and is done."""
+    out = tmp_path_factory.mktemp("ranking") / "whole"
+    config = RankConfig(**quick | {"columns": ("clean", "pgd_8")}, out=str(out))
     threads = torch.get_num_threads()
-    folder = run_ranking(dataclasses.replace(config, columns=("clean", "pgd_8")), quiet=True)
+    run_ranking(config, quiet=True)
+    assert torch.get_num_threads() == threads
+    return config
+
+
+def test_leaves_scores_tables_and_figures(whole: RankConfig) -> None:
+    folder = Path(whole.folder)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     figures = {
         f"figures/{kind}-{column}.{form}"
@@ -30,28 +42,31 @@ def test_leaves_scores_tables_and_figures(config: RankConfig) -> None:
         for form in ("svg", "png")
     }
     assert names == {"config.json", "scores.jsonl", "ranking.json", "ranking.md"} | figures
+    assert (folder / "figures/scatter-pgd_8.png").read_bytes().startswith(b"\x89PNG")
     assert len((folder / "scores.jsonl").read_text().splitlines()) == 12
     ranking = json.loads((folder / "ranking.json").read_text())
     assert set(ranking["rows"]["pgd_8"]) == {"gradnorm", "naswot", "parameters"}
     assert "digits" in ranking["images"]
-    assert torch.get_num_threads() == threads
     assert "| parameters |" in summary(folder, ranking)
 
 
-def test_again_it_only_judges_again(config: RankConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = run_ranking(config, quiet=True)
+@pytest.mark.usefixtures("no_pictures")
+def test_again_it_only_judges_again(
+    whole: RankConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(whole.folder, tmp_path / "copy"))
     before = (folder / "scores.jsonl").read_bytes()
-    run_ranking(dataclasses.replace(config, columns=("autoattack",)))
+    run_ranking(dataclasses.replace(whole, out=str(folder), columns=("autoattack",)))
     assert "12 of 12 cells are scored already" in capsys.readouterr().err
     assert (folder / "scores.jsonl").read_bytes() == before
     assert list(json.loads((folder / "ranking.json").read_text())["rows"]) == ["autoattack"]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_interrupted_and_resumed_it_ends_with_the_same_file(
-    config: RankConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: RankConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run_ranking(config, quiet=True)
-    cut = dataclasses.replace(config, out=str(tmp_path / "cut"))
+    cut = dataclasses.replace(whole, out=str(tmp_path / "cut"))
     make = run.make_scorer
 
     def interrupting(config: RankConfig) -> tuple[Callable[[Genotype], Any], str]:
@@ -61,30 +76,29 @@ def test_interrupted_and_resumed_it_ends_with_the_same_file(
         def score(genotype: Genotype) -> dict[str, float]:
             left[0] -= 1
             if left[0] < 0:
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)  # Ctrl-C
             return scorer(genotype)
 
         return score, source
 
-    monkeypatch.setattr(run, "make_scorer", interrupting)
     message = r"interrupted with 5 of 12 cells in .*scores\.jsonl; the same command goes on"
-    with pytest.raises(UserError, match=message):
+    with monkeypatch.context() as patch, pytest.raises(UserError, match=message):
+        patch.setattr(run, "make_scorer", interrupting)
         run_ranking(cut, quiet=True)
     assert not (tmp_path / "cut" / "ranking.json").exists()
-    monkeypatch.undo()
     resumed = run_ranking(cut, quiet=True)
-    for name in ("scores.jsonl", "ranking.json", "ranking.md", "figures/scatter-pgd_8.svg"):
-        assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
+    for name in ("scores.jsonl", "ranking.json", "ranking.md"):
+        assert (resumed / name).read_bytes() == (Path(whole.folder) / name).read_bytes(), name
 
 
-def test_several_processes_write_the_same_file(config: RankConfig, tmp_path: Path) -> None:
-    one = run_ranking(config, quiet=True)
-    other = dataclasses.replace(config, processes=2, out=str(tmp_path / "two"))
-    assert (run_ranking(other, quiet=True) / "scores.jsonl").read_bytes() == (
-        one / "scores.jsonl"
-    ).read_bytes()
+@pytest.mark.usefixtures("no_pictures")
+def test_several_processes_write_the_same_file(whole: RankConfig, tmp_path: Path) -> None:
+    two = run_ranking(dataclasses.replace(whole, processes=2, out=str(tmp_path / "two")))
+    expected = (Path(whole.folder) / "scores.jsonl").read_bytes()
+    assert (two / "scores.jsonl").read_bytes() == expected
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_says_how_long_it_will_take(config: RankConfig, capsys: pytest.CaptureFixture[str]) -> None:
     run_ranking(config)
     assert "12 cells to score, about " in capsys.readouterr().err

@@ -15,8 +15,6 @@ from supernet.nets.derived import DerivedNetwork
 from supernet.proxies import NTK_NAMES, PROXIES
 from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores
-from supernet.runs.search_run import run_search
-from supernet.search.config import SearchConfig
 from supernet.search.gains import gain_of, operator_gains
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.scorers import (
@@ -127,17 +125,6 @@ def test_unknown_score_and_nothing_to_score(config: RankConfig) -> None:
         check_names(("snip", "zen"))
     with pytest.raises(UserError, match="nothing to score"):
         make_scorer(dataclasses.replace(config, proxies=()))
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run directory of a search that took a few steps."""
-    settings = SearchConfig(
-        robust=True, C=4, N=1, limit=200, epochs=2, batch_size=32, attack_steps=1,
-        probe_images=32, device="cpu", keep_epochs=(1, 2),
-        out=str(tmp_path_factory.mktemp("run") / "search"),
-    )  # fmt: skip
-    return run_search(settings, quiet=True)
 
 
 @pytest.mark.slow
