@@ -50,15 +50,14 @@ def test_query_reads_genotype_json_and_prints_baselines(
 
 def test_it_answers_without_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROBUST_SUPERNET_DATA", raising=False)
-    monkeypatch.chdir(tmp_path)
-    done = call("query", "9930", "--json")
+    done = run_script("benchmark.py", "query", "9930", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (cell,) = json.loads(done.stdout)
     assert (cell["code"], cell["ranks"]["cifar10"]["pgd_8"]) == ("333133", 2)
     assert round(cell["results"]["cifar10"]["pgd_8"], 4) == 0.4779
-    text = call("query", "111111", "--metric", "clean").stdout
+    text = run_script("benchmark.py", "query", "111111", "--metric", "clean", cwd=tmp_path).stdout
     assert "No search, CIFAR-10, judged by clean:" in text and "better than       0 %" in text
-    done = call("compare")
+    done = run_script("benchmark.py", "compare", cwd=tmp_path)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert "put acc.json (standard-trained networks, attacked) from https://" in done.stderr
 
