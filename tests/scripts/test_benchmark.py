@@ -10,9 +10,9 @@ import pytest
 from tests.scripts.inprocess import ROOT, Done, run_script
 
 
-def call(*arguments: str | Path, root: Path) -> Done:
-    flags = ["--data-root", root, "--no-verify"]
-    return run_script("benchmark.py", *map(str, [*arguments, *flags]), cwd=root)
+def call(*arguments: str | Path, root: Path | None = None) -> Done:
+    flags = [] if root is None else ["--data-root", root, "--no-verify"]
+    return run_script("benchmark.py", *map(str, [*arguments, *flags]), cwd=root or Path.cwd())
 
 
 def answer(*arguments: str | Path, root: Path) -> object:
