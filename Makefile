@@ -80,12 +80,15 @@ $(VENV)/bin/pip:
 	  || { echo "make: $(PYTHON) cannot create environments; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
 
+test: ALSO = pytest pytest-xdist
+check: ALSO = pytest pytest-xdist ruff mypy
+
 # Reads the names in pyproject.toml's list of dependencies.
 packages-there:
 	@$(PY) -c 'import re, sys; from importlib import metadata; \
 	  text = open("pyproject.toml").read().split("\ndependencies = [")[1].split("\n]")[0]; \
 	  there = {re.sub("[-_.]+", "-", d.metadata["Name"] or "").lower() for d in metadata.distributions()}; \
-	  missing = [n for n in re.findall("\"([a-z0-9-]+)", text) if n not in there]; \
+	  missing = [n for n in re.findall("\"([a-z0-9-]+)", text) + "$(ALSO)".split() if n not in there]; \
 	  sys.exit("make: $(PY) lacks " + ", ".join(missing) + "; install them there, or leave out VENV= to get an environment." if missing else 0)'
 
 clean:

@@ -27,9 +27,10 @@ def test_argmax_with_and_without_none() -> None:
 
 def test_the_argmax_within_a_budget_is_exact() -> None:
     w_EO = random_weights()
+    weights = w_EO.tolist()
 
     def probability(cell: Genotype) -> float:
-        return math.prod(w_EO[e, o].item() for e, o in enumerate(cell.ops))
+        return math.prod(weights[e][o] for e, o in enumerate(cell.ops))
 
     for most in (73_306, 101_306, 400_000, 900_000):
         within = [c for c in all_genotypes() if c.params() <= most and c.is_connected]

@@ -10,7 +10,7 @@ from supernet.search.front import front_by_gains
 from supernet.search.gains import gain_of
 
 
-@pytest.mark.parametrize("allow_none", [False, True])
+@pytest.mark.parametrize("allow_none", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_best_cell_of_each_size_of_all_cells(allow_none: bool) -> None:
     gains = torch.randn(6, 5, dtype=torch.float64)
     found = front_by_gains(gains, Genotype.params, allow_none=allow_none)

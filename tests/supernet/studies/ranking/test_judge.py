@@ -121,6 +121,7 @@ def test_bad_names(invented: Table) -> None:
         check_combinations(RankConfig(combine=("a+snip",)), ("snip", "parameters"))
 
 
+@pytest.mark.slow
 def test_published_landmarks(real: Table, data_root: Path) -> None:
     """Over all 6,466 cells parameters reach Kendall 0.651, and 0.281 inside the top 10 %."""
     config = RankConfig(cells=0, bootstrap=0, data_root=str(data_root), columns=("pgd_8",))
