@@ -1,13 +1,16 @@
 """The command line as users and scripts call it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from supernet.benchmark.standard import STANDARD_COLUMNS
 from tests.scripts.inprocess import ROOT, Done, run_script
+from tests.tables import small_form, write_small
 
 
 def call(*arguments: str | Path, root: Path | None = None) -> Done:
@@ -88,6 +91,32 @@ def test_front_and_top_as_json(invented_root: Path) -> None:
     values = [cell["results"]["cifar10"]["clean"] for cell in top]
     assert values == sorted(values, reverse=True)
     assert all(cell["params"] <= 800_000 for cell in top)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_query_marks_its_cells_in_a_figure(invented_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = call("query", "333133", "111111", "--out", out, root=invented_root)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in out.iterdir()} == {"query.json", "query.svg", "query.png"}
+    many = call("query", *map(str, range(7)), "--out", tmp_path / "many", root=invented_root)
+    assert many.returncode == 0, many.stderr
+    assert [path.name for path in (tmp_path / "many").iterdir()] == ["query.json"]
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_two_ways_of_training_are_compared(tmp_path: Path) -> None:
+    write_small(tmp_path)
+    columns = [f"cifar10#{name}" for name in STANDARD_COLUMNS]
+    standard = f"acc={json.dumps(small_form(columns)[0])}"
+    (tmp_path / "robbench201" / "acc.json").write_text(standard)
+    done = call("compare", "--out", tmp_path / "out", root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "out" / "compare_cifar10.json").read_text())["result"]
+    assert written["standard_columns"] == list(STANDARD_COLUMNS)
+    (first, *_) = re.findall(r"^clean +(.*)$", done.stdout, re.M)
+    assert first.split()[0] == "1.00", "the first columns of both are the same numbers"
+    assert (tmp_path / "out" / "compare_cifar10.svg").exists()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """scripts/rank.py as users call it: exit status, one sentence, resuming after SIGKILL."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -46,6 +47,8 @@ def test_killed_it_resumes_to_the_same_file(invented_root: Path, tmp_path: Path)
         (["--attack", "cw"], "--attack 'cw' is unknown; choose one of fgsm"),
         (["--cells", "many"], "--cells: 'many' is not a whole number; write for example 300"),
         (["--proxies", "zen"], "unknown score 'zen'; choose from params"),
+        (["--curve", "absent"], "cannot read absent/ranking.json"),
+        (["--spectrum", "333133,33x"], "33x"),
     ],
 )
 def test_bad_input_is_one_sentence(
@@ -55,6 +58,18 @@ def test_bad_input_is_one_sentence(
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and sentence in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_spectra_are_drawn_instead(invented_root: Path, tmp_path: Path) -> None:
+    flags = _flags(invented_root, tmp_path / "out", "--spectrum", "333133,111111")
+    done = run_script("rank.py", *flags, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "out" / "spectrum") in done.stdout
+    assert list(json.loads((tmp_path / "out" / "spectrum.json").read_text())["cells"]) == [
+        "333133",
+        "111111",
+    ]
 
 
 def test_help_shows_defaults(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +75,7 @@ def test_interrupted_and_resumed_it_ends_with_the_same_file(
         def score(genotype: Genotype) -> dict[str, float]:
             left[0] -= 1
             if left[0] < 0:
-                signal.raise_signal(signal.SIGINT)  # Ctrl-C
+                raise KeyboardInterrupt
             return scorer(genotype)
 
         return score, source
