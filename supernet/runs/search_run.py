@@ -16,6 +16,7 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import write_json
+from supernet.report.run_files import REFINEMENT_FILE
 from supernet.report.write import write_report
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
@@ -27,6 +28,7 @@ from supernet.runs.machine import (
     refuse_other_surroundings,
     resolve_device,
 )
+from supernet.runs.refinement import LEDGER, refined, refinement_record
 from supernet.search.config import WHERE_FIELDS, SearchConfig
 from supernet.search.derive import Derivation, argmax_cell, derive
 from supernet.search.front import front_by_gains
@@ -171,6 +173,8 @@ class SearchRun(Run[Search]):
         """Read the cells, and leave genotype.json, front.json and the report."""
         search, config = self.job, self.job.config
         derivation = derivation_of(search)
+        if config.refine_moves:
+            derivation = self._refined(derivation)
         record = genotype_record(
             config, search.data, derivation, search.strategy.alpha,
             search.strategy.expected_weights(), self.table, self.seconds,
@@ -183,6 +187,18 @@ class SearchRun(Run[Search]):
         write_json(self.folder / "genotype.json", record)
         self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
         write_report(self.folder, self.table)
+
+    def _refined(self, derivation: Derivation) -> Derivation:
+        """The derivation whose answer short trainings have improved; leaves refine.json."""
+        search = self.job
+        proposals = {derivation.by: derivation.chosen}
+        sweeps = refined(
+            search.config, search.images, proposals, self.folder, fits=search.fits,
+            quiet=self.quiet,
+        )  # fmt: skip
+        record = refinement_record(sweeps, proposals, self.folder / LEDGER)
+        write_json(self.folder / REFINEMENT_FILE, record)
+        return derivation.improved(sweeps[-1].chosen)
 
     def _values(self, record: dict[str, Any]) -> dict[str, float]:
         """The numbers that runs are compared by: size, and place in the benchmark."""

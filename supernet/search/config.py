@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supernet.errors import UserError
-from supernet.settings import ATTACK_NAMES, check_settings, choose, setting
+from supernet.settings import ATTACK_NAMES, TRAIN_ATTACKS, check_settings, choose, setting
 
 OBJECTIVE_NAMES = ("weighted", "mgda")
 STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
@@ -18,9 +18,9 @@ GUIDES = ("alpha", "gains", "inner_gains")
 ATTACK_DTYPES = ("float32", "bfloat16")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
-WHERE_FIELDS = ("out", "data_root", "keep_epochs")
-"""Fields that do not change the result (locations, what to keep). The hash leaves them out, and a
-resumed run may change them."""
+WHERE_FIELDS = ("out", "data_root", "keep_epochs", "processes")
+"""Fields that do not change the result (locations, what to keep, how many processes). The hash
+leaves them out, and a resumed run may change them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,19 @@ class SearchConfig:
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
     """Most multiply-adds of the cell's own network for one image, for example 120M."""
 
+    refine_moves: int = setting(2, least=0, group="refinement")
+    """Most changes that the proposed cell may go through, each the best of its neighbours by short
+    stand-alone trainings; 0 takes the proposal as it is."""
+    refine_steps: tuple[int, ...] = setting((50, 100, 200), least=1, group="refinement")
+    """Steps of these trainings, a number for each round: every round trains the best third of the
+    one before anew."""
+    refine_attack: str = setting("none", choices=TRAIN_ATTACKS, group="refinement")
+    """Attack of these trainings, whose loss under PGD then decides; with none the clean loss
+    does."""
+    processes: int | None = setting(None, least=1, group="refinement")
+    """Trainings at a time, each with one thread on a CPU. Automatic is the number of CPU cores, or
+    4 on a GPU. The outcome does not depend on it."""
+
     probe_images: int = setting(512, least=1, group="run")
     """Images of the alpha half that are evaluated after each epoch."""
     keep_epochs: tuple[int, ...] = setting((), least=1, group="run")
@@ -122,6 +135,8 @@ class SearchConfig:
             raise UserError("--path-kind needs --path-share above 0")
         if self.objective == "mgda" and not self.robust:
             raise UserError("--objective mgda weighs two losses; it needs --robust")
+        if not self.refine_steps:
+            raise UserError("--refine-steps is empty; write 50,100,200, or --refine-moves 0")
         for epoch in self.keep_epochs:
             if epoch > self.epochs:
                 raise UserError(
@@ -192,7 +207,7 @@ def _gpu() -> dict[str, Any]:
 
 def _darts() -> dict[str, Any]:
     """A baseline: the published DARTS settings on this space, nothing of ours."""
-    return dict(derive_by="alpha", derive_none=True)
+    return dict(derive_by="alpha", derive_none=True, refine_moves=0)
 
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {

@@ -47,11 +47,11 @@ class Halves:
 
     def held_out(self, count: int) -> Batch:
         """`count` images of the alpha half, the same at every call, as they are."""
-        return self._spaced(self.alpha_half, count)
+        return self.images_at(spaced(self.alpha_half, count))
 
     def calibration(self) -> Tensor:
         """Images of the weight half whose statistics batch norm is frozen with."""
-        return self._spaced(self.weight_half, CALIBRATION_IMAGES)[0]
+        return self.images_at(spaced(self.weight_half, CALIBRATION_IMAGES))[0]
 
     def for_gains(self, seed: int) -> Iterator[Batch]:
         """Batches of the first GAIN_IMAGES of a seeded shuffle of the alpha half, as they are.
@@ -88,10 +88,11 @@ class Halves:
         x = augment(data.train_x[index], self.random["augment"], data.pad, data.flip)
         return _laid_out(x), data.train_y[index]
 
-    def _spaced(self, half: Tensor, count: int) -> Batch:
-        # Evenly spaced: files are often sorted by class.
-        count = min(count, len(half))
-        return self.images_at(half[torch.arange(count) * len(half) // count])
+
+def spaced(half: Tensor, count: int) -> Tensor:
+    """`count` of these image numbers, or all, evenly spaced: files are often sorted by class."""
+    count = min(count, len(half))
+    return half[torch.arange(count) * len(half) // count]
 
 
 def _laid_out(x: Tensor) -> Tensor:
