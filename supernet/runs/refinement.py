@@ -19,7 +19,14 @@ from supernet.files import read_jsonl
 from supernet.search.config import SearchConfig
 from supernet.search.derive import Fits, connected_cells
 from supernet.search.halves import Halves, spaced
-from supernet.search.refine import KEEP_ONE_IN, Round, Share, Sweep, neighbours, refine
+from supernet.search.refine import (
+    KEEP_ONE_IN,
+    Round,
+    Standing,
+    Sweep,
+    neighbours,
+    refine,
+)
 from supernet.train.short import Outcome, Recipe
 from supernet.train.side_by_side import SideBySide, Trial
 
@@ -61,7 +68,7 @@ def refined(
             return [_loss(outcome) for outcome in pool.outcomes(trials)]
 
         sweeps = refine(
-            proposals, judge, share=share_of_smaller(config.derive_none, fits),
+            list(proposals.values()), judge, standing=share_of_smaller(config.derive_none, fits),
             around=functools.partial(neighbours, allow_none=config.derive_none, fits=fits),
             rounds=len(config.refine_steps), moves=config.refine_moves,
         )  # fmt: skip
@@ -94,7 +101,7 @@ def seed_of(seed: int, number: int) -> int:
     return 1000 * seed + number
 
 
-def share_of_smaller(allow_none: bool, fits: Fits | None) -> Share:
+def share_of_smaller(allow_none: bool, fits: Fits | None) -> Standing:
     """cell -> share of the cells that may be the answer with fewer parameters."""
     sizes = sorted(
         cell.params() for cell in connected_cells(allow_none)[0] if fits is None or fits(cell)
