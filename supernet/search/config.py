@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from supernet.benchmark.judged_by import other_datasets
+from supernet.benchmark.table import DATASETS
 from supernet.errors import UserError
 from supernet.settings import ATTACK_NAMES, check_settings, choose, setting
 
@@ -15,6 +17,9 @@ STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
 PATH_KINDS = ("alpha", "sandwich")
 GUIDES = ("alpha", "gains", "inner_gains")
 """What the strongest operators can be read from."""
+PRIORS = ("none", "tables", *DATASETS)
+"""What a prior is made of: nothing, every data set of the benchmark but the search's own, or these
+data sets."""
 ATTACK_DTYPES = ("float32", "bfloat16")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
@@ -93,6 +98,12 @@ class SearchConfig:
     cell) or alpha (its edge weights). The report shows all three."""
     derive_none: bool = setting(False, group="answer")
     """Whether the cell may hold the operator none."""
+    prior: tuple[str, ...] | None = setting(
+        None, choices=PRIORS, group="answer",
+        none="tables for images that the benchmark does not know, else none",
+    )  # fmt: skip
+    """Whose results in the benchmark help to choose the cell: none, tables (of all its data sets but
+    the search's own), or of data sets by name, for example cifar10,cifar100."""
     max_params: float | None = setting(None, above=0, hint="0.8M", none="no limit", group="answer")
     """Most parameters that the cell's own network (C=16, N=5) may have, for example 0.8M."""
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
@@ -122,11 +133,35 @@ class SearchConfig:
             raise UserError("--path-kind needs --path-share above 0")
         if self.objective == "mgda" and not self.robust:
             raise UserError("--objective mgda weighs two losses; it needs --robust")
+        self._check_prior()
         for epoch in self.keep_epochs:
             if epoch > self.epochs:
                 raise UserError(
                     f"--keep-epochs is {epoch}; it must be at most --epochs {self.epochs}"
                 )
+
+    def _check_prior(self) -> None:
+        given = self.prior if self.prior is not None else ("none",)
+        shown = f"--prior is '{','.join(given)}'"
+        if not given or len(set(given)) < len(given):
+            raise UserError(f"{shown}; name one or more data sets, each once, or write none")
+        if len(given) > 1 and not set(given) <= set(DATASETS):
+            raise UserError(f"{shown}; none and tables stand alone, data sets may be several")
+        if self.dataset in given:
+            raise UserError(
+                f"{shown}, and the search is on {self.dataset} itself, whose results would be the "
+                "answer; --prior tables takes the others"
+            )
+
+    @property
+    def prior_datasets(self) -> tuple[str, ...]:
+        """The data sets of the benchmark that help to choose the cell; none without a prior."""
+        prior = self.prior
+        if prior is None:
+            prior = ("none",) if self.dataset in DATASETS else ("tables",)
+        if prior == ("none",):
+            return ()
+        return other_datasets(self.dataset) if prior == ("tables",) else prior
 
     @property
     def budgets(self) -> dict[str, float]:
