@@ -11,7 +11,14 @@ from typing import Any
 from supernet.benchmark.judged_by import other_datasets
 from supernet.benchmark.table import DATASETS
 from supernet.errors import UserError
-from supernet.settings import ATTACK_NAMES, TRAIN_ATTACKS, check_settings, choose, setting
+from supernet.settings import (
+    ATTACK_NAMES,
+    TRAIN_ATTACKS,
+    check_settings,
+    choose,
+    setting,
+    setting_of,
+)
 
 OBJECTIVE_NAMES = ("weighted", "mgda")
 STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
@@ -106,8 +113,8 @@ class SearchConfig:
         None, choices=PRIORS, group="answer",
         none="tables for images that the benchmark does not know, else none",
     )  # fmt: skip
-    """Whose results in the benchmark help to choose the cell: none, tables (of all its data sets but
-    the search's own), or of data sets by name, for example cifar10,cifar100."""
+    """Whose results in the benchmark help to choose the cell: none, tables (of all its data sets
+    but the search's own), or of data sets by name, for example cifar10,cifar100."""
     max_params: float | None = setting(None, above=0, hint="0.8M", none="no limit", group="answer")
     """Most parameters that the cell's own network (C=16, N=5) may have, for example 0.8M."""
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
@@ -239,6 +246,13 @@ class SearchConfig:
     def what(self) -> dict[str, Any]:
         """The fields that determine the result (WHERE_FIELDS left out)."""
         return {name: v for name, v in self.to_dict().items() if name not in WHERE_FIELDS}
+
+
+ANSWER_FIELDS = tuple(
+    field.name for field in dataclasses.fields(SearchConfig)
+    if setting_of(field).group in ("answer", "refinement")
+)  # fmt: skip
+"""Fields that a trained supernet does not depend on: it can answer again with others."""
 
 
 def _digits() -> dict[str, Any]:
