@@ -18,8 +18,8 @@ def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     """Write report.md and figures/ of a finished search; returns the report's path.
 
     Reads config.json, genotype.json, metrics.jsonl, refine.json, front.json, the evaluation.json of
-    stand-alone networks (in the folder or one below it) and the benchmark table. Writing it again after an
-    evaluation adds what was missing.
+    stand-alone networks (in the folder or one below it) and the benchmark table. Writing it again
+    after an evaluation adds what was missing.
 
     Raises: UserError when the folder holds no finished search.
     """

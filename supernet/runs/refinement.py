@@ -1,13 +1,13 @@
-"""The refinement of a search's proposals in its run directory: judge, progress, record.
+"""The refinement of a search in its run directory: the judge, its processes, progress, record.
 
 refine.jsonl has every short training, a line each; a run that was stopped goes on from them.
 """
 
-import bisect
 import dataclasses
 import functools
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,15 @@ from tqdm import tqdm
 
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData
-from supernet.files import read_jsonl
 from supernet.search.config import SearchConfig
-from supernet.search.derive import Fits, connected_cells
+from supernet.search.derive import Fits
 from supernet.search.halves import Halves, spaced
 from supernet.search.refine import (
     KEEP_ONE_IN,
     Round,
     Standing,
     Sweep,
+    distinct,
     neighbours,
     refine,
 )
@@ -39,45 +39,79 @@ GPU_PROCESSES = 4
 """Trainings at a time on one GPU, whose host code leaves it idle most of the time."""
 
 
-def refined(
-    config: SearchConfig,
-    images: Halves,
-    proposals: Mapping[str, Genotype],
-    folder: Path,
-    *,
-    fits: Fits | None,
-    quiet: bool,
-) -> list[Sweep]:
-    """`refine` with short trainings as its judge, in processes, with a progress bar."""
-    data = judge_images(images)
-    bar = tqdm(
-        total=_planned(len(proposals), config), unit="step", dynamic_ncols=True, desc="refine",
-        disable=True if quiet else None,
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Refinement:
+    """The refinement of one search."""
 
-    def done(trial: Trial, outcome: Outcome) -> None:
-        bar.update(trial.recipe.steps)
+    config: SearchConfig
+    images: Halves
+    folder: Path
+    fits: Fits | None
+    quiet: bool
 
-    processes = config.processes or automatic_processes(data)
-    with bar, SideBySide(data, folder / LEDGER, processes=processes, done=done) as pool:
+    def run(
+        self, proposals: Mapping[str, Sequence[Genotype]], standing: Standing
+    ) -> dict[str, Any]:
+        """Refine and return the content of refine.json.
+
+        `proposals` are cells by where they come from; `trainings` counts those that the refinement
+        used, whether they were made now or before.
+        """
+        cells = distinct([cell for group in proposals.values() for cell in group])
+        data = judge_images(self.images)
+        used: dict[Trial, Outcome] = {}
+        bar = tqdm(
+            total=self._planned(len(cells)), unit="step", dynamic_ncols=True, desc="refine",
+            disable=True if self.quiet else None,
+        )  # fmt: skip
+
+        def done(trial: Trial, outcome: Outcome) -> None:
+            bar.update(trial.recipe.steps)
 
         def judge(cells: Sequence[Genotype], number: int) -> list[float]:
-            recipe = Recipe(steps=config.refine_steps[number], attack=config.refine_attack)
-            trials = [Trial(cell.code, recipe, seed_of(config.seed, number)) for cell in cells]
-            bar.update(sum(recipe.steps for trial in trials if pool.is_known(trial)))
-            return [_loss(outcome) for outcome in pool.outcomes(trials)]
+            trials = [self._trial(cell, number) for cell in cells]
+            bar.update(sum(trial.recipe.steps for trial in trials if pool.is_known(trial)))
+            outcomes = pool.outcomes(trials)
+            used.update(zip(trials, outcomes, strict=True))
+            return [o.loss if o.robust_loss is None else o.robust_loss for o in outcomes]
 
-        sweeps = refine(
-            list(proposals.values()), judge, standing=share_of_smaller(config.derive_none, fits),
-            around=functools.partial(neighbours, allow_none=config.derive_none, fits=fits),
-            rounds=len(config.refine_steps), moves=config.refine_moves,
-        )  # fmt: skip
-        found = []
-        for sweep in sweeps:
-            found.append(sweep)
-            if not quiet:
-                bar.write(sentence(sweep))
-        return found
+        processes = self.config.processes or automatic_processes(data)
+        ledger = self.folder / LEDGER
+        with bar, SideBySide(data, ledger, processes=processes, done=done) as pool:
+            sweeps = []
+            for sweep in refine(
+                cells, judge, standing=standing,
+                around=functools.partial(
+                    neighbours, allow_none=self.config.derive_none, fits=self.fits
+                ),
+                rounds=len(self.config.refine_steps), moves=self.config.refine_moves,
+            ):  # fmt: skip
+                sweeps.append(sweep)
+                if not self.quiet:
+                    bar.write(sentence(sweep))
+        return {
+            "proposals": {name: [c.code for c in group] for name, group in proposals.items()},
+            "sweeps": [_sweep_record(sweep) for sweep in sweeps],
+            "answer": sweeps[-1].chosen.code,
+            "trainings": len(used),
+            "cpu_seconds": sum(outcome.seconds for outcome in used.values()),
+        }
+
+    def _trial(self, cell: Genotype, number: int) -> Trial:
+        config = self.config
+        recipe = Recipe(steps=config.refine_steps[number], attack=config.refine_attack)
+        return Trial(cell.code, recipe, seed_of(config.seed, number))
+
+    def _planned(self, proposals: int) -> int:
+        """Steps of all rounds, where every sweep has as many neighbours as the space has."""
+        sweeps = [NEIGHBOURS + 1] * self.config.refine_moves
+        counts = [proposals, *sweeps] if proposals > 1 else sweeps
+        steps = 0
+        for count in counts:
+            for each in self.config.refine_steps:
+                steps += each * count
+                count = max(1, count // KEEP_ONE_IN)
+        return steps
 
 
 def judge_images(images: Halves) -> ImageData:
@@ -101,14 +135,6 @@ def seed_of(seed: int, number: int) -> int:
     return 1000 * seed + number
 
 
-def share_of_smaller(allow_none: bool, fits: Fits | None) -> Standing:
-    """cell -> share of the cells that may be the answer with fewer parameters."""
-    sizes = sorted(
-        cell.params() for cell in connected_cells(allow_none)[0] if fits is None or fits(cell)
-    )
-    return lambda cell: bisect.bisect_left(sizes, cell.params()) / len(sizes)
-
-
 def sentence(sweep: Sweep) -> str:
     """What a sweep came to, in one line."""
     if sweep.start is None:
@@ -118,23 +144,11 @@ def sentence(sweep: Sweep) -> str:
     return f"refine   {sweep.start.code} -> {sweep.chosen.code}"
 
 
-def refinement_record(
-    sweeps: Sequence[Sweep], proposals: Mapping[str, Genotype], ledger: Path
-) -> dict[str, Any]:
-    """The content of refine.json: proposals, and of each round the cells, losses and scores."""
-    lines = read_jsonl(ledger)
+def _sweep_record(sweep: Sweep) -> dict[str, Any]:
     return {
-        "proposals": {name: cell.code for name, cell in proposals.items()},
-        "sweeps": [
-            {
-                "start": None if sweep.start is None else sweep.start.code,
-                "rounds": [_round_record(judged) for judged in sweep.rounds],
-                "chosen": sweep.chosen.code,
-            }
-            for sweep in sweeps
-        ],
-        "trainings": len(lines),
-        "cpu_seconds": sum(line["outcome"]["seconds"] for line in lines),
+        "start": None if sweep.start is None else sweep.start.code,
+        "rounds": [_round_record(judged) for judged in sweep.rounds],
+        "chosen": sweep.chosen.code,
     }
 
 
@@ -145,17 +159,3 @@ def _round_record(judged: Round) -> dict[str, Any]:
         "losses": list(judged.losses),
         "scores": list(judged.scores),
     }
-
-
-def _loss(outcome: Outcome) -> float:
-    return outcome.loss if outcome.robust_loss is None else outcome.robust_loss
-
-
-def _planned(proposals: int, config: SearchConfig) -> int:
-    """Steps of all rounds where every sweep has as many neighbours as the space has."""
-    cells, steps = NEIGHBOURS, 0
-    for number, each in enumerate(config.refine_steps):
-        steps += each * (cells + (number == len(config.refine_steps) - 1))
-        cells = max(1, cells // KEEP_ONE_IN)
-    started = proposals * config.refine_steps[-1] if proposals > 1 else 0
-    return started + config.refine_moves * steps

@@ -30,7 +30,7 @@ from supernet.runs.machine import (
     refuse_other_surroundings,
     resolve_device,
 )
-from supernet.runs.refinement import LEDGER, refined, refinement_record
+from supernet.runs.refinement import Refinement
 from supernet.search.config import ANSWER_FIELDS, WHERE_FIELDS, SearchConfig
 from supernet.search.derive import Derivation, argmax_cell, derive
 from supernet.search.front import front_by_gains
@@ -210,8 +210,7 @@ class SearchRun(Run[Search]):
         """Read the cells, and leave genotype.json, front.json and the report."""
         search, config = self.job, self.job.config
         derivation = derivation_of(search)
-        if config.refine_moves:
-            derivation = self._refined(derivation)
+        derivation = self._refined(derivation)
         record = genotype_record(
             config, search.data, derivation, search.strategy.alpha,
             search.strategy.expected_weights(), self.table, self.seconds,
@@ -226,16 +225,15 @@ class SearchRun(Run[Search]):
         write_report(self.folder, self.table)
 
     def _refined(self, derivation: Derivation) -> Derivation:
-        """The derivation whose answer short trainings have improved; leaves refine.json."""
+        """The derivation with the answer that short trainings lead to; leaves refine.json, unless
+        there was nothing to train."""
         search = self.job
-        proposals = {derivation.by: derivation.chosen}
-        sweeps = refined(
-            search.config, search.images, proposals, self.folder, fits=search.fits,
-            quiet=self.quiet,
-        )  # fmt: skip
-        record = refinement_record(sweeps, proposals, self.folder / LEDGER)
-        write_json(self.folder / REFINEMENT_FILE, record)
-        return derivation.improved(sweeps[-1].chosen)
+        proposals = {"supernet": [derivation.chosen]}
+        refinement = Refinement(search.config, search.images, self.folder, search.fits, self.quiet)
+        record = refinement.run(proposals, lambda cell: 0.0)
+        if record["trainings"]:
+            write_json(self.folder / REFINEMENT_FILE, record)
+        return derivation.improved(Genotype.parse(record["answer"]))
 
     def _values(self, record: dict[str, Any]) -> dict[str, float]:
         """The numbers that runs are compared by: size, and place in the benchmark."""

@@ -287,7 +287,7 @@ def _gpu() -> dict[str, Any]:
 
 def _darts() -> dict[str, Any]:
     """A baseline: the published DARTS settings on this space, nothing of ours."""
-    return dict(derive_by="alpha", derive_none=True, refine_moves=0)
+    return dict(derive_by="alpha", derive_none=True, proposals=("supernet",), refine_moves=0)
 
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {

@@ -147,8 +147,9 @@ def _sweep(
     loss_weight: float,
 ) -> Sweep:
     own = [] if start is None else [start]
-    if len(cells) + len(own) == 1:
-        return Sweep(start, (), [*own, *cells][0])
+    if not cells:
+        return Sweep(start, (), own[0])
+    compared: Sequence[Genotype] = cells
     judged: list[Round] = []
     known = len(cells) + len(own)
     for number in range(rounds):
@@ -156,11 +157,13 @@ def _sweep(
             cells = judged[-1].best(max(1, len(cells) // KEEP_ONE_IN))
         last = number == rounds - 1
         compared = [*own, *cells] if last else cells
+        if len(compared) == 1 and not own:
+            break
         losses = judge(compared, number)
         dropped = known - len(compared) if number > 0 else 0
         scores = scores_of(compared, losses, standing, loss_weight, dropped)
         judged.append(Round(number, tuple(compared), tuple(losses), scores))
-    return Sweep(start, tuple(judged), judged[-1].best()[0])
+    return Sweep(start, tuple(judged), judged[-1].best()[0] if judged else compared[0])
 
 
 def _higher(loss: float, losses: Sequence[float]) -> float:

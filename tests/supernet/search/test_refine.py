@@ -72,7 +72,20 @@ def test_proposals_compete_first() -> None:
     sweeps = _refined([far, ALL_3X3, far, Genotype.parse("111111"), Genotype.parse("222222")],
                       judge, 0)  # fmt: skip
     assert sweeps[0].chosen == ALL_3X3
-    assert judge.asked == [(0, 4), (1, 1), (2, 1)]
+    assert judge.asked == [(0, 4)]  # a third of four is one, which has won
+
+
+def test_one_neighbour_has_to_beat_the_start() -> None:
+    for loss, chosen in ((3.0, ALL_3X3), (1.0, TARGET)):
+
+        def judge(cells: Sequence[Genotype], number: int, loss: float = loss) -> list[float]:
+            return [2.0 if cell == ALL_3X3 else loss for cell in cells]
+
+        (_, sweep) = refine([ALL_3X3], judge, standing=flat, around=lambda cell: [TARGET],
+                            rounds=2, moves=1)  # fmt: skip
+        assert sweep.chosen == chosen
+    assert list(refine([TARGET], Distance(), standing=flat, around=lambda cell: [], rounds=2,
+                       moves=3))[1:] == [Sweep(TARGET, (), TARGET)]  # fmt: skip
 
 
 def test_a_later_round_decides_with_the_start() -> None:
