@@ -5,6 +5,7 @@
     python scripts/search.py --robust --dataset cifar10 --preset cpu
     python scripts/search.py --resume runs/search-digits-darts-seed0
     python scripts/search.py --robust --seeds 0,1,2    several seeds, mean and spread
+    python scripts/search.py --resume RUN --finalists 3    check its answers by training them alone
 
 Ends with the cell, its place in the benchmark, and the next command.
 """
@@ -30,6 +31,11 @@ def main() -> None:
         raise UserError("--resume takes its config from the run; remove --preset")
     if arguments.seeds and (arguments.resume or "seed" in given):
         raise UserError("--seeds goes with neither --seed nor --resume; give one of them")
+    if arguments.seeds and given.get("finalists"):
+        raise UserError(
+            "--finalists goes with one search; leave out --seeds, or train the finalists of a seed "
+            "that is finished with --resume FOLDER/seed-0"
+        )
     seeds = _seeds(arguments.seeds) if arguments.seeds else ()
     if not arguments.resume:
         # Before torch is imported, which takes seconds; it may still choose another preset.
