@@ -7,6 +7,7 @@
     python scripts/search.py --robust --seeds 0,1,2    several seeds, mean and spread
     python scripts/search.py --from runs/NAME --max-params 0.6M
                                                        another answer from a trained supernet
+    python scripts/search.py --resume RUN --finalists 3    check its answers by training them alone
 
 Ends with the cell, its place in the benchmark, and the next command.
 """
@@ -36,6 +37,11 @@ def main() -> None:
         raise UserError(f"{flag} takes its config from the run; remove --preset")
     if arguments.seeds and (old or "seed" in given):
         raise UserError("--seeds goes with none of --seed, --resume and --from; give one of them")
+    if arguments.seeds and given.get("finalists"):
+        raise UserError(
+            "--finalists goes with one search; leave out --seeds, or train the finalists of a seed "
+            "that is finished with --resume FOLDER/seed-0"
+        )
     seeds = _seeds(arguments.seeds) if arguments.seeds else ()
     if not old:
         # Before torch is imported, which takes seconds; it may still choose another preset.

@@ -6,6 +6,7 @@ from typing import Any
 
 from supernet.benchmark.judged_by import judged_by
 from supernet.files import read_json
+from supernet.report.finalists import in_one_line
 from supernet.report.run_files import answers
 from supernet.report.words import (
     GUIDE_NAMES,
@@ -41,6 +42,7 @@ def describe_run(folder: Path) -> str:
         _derivation(record),
         *_benchmark(record),
         _front(folder),
+        *_finalists(folder),
         f"report     {folder / 'report.md'}",
         f"events     tensorboard --logdir {quoted}",
         f"next       python scripts/train.py --genotype {quoted}/genotype.json{_flags(folder)}",
@@ -102,6 +104,11 @@ def _front(folder: Path) -> str:
         f"front      {len(sizes)} cells of {short(sizes[0])} to {short(sizes[-1])} parameters "
         f"({percent(share, 1)} of the true front's hypervolume): {path}"
     )
+
+
+def _finalists(folder: Path) -> list[str]:
+    path = folder / "finalists.json"
+    return [f"finalists  {in_one_line(read_json(path))}: {path}"] if path.is_file() else []
 
 
 def _seeds(runs: list[dict[str, Any]]) -> str:

@@ -3,7 +3,6 @@
 refine.jsonl has every short training, a line each; a run that was stopped goes on from them.
 """
 
-import dataclasses
 import functools
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from supernet.cells.genotype import Genotype
 from supernet.data import ImageData
 from supernet.search.config import SearchConfig
 from supernet.search.derive import Fits
-from supernet.search.halves import Halves, spaced
+from supernet.search.halves import Halves
 from supernet.search.refine import (
     KEEP_ONE_IN,
     Round,
@@ -58,7 +57,7 @@ class Refinement:
         used, whether they were made now or before.
         """
         cells = distinct([cell for group in proposals.values() for cell in group])
-        data = judge_images(self.images)
+        data = self.images.as_split(HELD_OUT)
         used: dict[Trial, Outcome] = {}
         bar = tqdm(
             total=self._planned(len(cells)), unit="step", dynamic_ncols=True, desc="refine",
@@ -112,17 +111,6 @@ class Refinement:
                 steps += each * count
                 count = max(1, count // KEEP_ONE_IN)
         return steps
-
-
-def judge_images(images: Halves) -> ImageData:
-    """The weight half to learn from, and held-out images of the alpha half as test images."""
-    data = images.data
-    learned = images.weight_half.to(data.train_x.device)
-    held_out = spaced(images.alpha_half, HELD_OUT).to(data.train_x.device)
-    return dataclasses.replace(
-        data, train_x=data.train_x[learned], train_y=data.train_y[learned],
-        test_x=data.train_x[held_out], test_y=data.train_y[held_out],
-    )  # fmt: skip
 
 
 def automatic_processes(data: ImageData) -> int:

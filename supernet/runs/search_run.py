@@ -1,13 +1,14 @@
 """Starts or resumes a search in its run directory, follows it, and writes its results.
 
-config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  front.json  report.md  figures/
+config.json  checkpoint.pt  metrics.jsonl  events.*
+genotype.json  front.json  finalists.json  report.md  figures/
 """
 
 import dataclasses
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from supernet.files import write_json
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.write import write_report
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
+from supernet.runs.finalists import write_finalists
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
 from supernet.runs.genotype_json import front_record, genotype_record
 from supernet.runs.loop import Run
@@ -32,7 +34,8 @@ from supernet.runs.machine import (
 )
 from supernet.runs.refinement import Refinement
 from supernet.search.config import ANSWER_FIELDS, WHERE_FIELDS, SearchConfig
-from supernet.search.derive import Derivation, argmax_cell, derive
+from supernet.search.derive import Derivation, argmax_cell, best_first, derive, guides_of
+from supernet.search.finalists import choose_finalists, largest_cell
 from supernet.search.front import front_by_gains
 from supernet.search.gains import operator_gains
 from supernet.search.measure import measure, warnings
@@ -132,6 +135,13 @@ def derivation_of(search: Search) -> Derivation:
     )
 
 
+def best_answers(search: Search, derivation: Derivation) -> Iterator[Genotype]:
+    """The chosen cell, then all cells that could be the answer by the same guide, best first."""
+    guide_EO = guides_of(search.strategy.expected_weights(), derivation.gains)[derivation.by]
+    yield derivation.chosen
+    yield from best_first(guide_EO, search.config.derive_none, search.fits)
+
+
 def measurement_of(search: Search) -> dict[str, Any]:
     """`measure` of a search as it stands, on its first held-out images."""
     return measure(
@@ -207,7 +217,7 @@ class SearchRun(Run[Search]):
         self.warned = set(record["warnings"])
 
     def conclude(self) -> None:
-        """Read the cells, and leave genotype.json, front.json and the report."""
+        """Read the cells, and leave genotype.json, front.json, finalists.json and the report."""
         search, config = self.job, self.job.config
         derivation = derivation_of(search)
         derivation = self._refined(derivation)
@@ -222,6 +232,8 @@ class SearchRun(Run[Search]):
         write_json(self.folder / "front.json", front_record(config, search.data, front, self.table))
         write_json(self.folder / "genotype.json", record)
         self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
+        if config.finalists:
+            self._train_finalists(best_answers(search, derivation))
         write_report(self.folder, self.table)
 
     def _refined(self, derivation: Derivation) -> Derivation:
@@ -234,6 +246,14 @@ class SearchRun(Run[Search]):
         if record["trainings"]:
             write_json(self.folder / REFINEMENT_FILE, record)
         return derivation.improved(Genotype.parse(record["answer"]))
+
+    def _train_finalists(self, answers: Iterable[Genotype]) -> None:
+        search, config = self.job, self.job.config
+        candidates = choose_finalists(
+            answers, config.finalists, dict([largest_cell(search.fits, config.seed)]),
+            allow_none=config.derive_none, seed=config.seed,
+        )  # fmt: skip
+        write_finalists(self.folder, search, candidates, self.table, quiet=self.quiet)
 
     def _values(self, record: dict[str, Any]) -> dict[str, float]:
         """The numbers that runs are compared by: size, and place in the benchmark."""

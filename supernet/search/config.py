@@ -33,8 +33,8 @@ PROPOSALS = ("supernet", "free", "prior", "random")
 ATTACK_DTYPES = ("float32", "bfloat16")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
-WHERE_FIELDS = ("out", "data_root", "keep_epochs", "processes")
-"""Fields that do not change the result (locations, what to keep, how many processes). The hash
+WHERE_FIELDS = ("out", "data_root", "keep_epochs", "processes", "finalists", "finalist_steps")
+"""Fields that do not change the result (places, what to keep, what to check it by). The hash
 leaves them out, and a resumed run may change them."""
 
 
@@ -119,6 +119,12 @@ class SearchConfig:
     """Most parameters that the cell's own network (C=16, N=5) may have, for example 0.8M."""
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
     """Most multiply-adds of the cell's own network for one image, for example 120M."""
+    finalists: int = setting(0, least=0, group="answer")
+    """At the end train so many of the best answers alone (C=16, N=5), next to all-3x3 and random
+    cells of the answer's size, and attack them: the check that needs no benchmark. A finished run
+    takes it with --resume. 0 leaves it out."""
+    finalist_steps: int = setting(200, least=1, group="answer")
+    """Steps of 64 images that each finalist is trained for, three times with different seeds."""
 
     proposals: tuple[str, ...] | None = setting(
         None, group="refinement", none="supernet, free and, with a prior, prior",

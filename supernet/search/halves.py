@@ -1,5 +1,6 @@
 """The training images of a search: one half for the weights, one for alpha, never both."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,15 @@ class Halves:
         if len(batches) > 1 and len(batches[-1]) < len(batches[0]):
             batches = batches[:-1]
         return map(self.images_at, batches)
+
+    def as_split(self, count: int) -> ImageData:
+        """The images divided for cells that are trained alone: the weight half as `train`, and as
+        `test` the `count` images of the alpha half that `held_out` gives."""
+        x, y, device = self.data.train_x, self.data.train_y, self.data.train_x.device
+        learn, held_out = self.weight_half.to(device), spaced(self.alpha_half, count).to(device)
+        return dataclasses.replace(
+            self.data, train_x=x[learn], train_y=y[learn], test_x=x[held_out], test_y=y[held_out]
+        )
 
     def images_at(self, index: Tensor) -> Batch:
         """Training images by number, as they are, and their labels."""

@@ -74,6 +74,18 @@ def test_an_attacked_training_is_measured_under_attack(data: ImageData) -> None:
     assert found.robust_acc <= found.acc
 
 
+def test_accuracy_alone_needs_no_attack_on_what_is_wrong_already(data: ImageData) -> None:
+    recipe = dataclasses.replace(SMALL, attack="n_fgsm", steps=30)
+    every = train_briefly(CELL, data, recipe, seed=0)
+    found = train_briefly(CELL, data, dataclasses.replace(recipe, attack_all=False), seed=0)
+    assert (found.loss, found.acc, found.train_loss) == (every.loss, every.acc, every.train_loss)
+    assert found.robust_loss is None
+    assert found.robust_acc is not None and every.robust_acc is not None
+    assert 0 < found.robust_acc <= every.robust_acc
+    clean = train_briefly(CELL, data, dataclasses.replace(SMALL, attack_all=False), seed=0)
+    assert clean.robust_acc is None
+
+
 def test_a_training_that_diverges_has_the_worst_loss(
     data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
