@@ -28,6 +28,13 @@ GUIDE_NAMES = {
     "refined": "short trainings",
 }
 """What a cell is read from -> words."""
+PROPOSAL_NAMES = {
+    "supernet": "by the supernet",
+    "free": "by scores that need no training",
+    "prior": "by the prior",
+    "random": "at random",
+}
+"""Where the cells come from that a refinement starts from -> words."""
 BASELINE_NAMES = {"all_3x3": "all 3x3", "all_skip": "all skip"}
 
 
