@@ -26,8 +26,7 @@ from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, read_jsonl
 from supernet.proxies.free_scores import PATH, FreeScores, packed, unpacked
 from supernet.settings import flag_of
-from supernet.studies.ranking.config import RankConfig
-from supernet.studies.ranking.store import CONFIG, SCORES
+from supernet.studies.ranking.config import RankConfig, lower_is_better
 
 SIZE_LIMIT = 500_000
 """Bytes: it travels with every install."""
@@ -63,12 +62,16 @@ def collect(folders: Sequence[Path], table: Table) -> FreeScores:
     Raises: UserError for a folder that is no ranking, lacks a cell or has one that does not belong
         there, or for a score that two folders have.
     """
+    from supernet.studies.ranking.store import CONFIG, SCORES  # scipy would delay --help
+
     found: dict[str, list[float]] = {}
     runs = []
     for folder in folders:
         saved = read_json(folder / CONFIG)
         scores = scores_by_row(folder / SCORES, table)
         for name in scores:
+            if lower_is_better(name):
+                raise UserError(f"{name} is better where it is lower; leave {folder} out")
             if name in found:
                 raise UserError(
                     f"{folder} has the score {name} like a folder before it; leave one out"
@@ -81,18 +84,29 @@ def collect(folders: Sequence[Path], table: Table) -> FreeScores:
 
 def scores_by_row(path: Path, table: Table) -> dict[str, list[float]]:
     """[name] -> the scores of one file of scores, by row of the table."""
-    records = {record["index"]: record for record in read_jsonl(path)}
+    lines = read_jsonl(path)
+    records = {record["index"]: record for record in lines}
     missing = set(table.unique) - set(records)
     if missing:
         raise UserError(
             f"{path} lacks {len(missing):,} of {table.size:,} cells; rank with --cells 0 to the end"
         )
+    if len(lines) > table.size:
+        raise UserError(f"{path} has {len(lines):,} lines for {table.size:,} cells; rank again")
     for index, cell in zip(table.unique, table.genotypes, strict=True):
         if records[index]["code"] != cell.code:
             raise UserError(f"{path} has cell {records[index]['code']} at index {index}, the "
                             f"benchmark has {cell.code}; rank again")  # fmt: skip
-    names = records[table.unique[0]]["scores"]
-    return {name: [records[i]["scores"][name] for i in table.unique] for name in names}
+    return {
+        name: [_score(records[index], name, path) for index in table.unique]
+        for name in records[table.unique[0]]["scores"]
+    }
+
+
+def _score(record: dict[str, Any], name: str, path: Path) -> float:
+    if name not in record["scores"]:
+        raise UserError(f"{path}: cell {record['code']} has no {name}; rank again")
+    return float(record["scores"][name])
 
 
 def command(config: dict[str, Any]) -> str:
