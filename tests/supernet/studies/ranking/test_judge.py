@@ -9,6 +9,7 @@ import pytest
 from supernet.benchmark.correlation import kendall
 from supernet.benchmark.table import Table
 from supernet.errors import UserError
+from supernet.proxies.ensemble import SUMS
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.judge import (
     check_columns,
@@ -61,6 +62,40 @@ def test_rows_and_directions(invented: Table) -> None:
     assert kendall(params, truth) < combined < 1
     assert ranking["rows"]["clean"]["oracle"]["all"]["kendall"]["value"] < 0.5
     assert ranking["cells"] == 80 and ranking["config"]["seed"] == 0
+
+
+def test_sums_appear_with_their_parts(invented: Table) -> None:
+    """jacob_cov as the truth itself: the sum says by how much it beats parameters."""
+    cells = draw_cells(invented, CONFIG)
+    truth = invented.values("cifar10", "pgd_8")[[cell.row for cell in cells]]
+    records = [{"scores": {"jacob_cov": value}} for value in truth]
+    config = dataclasses.replace(CONFIG, combine=("jacob_cov+parameters",))
+    ranking = judge_scores(config, invented, cells, records)
+    rows = ranking["rows"]["pgd_8"]
+    assert "params+jacob_cov" in rows
+    difference = rows["params+jacob_cov"]["minus_parameters"]["all"]
+    gained = [rows[n]["all"]["kendall"]["value"] for n in ("params+jacob_cov", "parameters")]
+    assert difference["value"] == pytest.approx(gained[0] - gained[1])
+    assert 0 < difference["low"] < difference["value"] < difference["high"]
+    # The same weights by hand are the same sum.
+    assert rows["jacob_cov+parameters"] == rows["params+jacob_cov"]
+    assert "minus_parameters" not in rows["jacob_cov"]
+    text = markdown(ranking)
+    assert "Kendall minus that of parameters" in text
+    assert f"| params+jacob_cov | {difference['value']:.2f} [" in text
+    assert all(set(SUMS[name]) <= {"jacob_cov", "params"} for name in SUMS if name in rows)
+
+
+def test_columns_of_another_data_set(invented: Table) -> None:
+    config = dataclasses.replace(CONFIG, columns=("pgd_8", "cifar100:pgd_8"))
+    assert (
+        truth_of(invented, config, "cifar100:pgd_8") == invented.values("cifar100", "pgd_8")
+    ).all()
+    cells = draw_cells(invented, config)
+    rows = judge_scores(config, invented, cells, _records(invented, config))["rows"]
+    assert rows["cifar100:pgd_8"]["oracle"]["all"]["kendall"]["value"] < 0.5
+    with pytest.raises(UserError, match="unknown data set 'svhn'; choose from cifar10"):
+        check_columns(RankConfig(columns=("svhn:pgd_8",)), invented)
 
 
 def test_added_cells_count_in_the_top_region_alone(invented: Table) -> None:
