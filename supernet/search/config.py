@@ -265,7 +265,8 @@ def _digits() -> dict[str, Any]:
     """The embedded images: a few minutes on two CPU cores."""
     return dict(
         C=8, N=1, epochs=20, warmup_epochs=2, batch_size=32, lr=0.05, alpha_lr=3e-3,
-        attack="n_fgsm", beta_decay=10.0, path_share=0.5,
+        attack="n_fgsm", beta_decay=10.0, path_share=0.5, refine_moves=1,
+        refine_steps=(25, 50, 100),
     )  # fmt: skip
 
 
