@@ -6,7 +6,7 @@ from pathlib import Path
 
 from supernet.benchmark.table import Table
 from supernet.files import atomic_write
-from supernet.report import figures, front, place, search_sections, standalone
+from supernet.report import figures, front, place, proposals, search_sections, standalone
 from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
 from supernet.report.words import duration, pixels
@@ -27,6 +27,7 @@ def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     blocks = [
         *_answer(run),
         *place.section(run),
+        *proposals.section(run),
         *front.section(run),
         *search_sections.edge_weights(run),
         *search_sections.learning_curves(run),

@@ -19,7 +19,8 @@ from supernet.files import write_json
 from supernet.report.write import write_report
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
-from supernet.runs.genotype_json import front_record, genotype_record
+from supernet.runs.front_json import front_record
+from supernet.runs.genotype_json import genotype_record, shown_prior
 from supernet.runs.loop import Run
 from supernet.runs.machine import (
     describe,
@@ -29,9 +30,9 @@ from supernet.runs.machine import (
 )
 from supernet.search.config import WHERE_FIELDS, SearchConfig
 from supernet.search.derive import Derivation, argmax_cell, derive
-from supernet.search.front import front_by_gains
 from supernet.search.gains import operator_gains
 from supernet.search.measure import measure, warnings
+from supernet.search.proposals import Proposals, propose
 from supernet.search.search import PROBE_STEPS, Search, load_images
 from supernet.settings import from_saved, resumed
 
@@ -91,6 +92,21 @@ def derivation_of(search: Search) -> Derivation:
         allow_none=config.derive_none,
         fits=search.fits,
     )
+
+
+def proposals_of(
+    search: Search, derivation: Derivation, table: Table, *, allow_none: bool
+) -> Proposals:
+    """All cells that may be the answer, with scores by gains, free scores and a prior.
+
+    A search that follows no prior has one all the same, of data sets that do not judge it, to be
+    shown next to its answer.
+    """
+    config = search.config
+    return propose(
+        table, derivation.gains[1], shown_prior(config), follows_prior=bool(config.prior_datasets),
+        robust=config.robust, allow_none=allow_none, fits=search.fits,
+    )  # fmt: skip
 
 
 def measurement_of(search: Search) -> dict[str, Any]:
@@ -171,15 +187,15 @@ class SearchRun(Run[Search]):
         """Read the cells, and leave genotype.json, front.json and the report."""
         search, config = self.job, self.job.config
         derivation = derivation_of(search)
+        answers, menu = (
+            proposals_of(search, derivation, self.table, allow_none=allow_none)
+            for allow_none in (config.derive_none, True)
+        )
         record = genotype_record(
-            config, search.data, derivation, search.strategy.alpha,
+            config, search.data, derivation, answers, search.strategy.alpha,
             search.strategy.expected_weights(), self.table, self.seconds,
         )  # fmt: skip
-        front = front_by_gains(
-            derivation.gains[1], lambda cell: cell.params(search.data.num_classes),
-            allow_none=config.derive_none, fits=search.fits,
-        )  # fmt: skip
-        write_json(self.folder / "front.json", front_record(config, search.data, front, self.table))
+        write_json(self.folder / "front.json", front_record(config, search.data, menu))
         write_json(self.folder / "genotype.json", record)
         self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
         write_report(self.folder, self.table)

@@ -8,6 +8,11 @@ from supernet.benchmark.menus import best_of_each_size
 from supernet.cells.genotype import Genotype
 from supernet.search.proposals import Proposals
 
+PER_SIZE = 3
+"""Cells of each size on the menu. By free scores the first choices alone cover 97.3, 96.4 and
+96.2 % of the true hypervolume on the three data sets, two of each size 97.8, 96.8 and 96.4, and
+three 98.0, 97.2 and 96.9, which another draw of the scores moves less."""
+
 
 class Choice(NamedTuple):
     """A cell of the front."""
@@ -18,18 +23,15 @@ class Choice(NamedTuple):
     score: float
 
 
-def front_by(proposals: Proposals, by: str, most: int) -> list[Choice]:
+def front_by(proposals: Proposals, by: str, most: int = PER_SIZE) -> list[Choice]:
     """Of each size that a cell can have, up to `most` cells with the highest scores.
 
     From small to large, and of one size best first. Sizes do not compete: a size is exact and a
     score is an estimate, so the answer is a menu and not a set of which none dominates another.
-    A size is a number of 3x3 and one of 1x1 convolutions, of the cheapest member of a class; both
+    A size is a number of 3x3 and one of 1x1 convolutions, of the cheapest member of a class: both
     parameters and multiply-adds order cells by it alike.
     """
     sizes_R = proposals.table.costs("params", cheapest=True)
     score_R, rows = proposals.scores[by], np.flatnonzero(proposals.may_be_R)
-    return [
-        Choice(proposals.cells[row], place, float(score_R[row]))
-        for same in best_of_each_size(score_R, sizes_R, rows, most)
-        for place, row in enumerate(same, start=1)
-    ]
+    chosen = zip(*best_of_each_size(score_R, sizes_R, rows, most), strict=True)
+    return [Choice(proposals.cells[row], int(place), float(score_R[row])) for row, place in chosen]
