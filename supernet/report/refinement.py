@@ -9,7 +9,7 @@ from supernet.files import read_json
 from supernet.report.markdown import table
 from supernet.report.run_files import REFINEMENT_FILE, RunFiles
 from supernet.report.words import (
-    PROPOSAL_NAMES,
+    START_NAMES,
     column_name,
     dataset_name,
     duration,
@@ -42,7 +42,7 @@ def path_words(record: dict[str, Any]) -> str:
 def _introduction(run: RunFiles, record: dict[str, Any]) -> str:
     config = run.config
     named = "; ".join(
-        f"{PROPOSAL_NAMES.get(name, 'given')} {', '.join(f'`{code}`' for code in codes)}"
+        f"{START_NAMES.get(name, 'given')} {', '.join(f'`{code}`' for code in codes)}"
         for name, codes in record["proposals"].items()
     )
     attack = config["refine_attack"]

@@ -113,8 +113,8 @@ class SearchConfig:
         None, choices=PRIORS, group="answer",
         none="tables for images that the benchmark does not know, else none",
     )  # fmt: skip
-    """Whose results in the benchmark help to choose the cell: none, tables (of all its data sets
-    but the search's own), or of data sets by name, for example cifar10,cifar100."""
+    """Whose results in the benchmark help to choose the cell: none, tables (all its data sets but
+    the search's own), or data sets by name, for example cifar10,cifar100."""
     max_params: float | None = setting(None, above=0, hint="0.8M", none="no limit", group="answer")
     """Most parameters that the cell's own network (C=16, N=5) may have, for example 0.8M."""
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
