@@ -15,6 +15,8 @@ from supernet.errors import UserError
 from supernet.files import read_json, read_jsonl
 from supernet.report.words import GUIDE_NAMES
 
+REFINEMENT_FILE = "refine.json"
+"""The short trainings that improved a search's cell, round by round."""
 METRICS_FILE = "metrics.jsonl"
 """The log of a search or of a training, a line per epoch."""
 

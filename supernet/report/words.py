@@ -25,8 +25,9 @@ GUIDE_NAMES = {
     "alpha": "alpha",
     "gains": "gains",
     "inner_gains": "gains without the last cell",
+    "refined": "short trainings",
 }
-"""What the strongest operators are read from -> words."""
+"""What a cell is read from -> words."""
 BASELINE_NAMES = {"all_3x3": "all 3x3", "all_skip": "all skip"}
 
 

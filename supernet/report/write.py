@@ -6,7 +6,15 @@ from pathlib import Path
 
 from supernet.benchmark.table import Table
 from supernet.files import atomic_write
-from supernet.report import figures, finalists, front, place, search_sections, standalone
+from supernet.report import (
+    figures,
+    finalists,
+    front,
+    place,
+    refinement,
+    search_sections,
+    standalone,
+)
 from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
 from supernet.report.words import duration, pixels
@@ -17,7 +25,7 @@ REPORT_FILE = "report.md"
 def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     """Write report.md and figures/ of a finished search; returns the report's path.
 
-    Reads config.json, genotype.json, metrics.jsonl, front.json, finalists.json, the
+    Reads config.json, genotype.json, metrics.jsonl, refine.json, front.json, finalists.json, the
     evaluation.json of stand-alone networks (in the folder or one below it) and the benchmark table.
     Writing it again after an evaluation adds what was missing.
 
@@ -27,6 +35,7 @@ def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     blocks = [
         *_answer(run),
         *place.section(run),
+        *refinement.section(run),
         *finalists.section(run),
         *front.section(run),
         *search_sections.edge_weights(run),

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from supernet.benchmark.judged_by import judged_by
@@ -17,6 +16,7 @@ from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.files import write_json
 from supernet.runs.genotype_json import cell_record
+from supernet.runs.refinement import automatic_processes
 from supernet.search.config import SearchConfig
 from supernet.search.search import Search
 from supernet.train.short import Outcome, Recipe
@@ -29,7 +29,6 @@ HELD_OUT = 1_000
 """Images that finalists are measured on, or all where there are fewer."""
 NETWORK = {"C": 16, "N": 5}
 """The benchmark's network: in shallower ones cells that train badly at full depth look good."""
-GPU_PROCESSES = 4
 
 
 def write_finalists(
@@ -44,7 +43,9 @@ def write_finalists(
     images, split = finalist_images(search)
     recipe = recipe_of(config)
     classes = grouped(candidates)
-    outcomes = _outcomes(folder, images, recipe, [cell for _, cell in classes], quiet)
+    outcomes = _outcomes(
+        folder, images, recipe, [cell for _, cell in classes], config.processes, quiet
+    )
     record = {
         "dataset": config.dataset,
         "side": config.side,
@@ -106,11 +107,16 @@ def grouped(candidates: Mapping[str, Genotype]) -> list[tuple[list[str], Genotyp
 
 
 def _outcomes(
-    folder: Path, images: ImageData, recipe: Recipe, cells: Sequence[Genotype], quiet: bool
+    folder: Path,
+    images: ImageData,
+    recipe: Recipe,
+    cells: Sequence[Genotype],
+    asked: int | None,
+    quiet: bool,
 ) -> list[list[Outcome]]:
     """The outcomes of each cell by seed."""
     trials = [Trial(cell.code, recipe, seed) for cell in cells for seed in SEEDS]
-    processes = GPU_PROCESSES if images.train_x.is_cuda else torch.get_num_threads()
+    processes = asked or automatic_processes(images)
     if not quiet:
         print(f"finalists  {len(cells)} cells, {len(SEEDS)} trainings each", flush=True)
 

@@ -4,7 +4,9 @@ config.json  checkpoint.pt  metrics.jsonl  events.*
 genotype.json  front.json  finalists.json  report.md  figures/
 """
 
+import dataclasses
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import write_json
+from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.write import write_report
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
 from supernet.runs.finalists import write_finalists
@@ -29,14 +32,15 @@ from supernet.runs.machine import (
     refuse_other_surroundings,
     resolve_device,
 )
-from supernet.search.config import WHERE_FIELDS, SearchConfig
+from supernet.runs.refinement import Refinement
+from supernet.search.config import ANSWER_FIELDS, WHERE_FIELDS, SearchConfig
 from supernet.search.derive import Derivation, argmax_cell, best_first, derive, guides_of
 from supernet.search.finalists import choose_finalists, largest_cell
 from supernet.search.front import front_by_gains
 from supernet.search.gains import operator_gains
 from supernet.search.measure import measure, warnings
 from supernet.search.search import PROBE_STEPS, Search, load_images
-from supernet.settings import from_saved, resumed
+from supernet.settings import differences, from_saved, resumed
 
 
 def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
@@ -71,6 +75,41 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     run = SearchRun(
         search, folder, epochs=config.epochs, quiet=quiet, seconds=saved["seconds"], resumed=True
     )
+    return run.judged(table).finish()
+
+
+def answer_again(source: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
+    """Read another answer from the trained supernet of a finished search, in a new run directory.
+
+    `given` are config fields of the answer and the refinement (a budget, a prior, ...), and places.
+    Raises: UserError for other fields, or when the search in `source` has not finished.
+    """
+    description = read_description(source, SearchRun.kind)
+    saved = config_of(source, {})
+    changed = differences(saved, given, free=(*ANSWER_FIELDS, *WHERE_FIELDS))
+    if changed:
+        raise UserError(
+            f"{source} was trained with another config ({'; '.join(changed)}); --from changes the "
+            "answer alone, as --max-params does: start a new search for the rest"
+        )
+    config = dataclasses.replace(saved, **{"out": None, **given})
+    table = load_table(config.data_root)
+    checkpoint = load_checkpoint(source / "checkpoint.pt", SearchRun.kind)
+    search = _prepare(config, description["impl"])
+    refuse_other_surroundings(source, _surroundings(search))
+    search.load_state_dict(checkpoint["state"])
+    if search.step < search.total_steps:
+        raise UserError(
+            f"{source} has done {search.step:,} of {search.total_steps:,} steps; finish it with "
+            f"--resume {shlex.quote(str(source))} first"
+        )
+    folder = new_folder(config.out, source.with_name(f"{source.name}-answer"))
+    write_json(folder / "config.json", _description(config, search) | {"from": str(source)})
+    run = SearchRun(
+        search, folder, epochs=config.epochs, quiet=quiet, seconds=checkpoint["seconds"]
+    )
+    if (source / METRICS_FILE).is_file():  # the report shows how the supernet was trained
+        shutil.copyfile(source / METRICS_FILE, folder / METRICS_FILE)
     return run.judged(table).finish()
 
 
@@ -181,6 +220,7 @@ class SearchRun(Run[Search]):
         """Read the cells, and leave genotype.json, front.json, finalists.json and the report."""
         search, config = self.job, self.job.config
         derivation = derivation_of(search)
+        derivation = self._refined(derivation)
         record = genotype_record(
             config, search.data, derivation, search.strategy.alpha,
             search.strategy.expected_weights(), self.table, self.seconds,
@@ -195,6 +235,17 @@ class SearchRun(Run[Search]):
         if config.finalists:
             self._train_finalists(best_answers(search, derivation))
         write_report(self.folder, self.table)
+
+    def _refined(self, derivation: Derivation) -> Derivation:
+        """The derivation with the answer that short trainings lead to; leaves refine.json, unless
+        there was nothing to train."""
+        search = self.job
+        proposals = {"supernet": [derivation.chosen]}
+        refinement = Refinement(search.config, search.images, self.folder, search.fits, self.quiet)
+        record = refinement.run(proposals, lambda cell: 0.0)
+        if record["trainings"]:
+            write_json(self.folder / REFINEMENT_FILE, record)
+        return derivation.improved(Genotype.parse(record["answer"]))
 
     def _train_finalists(self, answers: Iterable[Genotype]) -> None:
         search, config = self.job, self.job.config

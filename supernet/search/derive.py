@@ -1,5 +1,6 @@
 """Reads a cell from edge weights or gains: the strongest operator of each edge, within a budget."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,21 @@ Fits = Callable[[Genotype], bool]
 
 @dataclass(frozen=True)
 class Derivation:
-    """The cell by each guide (alpha, gains, inner_gains), and which of them the search follows."""
+    """The cell by each guide (alpha, gains, inner_gains; refined), and which of them is the
+    answer."""
 
     cells: dict[str, Genotype]
     by: str
     gains: tuple[Tensor, Tensor]
     """(6, 5) operator gains of the whole network and without its last cell."""
 
+    def improved(self, cell: Genotype) -> "Derivation":
+        """The same with a cell that short trainings have led to, which is the answer."""
+        return dataclasses.replace(self, cells={**self.cells, "refined": cell}, by="refined")
+
     @property
     def chosen(self) -> Genotype:
-        """The cell by the guide that the search follows."""
+        """The answer."""
         return self.cells[self.by]
 
 

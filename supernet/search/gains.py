@@ -17,19 +17,22 @@ only batch norm and relu between them: pooling there costs next to nothing, and 
 little. It is one cell of fifteen in the benchmark's networks and one of three in a supernet with
 N = 1, so its share is kept apart.
 
-Legend: E = 6 edges, O = 5 operators.
+Legend: N cells, E = 6 edges, O = 5 operators.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ops.candidates import kept_statistics
-from ops.space import EDGES, NONE, NUM_EDGES, NUM_OPS
+from ops.space import NONE, NUM_EDGES, NUM_OPS
 from supernet.cells.genotype import Genotype
+from supernet.cells.live import live_operators
 from supernet.nets.supernet import Supernet
 
 
@@ -68,24 +71,19 @@ def operator_gains(net: Supernet, batches: Iterable[tuple[Tensor, Tensor]]) -> G
 
 
 def gain_of(cell: Genotype, gains_EO: Tensor) -> float:
-    """sum_e g[e, op_e]: a cell's gain to first order. More is better.
+    """sum_e g[e, op_e]: a cell's gain to first order. More is better. `gains_of_cells` has more."""
+    return float(gains_of_cells(np.array([cell.ops]), gains_EO)[0])
+
+
+def gains_of_cells(ops_NE: NDArray[np.integer], gains_EO: ArrayLike) -> NDArray[np.float64]:
+    """(N,) sum_e g[e, op_e] of each cell: its gain to first order. More is better.
 
     An edge that is on no path from input to output counts as `none`, which it equals. A cell
     without any path has the least gain there is, the sum of every edge's least.
+
+    Shapes: ops_NE (N, 6) operator numbers, gains_EO (6, 5) on the CPU -> (N,) float64.
     """
-    if not cell.is_connected:
-        return float(gains_EO.min(dim=1).values.sum())
-    return float(sum(gains_EO[edge, op] for edge, op in enumerate(_live_ops(cell))))
-
-
-def _live_ops(cell: Genotype) -> list[int]:
-    """The cell's operators, `none` on edges that nothing reaches or that lead nowhere."""
-    ops = list(cell.ops)
-    for _ in EDGES:  # a dead edge can leave others dead: at most a chain of all
-        fed = {0, *(target for (target, _), op in zip(EDGES, ops, strict=True) if op != NONE)}
-        used = {3, *(source for (_, source), op in zip(EDGES, ops, strict=True) if op != NONE)}
-        ops = [
-            op if source in fed and target in used else NONE
-            for (target, source), op in zip(EDGES, ops, strict=True)
-        ]
-    return ops
+    gains_EO = np.asarray(gains_EO, dtype=np.float64)
+    live_NE = live_operators(ops_NE)
+    sums = gains_EO[np.arange(NUM_EDGES), live_NE].sum(axis=1)
+    return np.where((live_NE == NONE).all(axis=1), gains_EO.min(axis=1).sum(), sums)

@@ -48,11 +48,11 @@ class Halves:
 
     def held_out(self, count: int) -> Batch:
         """`count` images of the alpha half, the same at every call, as they are."""
-        return self.images_at(_spaced(self.alpha_half, count))
+        return self.images_at(spaced(self.alpha_half, count))
 
     def calibration(self) -> Tensor:
         """Images of the weight half whose statistics batch norm is frozen with."""
-        return self.images_at(_spaced(self.weight_half, CALIBRATION_IMAGES))[0]
+        return self.images_at(spaced(self.weight_half, CALIBRATION_IMAGES))[0]
 
     def for_gains(self, seed: int) -> Iterator[Batch]:
         """Batches of the first GAIN_IMAGES of a seeded shuffle of the alpha half, as they are.
@@ -71,7 +71,7 @@ class Halves:
         """The images divided for cells that are trained alone: the weight half as `train`, and as
         `test` the `count` images of the alpha half that `held_out` gives."""
         x, y, device = self.data.train_x, self.data.train_y, self.data.train_x.device
-        learn, held_out = self.weight_half.to(device), _spaced(self.alpha_half, count).to(device)
+        learn, held_out = self.weight_half.to(device), spaced(self.alpha_half, count).to(device)
         return dataclasses.replace(
             self.data, train_x=x[learn], train_y=y[learn], test_x=x[held_out], test_y=y[held_out]
         )
@@ -99,8 +99,8 @@ class Halves:
         return _laid_out(x), data.train_y[index]
 
 
-def _spaced(half: Tensor, count: int) -> Tensor:
-    # Evenly spaced: files are often sorted by class.
+def spaced(half: Tensor, count: int) -> Tensor:
+    """`count` of these image numbers, or all, evenly spaced: files are often sorted by class."""
     count = min(count, len(half))
     return half[torch.arange(count) * len(half) // count]
 

@@ -20,7 +20,7 @@ from tests.scripts.inprocess import ROOT, Done, run_script
 pytestmark = pytest.mark.slow
 
 SMALL = ["--robust", "--C", "4", "--epochs", "3", "--warmup-epochs", "1", "--limit", "400",
-         "--probe-images", "50"]  # fmt: skip
+         "--probe-images", "50", "--proposals", "supernet", "--refine-moves", "0"]  # fmt: skip
 
 
 def search(*arguments: str, cwd: Path) -> Done:
@@ -40,7 +40,10 @@ def search(*arguments: str, cwd: Path) -> Done:
         (["--preset", "tpu"], "--preset 'tpu' is unknown"),
         (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
         (["--seeds", "1,x"], "--seeds '1,x' is not a list of whole numbers"),
-        (["--seeds", "1,2", "--seed", "3"], "--seeds goes with neither --seed nor --resume"),
+        (
+            ["--seeds", "1,2", "--seed", "3"],
+            "--seeds goes with none of --seed, --resume and --from",
+        ),
         (["--dataset", "folder:pictures"], "pictures"),
         (["--finalists", "-1"], "--finalists is -1; it must be at least 0"),
         (["--seeds", "0,1", "--finalists", "2"], "--finalists goes with one search; leave out"),

@@ -21,6 +21,7 @@ from supernet.runs.checkpoint import load_checkpoint
 from supernet.runs.interrupts import Interrupted
 from supernet.runs.search_run import (
     SearchRun,
+    answer_again,
     best_answers,
     config_of,
     derivation_of,
@@ -36,7 +37,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
 
 QUICK = SearchConfig(
     robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
-    attack="n_fgsm", beta_decay=1.0, probe_images=20,
+    attack="n_fgsm", beta_decay=1.0, probe_images=20, proposals=("supernet",), refine_moves=0,
 )  # fmt: skip
 
 
@@ -438,3 +439,33 @@ def test_automatic_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.Monk
     ]
     one, two = (json.loads((f / "genotype.json").read_text()) for f in folders)
     assert one["arch"] == two["arch"] and one["alpha"] == two["alpha"]
+
+
+def test_another_answer_from_a_trained_supernet(whole: Path, tmp_path: Path) -> None:
+    """The same alpha and gains, a cell within the budget, and a folder of its own."""
+    given = {"max_params": 2e5, "derive_by": "inner_gains", "out": str(tmp_path / "small")}
+    folder = answer_again(whole, given, quiet=True)
+    assert folder == tmp_path / "small"
+    one, two = (json.loads((f / "genotype.json").read_text()) for f in (whole, folder))
+    assert two["alpha"] == one["alpha"]
+    assert two["derivation"]["gains"] == one["derivation"]["gains"]
+    assert one["params"] > 2e5 >= two["params"]
+    assert two["derivation"]["chosen_by"] == "inner_gains"
+    assert comparable(folder) == comparable(whole)
+    assert json.loads((folder / "config.json").read_text())["from"] == str(whole)
+    resume_search(folder, {}, quiet=True)
+    assert json.loads((folder / "genotype.json").read_text())["code"] == two["code"]
+
+
+def test_only_the_answer_can_be_read_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"another config \(epochs: 3 -> 5\); --from changes the"):
+        answer_again(whole, {"epochs": 5}, quiet=True)
+    folder = tmp_path / "part"
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_at(patch, 3)
+        search_in(folder)
+    with pytest.raises(UserError, match=f"done 3 of 6 steps; finish it with --resume {folder}"):
+        answer_again(folder, {"max_params": 2e5}, quiet=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part"]
