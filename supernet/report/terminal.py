@@ -7,7 +7,7 @@ from typing import Any
 from supernet.benchmark.judged_by import judged_by
 from supernet.files import read_json
 from supernet.report.finalists import in_one_line
-from supernet.report.run_files import answers
+from supernet.report.run_files import answers, holds_judge
 from supernet.report.words import (
     GUIDE_NAMES,
     PROPOSAL_NAMES,
@@ -92,7 +92,7 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
     )
     return [
         f"benchmark  {dataset_name(dataset)} {column_name(column)}: {percent(value)}, "
-        f"{standing(rank)}",
+        f"{standing(rank)}{_circular(dataset) if holds_judge(record, dataset) else ''}",
         f"           without a search: {baselines}",
     ]
 
