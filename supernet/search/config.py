@@ -113,8 +113,8 @@ class SearchConfig:
         None, choices=PRIORS, group="answer",
         none="tables for images that the benchmark does not know, else none",
     )  # fmt: skip
-    """Whose results in the benchmark help to choose the cell: none, tables (of all its data sets
-    but the search's own), or of data sets by name, for example cifar10,cifar100."""
+    """Whose results in the benchmark help to choose the cell: none, tables (all its data sets but
+    the search's own), or data sets by name, for example cifar10,cifar100."""
     max_params: float | None = setting(None, above=0, hint="0.8M", none="no limit", group="answer")
     """Most parameters that the cell's own network (C=16, N=5) may have, for example 0.8M."""
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
@@ -265,7 +265,8 @@ def _digits() -> dict[str, Any]:
     """The embedded images: a few minutes on two CPU cores."""
     return dict(
         C=8, N=1, epochs=20, warmup_epochs=2, batch_size=32, lr=0.05, alpha_lr=3e-3,
-        attack="n_fgsm", beta_decay=10.0, path_share=0.5,
+        attack="n_fgsm", beta_decay=10.0, path_share=0.5, refine_moves=1,
+        refine_steps=(25, 50, 100),
     )  # fmt: skip
 
 
