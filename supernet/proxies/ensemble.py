@@ -10,6 +10,7 @@ Array = NDArray[np.float64]
 
 SUMS: dict[str, dict[str, float]] = {
     "params+jacob_cov": {"params": 1, "jacob_cov": 1},
+    "params+jacob_cov+synflow": {"params": 2, "jacob_cov": 2, "synflow": 1},
 }
 
 

@@ -26,7 +26,7 @@ Standing = Callable[[Genotype], float]
 
 KEEP_ONE_IN = 3
 """A round takes the best third of the one before, whose trainings are half as long."""
-LOSS_WEIGHT = 0.4
+LOSS_WEIGHT = 0.3
 """Weight of the share of cells that are behind by loss against the standing, in `scores_of`. With
 more, cells win that learn fast and end badly."""
 

@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
 QUICK = SearchConfig(
     robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
     attack="n_fgsm", beta_decay=1.0, probe_images=20, proposals=("supernet",), refine_moves=0,
+    processes=1,
 )  # fmt: skip
 
 
