@@ -221,7 +221,7 @@ class SearchRun(Run[Search]):
         write_json(self.folder / "genotype.json", record)
         self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
         if config.finalists:
-            self._train_finalists(answers_in_order(refinement, answers))
+            self._train_finalists(answers_in_order(refinement, answers), answers)
         write_report(self.folder, self.table)
 
     def _refine(self, cells: dict[str, list[Genotype]], proposals: Proposals) -> dict[str, Any]:
@@ -235,10 +235,11 @@ class SearchRun(Run[Search]):
             write_json(self.folder / REFINEMENT_FILE, record)
         return record
 
-    def _train_finalists(self, answers: Iterable[Genotype]) -> None:
+    def _train_finalists(self, answers: Iterable[Genotype], proposals: Proposals) -> None:
         search, config = self.job, self.job.config
+        name, largest = largest_cell(search.fits, config.seed)
         candidates = choose_finalists(
-            answers, config.finalists, dict([largest_cell(search.fits, config.seed)]),
+            answers, config.finalists, {name: largest, "prior": proposals.best("prior")[0]},
             allow_none=config.derive_none, seed=config.seed,
         )  # fmt: skip
         write_finalists(self.folder, search, candidates, self.table, quiet=self.quiet)

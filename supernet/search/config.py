@@ -120,9 +120,9 @@ class SearchConfig:
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
     """Most multiply-adds of the cell's own network for one image, for example 120M."""
     finalists: int = setting(0, least=0, group="answer")
-    """At the end train so many of the best answers alone (C=16, N=5), next to all-3x3 and random
-    cells of the answer's size, and attack them: the check that needs no benchmark. A finished run
-    takes it with --resume. 0 leaves it out."""
+    """At the end train so many of the best answers alone (C=16, N=5), next to all-3x3, the prior's
+    best and random cells of the answer's size, and attack them: the check that needs no benchmark.
+    A finished run takes it with --resume. 0 leaves it out."""
     finalist_steps: int = setting(200, least=1, group="answer")
     """Steps of 64 images that each finalist is trained for, three times with different seeds."""
 
