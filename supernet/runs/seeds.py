@@ -51,8 +51,8 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> P
 
 
 def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | None:
-    """The record of the cell of all seeds; None where a seed's own cell is not read from gains."""
-    if config.derive_by == "alpha":
+    """The record of the cell of all seeds; None where no seed's supernet is read by gains."""
+    if config.derive_by == "alpha" or not config.epochs:
         return None
     records = [read_json(folder / "genotype.json") for folder in folders]
     gains = [torch.tensor(r["derivation"][config.derive_by], dtype=torch.float64) for r in records]
@@ -75,14 +75,15 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    record, last = read_json(folder / "genotype.json"), read_jsonl(folder / METRICS_FILE)[-1]
+    record, epochs = read_json(folder / "genotype.json"), read_jsonl(folder / METRICS_FILE)
+    last = epochs[-1] if epochs else {}
     dataset, column = judged_by(record["dataset"], record["robust"])
     return {
         "seed": record["seed"],
         "run": str(folder),
         "code": record["code"],
         "params": record["params"],
-        "val_clean_acc": last["val_clean_acc"],
+        "val_clean_acc": last.get("val_clean_acc"),
         "val_robust_acc": last.get("val_robust_acc"),
         "seconds": record["seconds"],
         "judged_by": [dataset, column],

@@ -103,6 +103,36 @@ def test_killed_in_an_epoch_and_resumed_is_never_interrupted(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("no_pictures")
+def test_killed_in_the_refinement_and_resumed_is_never_interrupted(tmp_path: Path) -> None:
+    """Without a supernet, in two processes: what finished before the kill is not trained again."""
+    alone = ["--robust", "--epochs", "0", "--limit", "300", "--refine-steps", "1,2",
+             "--refine-moves", "1", "--seeds", "3", "--processes", "2"]  # fmt: skip
+    whole = search(*alone, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "scripts" / "search.py"), *alone, "--out", "part"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    ledger = tmp_path / "part" / "seed-3" / "refine.jsonl"
+    deadline = time.monotonic() + 240
+    while not (ledger.exists() and ledger.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    before = ledger.read_text()
+    assert not (tmp_path / "part" / "seed-3" / "refine.json").exists(), "the kill came too late"
+    again = search(*alone, "--out", "part", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert ledger.read_text().startswith(before)
+    records = [
+        json.loads((tmp_path / name / "seed-3" / "refine.json").read_text())
+        for name in ("whole", "part")
+    ]
+    assert {**records[0], "cpu_seconds": 0} == {**records[1], "cpu_seconds": 0}
+    assert len(ledger.read_text().splitlines()) == records[1]["trainings"]
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_several_seeds_lead_to_one_cell(tmp_path: Path) -> None:
     arguments = [*SMALL, "--epochs", "1", "--warmup-epochs", "0", "--max-params", "0.4M",
                  "--seeds", "0,1", "--out", "a b", "--quiet"]  # fmt: skip
@@ -169,9 +199,13 @@ def test_finalists_of_a_search_within_a_budget(
 
 def test_the_default_robust_search(tmp_path: Path) -> None:
     """The command of the README, shortened: chance < robust < clean accuracy."""
-    done = search("--robust", "--epochs", "4", "--out", "a", cwd=tmp_path)
+    done = search("--robust", "--epochs", "4", "--refine-steps", "1,2", "--out", "a", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "a" / "genotype.json").read_text())
-    assert record["derivation"]["chosen_by"] == "gains"
+    assert record["derivation"]["chosen_by"] == "refined"
+    refinement = json.loads((tmp_path / "a" / "refine.json").read_text())
+    assert refinement["answer"] == record["code"]
+    assert list(refinement["proposals"]) == ["supernet", "free", "prior"]
+    assert "## Refinement" in (tmp_path / "a" / "report.md").read_text()
     last = json.loads((tmp_path / "a" / "metrics.jsonl").read_text().splitlines()[-1])
     assert 0.2 < last["val_robust_acc"] < last["val_clean_acc"] - 0.05

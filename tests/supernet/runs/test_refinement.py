@@ -144,10 +144,12 @@ def test_what_the_refinement_starts_from() -> None:
     cells = starting_cells(every, derivation, scored)
     assert list(cells) == ["supernet", "free", "prior", "random", "given"]
     assert cells["supernet"] == [found]
-    assert cells["free"] == scored.best("free", 8)
-    assert cells["prior"] == scored.best("both", 8)
+    assert cells["free"] == scored.best("free", 4)
+    assert cells["prior"] == scored.best("both", 4)
     assert [cell.code for cell in cells["given"]] == ["333133", "333123"]
     assert starting_cells(every, derivation, scored)["random"] == cells["random"]
+    alone = dataclasses.replace(every, proposals=("free",))
+    assert starting_cells(alone, derivation, scored) == {"free": scored.best("free", 8)}
     other = dataclasses.replace(every, seed=1)
     assert starting_cells(other, derivation, scored)["random"] != cells["random"]
 
