@@ -206,14 +206,15 @@ def test_bounds_are_enforced(config: type, name: str, bound: Any, inside: bool, 
 
 @pytest.mark.parametrize("config", READERS)
 def test_choices_are_enforced(config: type) -> None:
+    kinds = field_kinds(config)
     for field in dataclasses.fields(config):
-        choices = setting_of(field).choices
+        choices, many = setting_of(field).choices, kinds[field.name][1]
         if choices:
             with pytest.raises(UserError, match=f"^{flag_of(field.name)} 'foo' is unknown; choose"):
-                config(**{field.name: "foo"})
+                config(**{field.name: ("foo",) if many else "foo"})
             for choice in choices:
                 try:
-                    config(**{field.name: choice})
+                    config(**{field.name: (choice,) if many else choice})
                 except UserError as error:  # another field may refuse for reasons of its own
                     assert "is unknown; choose" not in str(error)
 
