@@ -26,6 +26,8 @@ from supernet.errors import UserError
 
 ATTACK_NAMES = ("fgsm", "fgsm_rs", "n_fgsm", "pgd")
 """The keys of `supernet.attacks.ATTACKS`, which is not imported here: it needs torch."""
+TRAIN_ATTACKS = (*ATTACK_NAMES, "none")
+"""What a stand-alone training may attack its images with; none trains on clean images."""
 
 KINDS: dict[type, str] = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false",

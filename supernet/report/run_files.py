@@ -15,6 +15,8 @@ from supernet.errors import UserError
 from supernet.files import read_json, read_jsonl
 from supernet.report.words import GUIDE_NAMES
 
+REFINEMENT_FILE = "refine.json"
+"""The short trainings that improved a search's cell, round by round."""
 METRICS_FILE = "metrics.jsonl"
 """The log of a search or of a training, a line per epoch."""
 
@@ -97,6 +99,12 @@ class RunFiles:
     def query(self, cell: Genotype) -> dict[str, Any]:
         """What the benchmark says of a cell."""
         return query_cell(self.table, cell)
+
+
+def holds_judge(record: dict[str, Any], judge: str) -> bool:
+    """Whether the data set that judges took part in the choice, as part of the prior."""
+    proposals = record.get("proposals") or {"prior_used": False}
+    return bool(proposals["prior_used"]) and judge in proposals["prior_datasets"]
 
 
 def answers(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:

@@ -19,7 +19,7 @@ def edge_weights(run: RunFiles) -> list[str]:
     blocks = [
         "## Edge weights",
         "![Edge weights at the end](figures/edge_weights.svg)",
-        f"Frames mark the chosen cell, which is read from {run.guide}. {_left_out(run)}",
+        f"Frames mark the chosen cell, which comes from {run.guide}. {_left_out(run)}",
     ]
     if not history:
         return blocks
@@ -82,7 +82,8 @@ def derivation(run: RunFiles) -> list[str]:
     dataset, column = run.judge
     rows = [
         [
-            f"strongest operator of each edge by {words}"
+            ("" if by == "refined" else "strongest operator of each edge ")
+            + f"by {words}"
             + (" **(chosen)**" if by == chosen else ""),
             f"`{cell['code']}`",
             *_benchmark(run, Genotype.parse(cell["code"])),

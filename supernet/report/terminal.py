@@ -6,7 +6,8 @@ from typing import Any
 
 from supernet.benchmark.judged_by import judged_by
 from supernet.files import read_json
-from supernet.report.run_files import answers
+from supernet.report.finalists import in_one_line
+from supernet.report.run_files import answers, holds_judge
 from supernet.report.words import (
     GUIDE_NAMES,
     PROPOSAL_NAMES,
@@ -43,6 +44,7 @@ def describe_run(folder: Path) -> str:
         *_benchmark(record),
         *_proposals(record),
         _front(folder),
+        *_finalists(folder),
         f"report     {folder / 'report.md'}",
         f"events     tensorboard --logdir {quoted}",
         f"next       python scripts/train.py --genotype {quoted}/genotype.json{_flags(folder)}",
@@ -75,7 +77,8 @@ def _flags(folder: Path) -> str:
 def _derivation(record: dict[str, Any]) -> str:
     found, by = answers(record), record["derivation"]["chosen_by"]
     others = [f"by {words} {cell['code']}" for name, (words, cell) in found.items() if name != by]
-    chosen = f"chosen     the strongest operator of each edge by {found[by][0]}"
+    how = "" if by == "refined" else "the strongest operator of each edge "
+    chosen = f"chosen     {how}by {found[by][0]}"
     return "; ".join([chosen, *others])
 
 
@@ -89,7 +92,7 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
     )
     return [
         f"benchmark  {dataset_name(dataset)} {column_name(column)}: {percent(value)}, "
-        f"{standing(rank)}",
+        f"{standing(rank)}{_circular(dataset) if holds_judge(record, dataset) else ''}",
         f"           without a search: {baselines}",
     ]
 
@@ -135,6 +138,11 @@ def _front(folder: Path) -> str:
         f"           {found} of the true front's hypervolume, the first choices {first}, as many "
         f"random cells {percent(random['hypervolume_ratio'], 1)}{note}"
     )
+
+
+def _finalists(folder: Path) -> list[str]:
+    path = folder / "finalists.json"
+    return [f"finalists  {in_one_line(read_json(path))}: {path}"] if path.is_file() else []
 
 
 def _seeds(runs: list[dict[str, Any]]) -> str:

@@ -25,8 +25,16 @@ GUIDE_NAMES = {
     "alpha": "alpha",
     "gains": "gains",
     "inner_gains": "gains without the last cell",
+    "refined": "short trainings",
 }
-"""What the strongest operators are read from -> words."""
+"""What a cell is read from -> words."""
+START_NAMES = {
+    "supernet": "by the supernet",
+    "free": "by scores that need no training",
+    "prior": "by the prior",
+    "random": "at random",
+}
+"""Where the cells come from that a refinement starts from -> words."""
 PROPOSAL_NAMES = {
     "gains": "supernet alone",
     "free": "free scores alone",

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from supernet.benchmark.table import Table
 from supernet.files import atomic_write
-from supernet.report import figures, front, place, proposals, search_sections, standalone
+from supernet.report import (
+    figures,
+    finalists,
+    front,
+    place,
+    proposals,
+    refinement,
+    search_sections,
+    standalone,
+)
 from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
 from supernet.report.words import duration, pixels
@@ -17,9 +26,9 @@ REPORT_FILE = "report.md"
 def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     """Write report.md and figures/ of a finished search; returns the report's path.
 
-    Reads config.json, genotype.json, metrics.jsonl, front.json, the evaluation.json of stand-alone
-    networks (in the folder or one below it) and the benchmark table. Writing it again after an
-    evaluation adds what was missing.
+    Reads config.json, genotype.json, metrics.jsonl, refine.json, front.json, finalists.json, the
+    evaluation.json of stand-alone networks (in the folder or one below it) and the benchmark table.
+    Writing it again after an evaluation adds what was missing.
 
     Raises: UserError when the folder holds no finished search.
     """
@@ -28,6 +37,8 @@ def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
         *_answer(run),
         *place.section(run),
         *proposals.section(run),
+        *refinement.section(run),
+        *finalists.section(run),
         *front.section(run),
         *search_sections.edge_weights(run),
         *search_sections.learning_curves(run),

@@ -54,7 +54,9 @@ def genotype_record(
             "gains": whole_EO.tolist(),
             "inner_gains": inner_EO.tolist(),
         },
-        "proposals": proposals_record(proposals, config, data, derivation.chosen),
+        "proposals": proposals_record(
+            proposals, config, data, derivation.cells.get(config.derive_by)
+        ),
         "seconds": seconds,
         "config_hash": config.hash(),
         "versions": versions(),
@@ -62,11 +64,12 @@ def genotype_record(
 
 
 def proposals_record(
-    proposals: Proposals, config: SearchConfig, data: ImageData, found: Genotype
+    proposals: Proposals, config: SearchConfig, data: ImageData, found: Genotype | None
 ) -> dict[str, Any]:
     """What each part alone would have chosen, by name: the supernet (`gains`), free scores, the
     prior, and all together. `prior_used` says whether the search follows the prior."""
-    cells = {"gains": found} | {by: proposals.best(by)[0] for by in ("free", "prior", "both")}
+    cells = {} if found is None else {"gains": found}
+    cells |= {by: proposals.best(by)[0] for by in ("free", "prior", "both")}
     return {
         "prior_datasets": list(shown_prior(config)),
         "prior_used": proposals.follows_prior,

@@ -1,11 +1,14 @@
 """Starts or resumes a search in its run directory, follows it, and writes its results.
 
-config.json  checkpoint.pt  metrics.jsonl  events.*  genotype.json  front.json  report.md  figures/
+config.json  checkpoint.pt  metrics.jsonl  events.*
+genotype.json  front.json  finalists.json  report.md  figures/
 """
 
+import dataclasses
 import shlex
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,19 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import write_json
+from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.write import write_report
+from supernet.runs.answer import (
+    answers_in_order,
+    derivation_of,
+    proposals_of,
+    starting_cells,
+)
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
+from supernet.runs.finalists import write_finalists
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
 from supernet.runs.front_json import front_record
-from supernet.runs.genotype_json import genotype_record, shown_prior
+from supernet.runs.genotype_json import genotype_record
 from supernet.runs.loop import Run
 from supernet.runs.machine import (
     describe,
@@ -28,13 +39,14 @@ from supernet.runs.machine import (
     refuse_other_surroundings,
     resolve_device,
 )
-from supernet.search.config import WHERE_FIELDS, SearchConfig
-from supernet.search.derive import Derivation, argmax_cell, derive
-from supernet.search.gains import operator_gains
+from supernet.runs.refinement import Refinement
+from supernet.search.config import ANSWER_FIELDS, WHERE_FIELDS, SearchConfig
+from supernet.search.derive import argmax_cell
+from supernet.search.finalists import choose_finalists, largest_cell
 from supernet.search.measure import measure, warnings
-from supernet.search.proposals import Proposals, propose
+from supernet.search.proposals import Proposals
 from supernet.search.search import PROBE_STEPS, Search, load_images
-from supernet.settings import from_saved, resumed
+from supernet.settings import differences, from_saved, resumed
 
 
 def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
@@ -72,6 +84,41 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     return run.judged(table).finish()
 
 
+def answer_again(source: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
+    """Read another answer from the trained supernet of a finished search, in a new run directory.
+
+    `given` are config fields of the answer and the refinement (a budget, a prior, ...), and places.
+    Raises: UserError for other fields, or when the search in `source` has not finished.
+    """
+    description = read_description(source, SearchRun.kind)
+    saved = config_of(source, {})
+    changed = differences(saved, given, free=(*ANSWER_FIELDS, *WHERE_FIELDS))
+    if changed:
+        raise UserError(
+            f"{source} was trained with another config ({'; '.join(changed)}); --from changes the "
+            "answer alone, as --max-params does: start a new search for the rest"
+        )
+    config = dataclasses.replace(saved, **{"out": None, **given})
+    table = load_table(config.data_root)
+    checkpoint = load_checkpoint(source / "checkpoint.pt", SearchRun.kind)
+    search = _prepare(config, description["impl"])
+    refuse_other_surroundings(source, _surroundings(search))
+    search.load_state_dict(checkpoint["state"])
+    if search.step < search.total_steps:
+        raise UserError(
+            f"{source} has done {search.step:,} of {search.total_steps:,} steps; finish it with "
+            f"--resume {shlex.quote(str(source))} first"
+        )
+    folder = new_folder(config.out, source.with_name(f"{source.name}-answer"))
+    write_json(folder / "config.json", _description(config, search) | {"from": str(source)})
+    run = SearchRun(
+        search, folder, epochs=config.epochs, quiet=quiet, seconds=checkpoint["seconds"]
+    )
+    if (source / METRICS_FILE).is_file():  # the report shows how the supernet was trained
+        shutil.copyfile(source / METRICS_FILE, folder / METRICS_FILE)
+    return run.judged(table).finish()
+
+
 def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
     """The config of the search in `folder`.
 
@@ -80,33 +127,6 @@ def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
     values = read_description(folder, SearchRun.kind)["config"]
     saved = from_saved(SearchConfig, values, folder / "config.json")
     return resumed(saved, given, folder, free=WHERE_FIELDS)
-
-
-def derivation_of(search: Search) -> Derivation:
-    """The cells of a search as it stands, by alpha and by gains."""
-    config = search.config
-    return derive(
-        search.strategy.expected_weights(),
-        operator_gains(search.net, search.images.for_gains(config.seed)),
-        by=config.derive_by,
-        allow_none=config.derive_none,
-        fits=search.fits,
-    )
-
-
-def proposals_of(
-    search: Search, derivation: Derivation, table: Table, *, allow_none: bool
-) -> Proposals:
-    """All cells that may be the answer, with scores by gains, free scores and a prior.
-
-    A search that follows no prior has one all the same, of data sets that do not judge it, to be
-    shown next to its answer.
-    """
-    config = search.config
-    return propose(
-        table, derivation.gains[1], shown_prior(config), follows_prior=bool(config.prior_datasets),
-        robust=config.robust, allow_none=allow_none, fits=search.fits,
-    )  # fmt: skip
 
 
 def measurement_of(search: Search) -> dict[str, Any]:
@@ -184,13 +204,15 @@ class SearchRun(Run[Search]):
         self.warned = set(record["warnings"])
 
     def conclude(self) -> None:
-        """Read the cells, and leave genotype.json, front.json and the report."""
+        """Read the cells, and leave genotype.json, front.json, finalists.json and the report."""
         search, config = self.job, self.job.config
         derivation = derivation_of(search)
         answers, menu = (
             proposals_of(search, derivation, self.table, allow_none=allow_none)
             for allow_none in (config.derive_none, True)
         )
+        refinement = self._refine(starting_cells(config, derivation, answers), answers)
+        derivation = derivation.improved(Genotype.parse(refinement["answer"]))
         record = genotype_record(
             config, search.data, derivation, answers, search.strategy.alpha,
             search.strategy.expected_weights(), self.table, self.seconds,
@@ -198,7 +220,28 @@ class SearchRun(Run[Search]):
         write_json(self.folder / "front.json", front_record(config, search.data, menu))
         write_json(self.folder / "genotype.json", record)
         self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
+        if config.finalists:
+            self._train_finalists(answers_in_order(refinement, answers))
         write_report(self.folder, self.table)
+
+    def _refine(self, cells: dict[str, list[Genotype]], proposals: Proposals) -> dict[str, Any]:
+        """Refine from these cells; leaves refine.json, unless there was nothing to train."""
+        search = self.job
+        refinement = Refinement(
+            search.config, search.images, self.folder, proposals, search.fits, self.quiet
+        )
+        record = refinement.run(cells)
+        if record["trainings"]:
+            write_json(self.folder / REFINEMENT_FILE, record)
+        return record
+
+    def _train_finalists(self, answers: Iterable[Genotype]) -> None:
+        search, config = self.job, self.job.config
+        candidates = choose_finalists(
+            answers, config.finalists, dict([largest_cell(search.fits, config.seed)]),
+            allow_none=config.derive_none, seed=config.seed,
+        )  # fmt: skip
+        write_finalists(self.folder, search, candidates, self.table, quiet=self.quiet)
 
     def _values(self, record: dict[str, Any]) -> dict[str, float]:
         """The numbers that runs are compared by: size, and place in the benchmark."""

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,14 @@ from typing import Any
 from supernet.benchmark.judged_by import other_datasets
 from supernet.benchmark.table import DATASETS
 from supernet.errors import UserError
-from supernet.settings import ATTACK_NAMES, check_settings, choose, setting
+from supernet.settings import (
+    ATTACK_NAMES,
+    TRAIN_ATTACKS,
+    check_settings,
+    choose,
+    setting,
+    setting_of,
+)
 
 OBJECTIVE_NAMES = ("weighted", "mgda")
 STRATEGY_NAMES = ("darts", "darts2", "drnas", "gdas")
@@ -20,12 +28,14 @@ GUIDES = ("alpha", "gains", "inner_gains")
 PRIORS = ("none", "tables", *DATASETS)
 """What a prior is made of: nothing, every data set of the benchmark but the search's own, or these
 data sets."""
+PROPOSALS = ("supernet", "free", "prior", "random")
+"""What the refinement can start from, besides cells by their codes."""
 ATTACK_DTYPES = ("float32", "bfloat16")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
-WHERE_FIELDS = ("out", "data_root", "keep_epochs")
-"""Fields that do not change the result (locations, what to keep). The hash leaves them out, and a
-resumed run may change them."""
+WHERE_FIELDS = ("out", "data_root", "keep_epochs", "processes", "finalists", "finalist_steps")
+"""Fields that do not change the result (places, what to keep, what to check it by). The hash
+leaves them out, and a resumed run may change them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +71,9 @@ class SearchConfig:
     robust_weight: float = setting(0.5, least=0, most=1, group="search")
     """Share of the robust loss in what alpha follows: 0 is the clean loss alone (of weights that
     are trained on attacked images), 1 the robust loss alone. Weighted robust searches only."""
-    epochs: int = setting(50, least=1, group="search")
-    """Passes over the weight half of the training images."""
+    epochs: int = setting(50, least=0, group="search")
+    """Passes over the weight half of the training images; 0 trains no supernet: proposals come from
+    scores that need no training, and from the prior."""
     warmup_epochs: int = setting(0, least=0, group="search")
     """First epochs that train the weights on clean images and leave alpha alone."""
     alpha_lr: float = setting(3e-4, above=0, group="search")
@@ -108,6 +119,31 @@ class SearchConfig:
     """Most parameters that the cell's own network (C=16, N=5) may have, for example 0.8M."""
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
     """Most multiply-adds of the cell's own network for one image, for example 120M."""
+    finalists: int = setting(0, least=0, group="answer")
+    """At the end train so many of the best answers alone (C=16, N=5), next to all-3x3 and random
+    cells of the answer's size, and attack them: the check that needs no benchmark. A finished run
+    takes it with --resume. 0 leaves it out."""
+    finalist_steps: int = setting(200, least=1, group="answer")
+    """Steps of 64 images that each finalist is trained for, three times with different seeds."""
+
+    proposals: tuple[str, ...] | None = setting(
+        None, group="refinement", none="supernet, free and, with a prior, prior",
+    )  # fmt: skip
+    """Where the refinement starts: supernet (the cell by derive-by), free (the best by scores that
+    need no training), prior (the best by the prior), random (a cell drawn by the seed), or cells by
+    their six-digit codes."""
+    refine_moves: int = setting(2, least=0, group="refinement")
+    """Most changes that the proposed cell may go through, each the best of its neighbours by short
+    stand-alone trainings; 0 takes the proposal as it is."""
+    refine_steps: tuple[int, ...] = setting((50, 100, 200), least=1, group="refinement")
+    """Steps of these trainings, a number for each round: every round trains the best third of the
+    one before anew."""
+    refine_attack: str = setting("none", choices=TRAIN_ATTACKS, group="refinement")
+    """Attack of these trainings, whose loss under PGD then decides; with none the clean loss
+    does."""
+    processes: int | None = setting(None, least=1, group="refinement")
+    """Trainings at a time, each with one thread on a CPU. Automatic is the number of CPU cores, or
+    4 on a GPU. The outcome does not depend on it."""
 
     probe_images: int = setting(512, least=1, group="run")
     """Images of the alpha half that are evaluated after each epoch."""
@@ -125,7 +161,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        if self.warmup_epochs >= self.epochs:
+        if self.epochs and self.warmup_epochs >= self.epochs:
             raise UserError(
                 f"--warmup-epochs is {self.warmup_epochs}; it must be below --epochs {self.epochs}"
             )
@@ -133,7 +169,10 @@ class SearchConfig:
             raise UserError("--path-kind needs --path-share above 0")
         if self.objective == "mgda" and not self.robust:
             raise UserError("--objective mgda weighs two losses; it needs --robust")
+        if not self.refine_steps:
+            raise UserError("--refine-steps is empty; write 50,100,200, or --refine-moves 0")
         self._check_prior()
+        self._check_proposals()
         for epoch in self.keep_epochs:
             if epoch > self.epochs:
                 raise UserError(
@@ -152,6 +191,26 @@ class SearchConfig:
                 f"{shown}, and the search is on {self.dataset} itself, whose results would be the "
                 "answer; --prior tables takes the others"
             )
+
+    def _check_proposals(self) -> None:
+        for name in self.proposals or ():
+            if name not in PROPOSALS and not re.fullmatch("[0-4]{6}", name):
+                raise UserError(
+                    f"--proposals has '{name}'; choose {', '.join(PROPOSALS)}, or write cells as "
+                    "six-digit codes"
+                )
+            if name == "supernet" and not self.epochs:
+                raise UserError("--proposals supernet needs one; give --epochs above 0")
+            if name == "prior" and not self.prior_datasets:
+                raise UserError("--proposals prior needs one; give --prior tables")
+
+    @property
+    def proposed_by(self) -> tuple[str, ...]:
+        """Where the refinement starts."""
+        if self.proposals is not None:
+            return self.proposals
+        supernet = ("supernet",) if self.epochs else ()
+        return (*supernet, "free", *(("prior",) if self.prior_datasets else ()))
 
     @property
     def prior_datasets(self) -> tuple[str, ...]:
@@ -195,11 +254,19 @@ class SearchConfig:
         return {name: v for name, v in self.to_dict().items() if name not in WHERE_FIELDS}
 
 
+ANSWER_FIELDS = tuple(
+    field.name for field in dataclasses.fields(SearchConfig)
+    if setting_of(field).group in ("answer", "refinement")
+)  # fmt: skip
+"""Fields that a trained supernet does not depend on: it can answer again with others."""
+
+
 def _digits() -> dict[str, Any]:
     """The embedded images: a few minutes on two CPU cores."""
     return dict(
         C=8, N=1, epochs=20, warmup_epochs=2, batch_size=32, lr=0.05, alpha_lr=3e-3,
-        attack="n_fgsm", beta_decay=10.0, path_share=0.5,
+        attack="n_fgsm", beta_decay=10.0, path_share=0.5, refine_moves=1,
+        refine_steps=(25, 50, 100),
     )  # fmt: skip
 
 
@@ -227,7 +294,7 @@ def _gpu() -> dict[str, Any]:
 
 def _darts() -> dict[str, Any]:
     """A baseline: the published DARTS settings on this space, nothing of ours."""
-    return dict(derive_by="alpha", derive_none=True)
+    return dict(derive_by="alpha", derive_none=True, proposals=("supernet",), refine_moves=0)
 
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {

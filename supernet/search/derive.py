@@ -1,7 +1,8 @@
 """Reads a cell from edge weights or gains: the strongest operator of each edge, within a budget."""
 
+import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,16 +17,21 @@ Fits = Callable[[Genotype], bool]
 
 @dataclass(frozen=True)
 class Derivation:
-    """The cell by each guide (alpha, gains, inner_gains), and which of them the search follows."""
+    """The cell by each guide (alpha, gains, inner_gains; refined), and which of them is the
+    answer."""
 
     cells: dict[str, Genotype]
     by: str
     gains: tuple[Tensor, Tensor]
     """(6, 5) operator gains of the whole network and without its last cell."""
 
+    def improved(self, cell: Genotype) -> "Derivation":
+        """The same with a cell that short trainings have led to, which is the answer."""
+        return dataclasses.replace(self, cells={**self.cells, "refined": cell}, by="refined")
+
     @property
     def chosen(self) -> Genotype:
-        """The cell by the guide that the search follows."""
+        """The answer."""
         return self.cells[self.by]
 
 
@@ -61,15 +67,20 @@ def argmax_cell(w_EO: Tensor, allow_none: bool, fits: Fits | None = None) -> Gen
     operator from w_EO: the maximum of prod_e w[e, op_e], exact over all 15,625 cells.
     """
     if fits is not None:
-        cells, ops_NE = connected_cells(allow_none)
-        log_w = w_EO.detach().cpu().double().clamp_min(1e-30).log()
-        log_p = log_w[torch.arange(NUM_EDGES), ops_NE].sum(dim=1)
-        order = log_p.argsort(descending=True, stable=True).tolist()
-        return next(cells[number] for number in order if fits(cells[number]))
+        return next(best_first(w_EO, allow_none, fits))
     w_EO = w_EO.detach().clone()
     if not allow_none:
         w_EO[:, NONE] = -1
     return Genotype(tuple(w_EO.argmax(dim=1).tolist()))
+
+
+def best_first(w_EO: Tensor, allow_none: bool, fits: Fits | None = None) -> Iterator[Genotype]:
+    """The connected cells that fit, by falling prod_e w[e, op_e]; of equal ones the lower code."""
+    cells, ops_NE = connected_cells(allow_none)
+    log_w = w_EO.detach().cpu().double().clamp_min(1e-30).log()
+    log_p = log_w[torch.arange(NUM_EDGES), ops_NE].sum(dim=1)
+    order = (cells[number] for number in log_p.argsort(descending=True, stable=True).tolist())
+    return order if fits is None else filter(fits, order)
 
 
 @functools.cache
@@ -106,9 +117,15 @@ def derive(
     Shapes: w_EO (6, 5); gains two of (6, 5), of the whole network and without its last cell.
     With `fits`, all of them among the cells that fit.
     """
-    guides = {"alpha": w_EO, "gains": weights_of(gains[0]), "inner_gains": weights_of(gains[1])}
+    guides = guides_of(w_EO, gains)
     cells = {name: argmax_cell(guide, allow_none, fits) for name, guide in guides.items()}
     return Derivation(cells, by, gains)
+
+
+def guides_of(w_EO: Tensor, gains: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    """What the strongest operators can be read from -> (6, 5) edge weights: alpha's own, and those
+    of the two kinds of gains."""
+    return {"alpha": w_EO, "gains": weights_of(gains[0]), "inner_gains": weights_of(gains[1])}
 
 
 def weights_of(gains_EO: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The training images of a search: one half for the weights, one for alpha, never both."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,11 +48,11 @@ class Halves:
 
     def held_out(self, count: int) -> Batch:
         """`count` images of the alpha half, the same at every call, as they are."""
-        return self._spaced(self.alpha_half, count)
+        return self.images_at(spaced(self.alpha_half, count))
 
     def calibration(self) -> Tensor:
         """Images of the weight half whose statistics batch norm is frozen with."""
-        return self._spaced(self.weight_half, CALIBRATION_IMAGES)[0]
+        return self.images_at(spaced(self.weight_half, CALIBRATION_IMAGES))[0]
 
     def for_gains(self, seed: int) -> Iterator[Batch]:
         """Batches of the first GAIN_IMAGES of a seeded shuffle of the alpha half, as they are.
@@ -65,6 +66,15 @@ class Halves:
         if len(batches) > 1 and len(batches[-1]) < len(batches[0]):
             batches = batches[:-1]
         return map(self.images_at, batches)
+
+    def as_split(self, count: int) -> ImageData:
+        """The images divided for cells that are trained alone: the weight half as `train`, and as
+        `test` the `count` images of the alpha half that `held_out` gives."""
+        x, y, device = self.data.train_x, self.data.train_y, self.data.train_x.device
+        learn, held_out = self.weight_half.to(device), spaced(self.alpha_half, count).to(device)
+        return dataclasses.replace(
+            self.data, train_x=x[learn], train_y=y[learn], test_x=x[held_out], test_y=y[held_out]
+        )
 
     def images_at(self, index: Tensor) -> Batch:
         """Training images by number, as they are, and their labels."""
@@ -88,10 +98,11 @@ class Halves:
         x = augment(data.train_x[index], self.random["augment"], data.pad, data.flip)
         return _laid_out(x), data.train_y[index]
 
-    def _spaced(self, half: Tensor, count: int) -> Batch:
-        # Evenly spaced: files are often sorted by class.
-        count = min(count, len(half))
-        return self.images_at(half[torch.arange(count) * len(half) // count])
+
+def spaced(half: Tensor, count: int) -> Tensor:
+    """`count` of these image numbers, or all, evenly spaced: files are often sorted by class."""
+    count = min(count, len(half))
+    return half[torch.arange(count) * len(half) // count]
 
 
 def _laid_out(x: Tensor) -> Tensor:

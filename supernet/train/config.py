@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from supernet.errors import UserError
-from supernet.settings import ATTACK_NAMES, check_settings, choose, setting
+from supernet.settings import TRAIN_ATTACKS, check_settings, choose, setting
 
-TRAIN_ATTACKS = (*ATTACK_NAMES, "none")
 WHERE_FIELDS = ("out", "data_root")
 """Fields that do not change the result: a resumed run may name others."""
 

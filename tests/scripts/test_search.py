@@ -14,12 +14,13 @@ import torch
 
 from supernet.cells.argument import read_cell
 from supernet.cells.genotype import all_genotypes
+from supernet.runs import finalists
 from tests.scripts.inprocess import ROOT, Done, run_script
 
 pytestmark = pytest.mark.slow
 
 SMALL = ["--robust", "--C", "4", "--epochs", "3", "--warmup-epochs", "1", "--limit", "400",
-         "--probe-images", "50"]  # fmt: skip
+         "--probe-images", "50", "--proposals", "supernet", "--refine-moves", "0"]  # fmt: skip
 
 
 def search(*arguments: str, cwd: Path) -> Done:
@@ -39,8 +40,13 @@ def search(*arguments: str, cwd: Path) -> Done:
         (["--preset", "tpu"], "--preset 'tpu' is unknown"),
         (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
         (["--seeds", "1,x"], "--seeds '1,x' is not a list of whole numbers"),
-        (["--seeds", "1,2", "--seed", "3"], "--seeds goes with neither --seed nor --resume"),
+        (
+            ["--seeds", "1,2", "--seed", "3"],
+            "--seeds goes with none of --seed, --resume and --from",
+        ),
         (["--dataset", "folder:pictures"], "pictures"),
+        (["--finalists", "-1"], "--finalists is -1; it must be at least 0"),
+        (["--seeds", "0,1", "--finalists", "2"], "--finalists goes with one search; leave out"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(
@@ -138,6 +144,27 @@ def test_alpha_alone_leads_to_no_cell_of_several_seeds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "one" / "seeds.json").read_text())["together"] is None
     assert not (tmp_path / "one" / "together.json").exists()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_finalists_of_a_search_within_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finalists, "HELD_OUT", 20)
+    monkeypatch.setattr(finalists, "SEEDS", (0, 1))
+    quick = ["--epochs", "1", "--warmup-epochs", "0", "--limit", "100", "--max-params", "0.3M"]
+    asked = ["--finalists", "1", "--finalist-steps", "2"]
+    done = search(*SMALL, *quick, *asked, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run" / "finalists.json").read_text())
+    assert all(cell["params"] <= 300_000 for cell in record["cells"])
+    names = [name for cell in record["cells"] for name in cell["names"]]
+    assert names[0] == "answer" and "largest that fits" in names
+    assert (record["recipe"]["C"], record["recipe"]["N"]) == (16, 5)
+    assert f"finalists  {len(record['cells'])} cells, 2 trainings each" in done.stdout
+    assert "finalists  under PGD-20 32/255 answer" in done.stdout
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert "Under PGD-20 32/255 the answer has" in report.split("## Finalists")[1]
 
 
 def test_the_default_robust_search(tmp_path: Path) -> None:

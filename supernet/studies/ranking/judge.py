@@ -71,7 +71,7 @@ def judge_scores(
     `ensemble.SUMS` whose parts are all there, combined rows those that the config names: mean ranks
     of their parts over the cells.
     """
-    scores = oriented_scores(config, cells, records)
+    scores = oriented_scores(config, table, cells, records)
     marked = np.array([cell.random for cell in cells])
     rows: dict[str, dict[str, Any]] = {}
     claims: dict[str, Any] = {}
@@ -160,9 +160,13 @@ def compared(
 
 
 def oriented_scores(
-    config: RankConfig, cells: list[Cell], records: list[dict[str, Any]]
+    config: RankConfig, table: Table, cells: list[Cell], records: list[dict[str, Any]]
 ) -> dict[str, Array]:
-    """Every row's score by cell, such that higher is better; `parameters` and sums too."""
+    """Every row's score by cell, such that higher is better; `parameters` and sums too.
+
+    `parameters` are those of the evaluated cell. The `params` of a named sum are those of the
+    cheapest member of its class, as in `free_scores.parts_of_sums`.
+    """
     names = list(records[0]["scores"])
     scores = {
         name: np.array([record["scores"][name] for record in records])
@@ -171,7 +175,8 @@ def oriented_scores(
     }
     scores[PARAMETERS] = np.array([float(cell.genotype.params()) for cell in cells])
     check_combinations(config, tuple(scores))
-    parts = scores | {"params": scores[PARAMETERS]}
+    cheapest = table.costs("params", cheapest=True)[[cell.row for cell in cells]]
+    parts = scores | {"params": cheapest.astype(np.float64)}
     for name, weights in SUMS.items():
         if set(weights) <= set(parts):
             scores[name] = rank_sum(parts, weights)

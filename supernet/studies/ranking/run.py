@@ -105,7 +105,7 @@ def _write(
     write_json(folder / "ranking.json", ranking)
     with atomic_write(folder / "ranking.md") as stream:
         stream.write(markdown(ranking))
-    scores = oriented_scores(config, cells, records)
+    scores = oriented_scores(config, table, cells, records)
     random = np.array([cell.random for cell in cells])
     for column, rows in ranking["rows"].items():
         truth = truth_of(table, config, column)[[cell.row for cell in cells]]

@@ -1,6 +1,7 @@
 """A run directory: what it holds, how it is resumed, what is refused before it is written."""
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -13,20 +14,30 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from supernet.cells.argument import read_cell
-from supernet.cells.genotype import Genotype
+from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.errors import UserError
+from supernet.runs import finalists
 from supernet.runs.checkpoint import load_checkpoint
 from supernet.runs.interrupts import Interrupted
-from supernet.runs.search_run import SearchRun, resume_search, run_search
+from supernet.runs.search_run import (
+    SearchRun,
+    answer_again,
+    best_answers,
+    config_of,
+    derivation_of,
+    resume_search,
+    run_search,
+)
 from supernet.runs.train_run import resume_training
 from supernet.search.config import SearchConfig
-from supernet.search.search import Search
+from supernet.search.gains import gain_of
+from supernet.search.search import Search, load_images
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
 
 QUICK = SearchConfig(
     robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
-    attack="n_fgsm", beta_decay=1.0, probe_images=20,
+    attack="n_fgsm", beta_decay=1.0, probe_images=20, proposals=("supernet",), refine_moves=0,
 )  # fmt: skip
 
 
@@ -202,6 +213,57 @@ def test_a_finished_run_is_resumed_to_the_same_result(whole: Path) -> None:
     after = json.loads((whole / "genotype.json").read_text())
     assert {**after, "seconds": 0} == {**before, "seconds": 0}
     assert len(comparable(whole)) == 3
+
+
+def test_a_finished_run_trains_its_finalists(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finalists, "NETWORK", {"C": 4, "N": 1})
+    monkeypatch.setattr(finalists, "HELD_OUT", 10)
+    folder, before = tmp_path / "run", json.loads((whole / "config.json").read_text())
+    shutil.copytree(whole, folder)
+    given = {"finalists": 2, "finalist_steps": 2}
+
+    def pressed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("supernet.train.side_by_side.train_briefly", pressed)
+        patch.setattr(torch, "get_num_threads", lambda: 1)
+        with pytest.raises(Interrupted, match=f"--resume {folder}"):
+            resume_search(folder, given, quiet=True)
+    assert not (folder / "finalists.json").exists()
+    resume_search(folder, {}, quiet=True)  # it goes on as it was asked
+    after = json.loads((folder / "config.json").read_text())
+    assert after["config_hash"] == before["config_hash"]
+    assert after["config"] == {**before["config"], **given}
+    record = json.loads((folder / "finalists.json").read_text())
+    answer = json.loads((folder / "genotype.json").read_text())["code"]
+    assert record["cells"][0]["code"] == answer
+    assert record["cells"][1]["names"][0] == "answer 2"
+    names = [name for cell in record["cells"] for name in cell["names"]]
+    assert names[:3] == ["answer", "answer 2", "all 3x3"]
+    assert "## Finalists" in (folder / "report.md").read_text()
+    assert read_cell(f"{folder / 'finalists.json'}:1")[1]["dataset"] == "digits"
+    ledger = (folder / "finalists.jsonl").read_text()
+    assert len(ledger.splitlines()) == 3 * len(record["cells"])
+    resume_search(folder, {"finalists": 0}, quiet=True)
+    assert (folder / "finalists.jsonl").read_text() == ledger
+
+
+def test_the_second_answer_gains_most_after_the_first(whole: Path) -> None:
+    config, cpu = config_of(whole, {}), torch.device("cpu")
+    search = Search(config, load_images(config, cpu), cpu)
+    search.load_state_dict(load_checkpoint(whole / "checkpoint.pt", "search")["state"])
+    derivation = derivation_of(search)
+    first, again, second = itertools.islice(best_answers(search, derivation), 3)
+    assert first == again == derivation.chosen
+    gains_EO = derivation.gains[0]
+    better = [
+        cell for cell in all_genotypes()
+        if 0 not in cell.ops and gain_of(cell, gains_EO) > gain_of(second, gains_EO)
+    ]  # fmt: skip
+    assert better == [first]
 
 
 def test_the_weights_of_chosen_epochs_are_kept(
@@ -407,3 +469,33 @@ def test_automatic_names_do_not_collide(tmp_path: Path, monkeypatch: pytest.Monk
     ]
     one, two = (json.loads((f / "genotype.json").read_text()) for f in folders)
     assert one["arch"] == two["arch"] and one["alpha"] == two["alpha"]
+
+
+def test_another_answer_from_a_trained_supernet(whole: Path, tmp_path: Path) -> None:
+    """The same alpha and gains, a cell within the budget, and a folder of its own."""
+    given = {"max_params": 2e5, "derive_by": "inner_gains", "out": str(tmp_path / "small")}
+    folder = answer_again(whole, given, quiet=True)
+    assert folder == tmp_path / "small"
+    one, two = (json.loads((f / "genotype.json").read_text()) for f in (whole, folder))
+    assert two["alpha"] == one["alpha"]
+    assert two["derivation"]["gains"] == one["derivation"]["gains"]
+    assert one["params"] > 2e5 >= two["params"]
+    assert two["derivation"]["chosen_by"] == "inner_gains"
+    assert comparable(folder) == comparable(whole)
+    assert json.loads((folder / "config.json").read_text())["from"] == str(whole)
+    resume_search(folder, {}, quiet=True)
+    assert json.loads((folder / "genotype.json").read_text())["code"] == two["code"]
+
+
+def test_only_the_answer_can_be_read_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match=r"another config \(epochs: 3 -> 5\); --from changes the"):
+        answer_again(whole, {"epochs": 5}, quiet=True)
+    folder = tmp_path / "part"
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_at(patch, 3)
+        search_in(folder)
+    with pytest.raises(UserError, match=f"done 3 of 6 steps; finish it with --resume {folder}"):
+        answer_again(folder, {"max_params": 2e5}, quiet=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["part"]

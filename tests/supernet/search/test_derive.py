@@ -9,7 +9,7 @@ from ops.space import NONE
 from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.errors import UserError
 from supernet.search.config import GUIDES
-from supernet.search.derive import argmax_cell, derive, mean_gains, restriction
+from supernet.search.derive import argmax_cell, best_first, derive, mean_gains, restriction
 
 
 def random_weights() -> torch.Tensor:
@@ -38,6 +38,20 @@ def test_the_argmax_within_a_budget_is_exact() -> None:
             best = max((c for c in within if allow_none or NONE not in c.ops), key=probability)
             assert argmax_cell(w_EO, allow_none, set(within).__contains__) == best
     assert argmax_cell(w_EO, False, lambda cell: True) == argmax_cell(w_EO, allow_none=False)
+
+
+def test_cells_come_in_the_order_of_their_probability() -> None:
+    w_EO = random_weights()
+    weights = w_EO.tolist()
+
+    def probability(cell: Genotype) -> float:
+        return math.prod(weights[e][o] for e, o in enumerate(cell.ops))
+
+    order = list(best_first(w_EO, allow_none=False))
+    assert set(order) == {c for c in all_genotypes() if NONE not in c.ops and c.is_connected}
+    assert order == sorted(order, key=probability, reverse=True)
+    small = [cell for cell in order if cell.params() <= 400_000]
+    assert list(best_first(w_EO, False, lambda cell: cell.params() <= 400_000)) == small
 
 
 def test_the_answers_by_alpha_and_by_both_gains() -> None:

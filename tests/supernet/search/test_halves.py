@@ -20,6 +20,16 @@ def test_weights_and_alpha_see_disjoint_images() -> None:
     assert calibration <= trained
 
 
+def test_the_halves_as_a_split_for_trainings_alone() -> None:
+    search = make_search(images=50)
+    split = search.images.as_split(10)
+    assert torch.equal(split.train_x, search.data.train_x[search.images.weight_half])
+    assert torch.equal(split.train_y, search.data.train_y[search.images.weight_half])
+    x, y = search.images.held_out(10)
+    assert torch.equal(split.test_x / 255, x) and torch.equal(split.test_y, y)
+    assert len(search.images.as_split(1000).test_y) == len(search.images.alpha_half)
+
+
 def test_gains_see_whole_batches_of_a_shuffle_that_the_seed_decides() -> None:
     images = make_search(images=50).images
     assert len(images.alpha_half) < GAIN_IMAGES

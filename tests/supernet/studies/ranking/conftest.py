@@ -16,7 +16,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of a search of six steps that kept both epochs."""
     settings = SearchConfig(
         robust=True, C=4, N=1, limit=200, epochs=2, batch_size=32, attack_steps=1,
-        probe_images=32, device="cpu", keep_epochs=(1, 2),
+        probe_images=32, device="cpu", keep_epochs=(1, 2), proposals=("supernet",), refine_moves=0,
         out=str(tmp_path_factory.mktemp("run") / "search"),
     )  # fmt: skip
     with not_rendered():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from supernet.benchmark.correlation import kendall
 from supernet.benchmark.table import Table
@@ -66,10 +67,10 @@ def test_rows_and_directions(invented: Table) -> None:
 
 def test_sums_appear_with_their_parts(invented: Table) -> None:
     """jacob_cov as the truth itself: the sum says by how much it beats parameters."""
-    cells = draw_cells(invented, CONFIG)
+    config = dataclasses.replace(CONFIG, combine=())
+    cells = draw_cells(invented, config)
     truth = invented.values("cifar10", "pgd_8")[[cell.row for cell in cells]]
     records = [{"scores": {"jacob_cov": value}} for value in truth]
-    config = dataclasses.replace(CONFIG, combine=("jacob_cov+parameters",))
     ranking = judge_scores(config, invented, cells, records)
     rows = ranking["rows"]["pgd_8"]
     assert "params+jacob_cov" in rows
@@ -77,8 +78,12 @@ def test_sums_appear_with_their_parts(invented: Table) -> None:
     gained = [rows[n]["all"]["kendall"]["value"] for n in ("params+jacob_cov", "parameters")]
     assert difference["value"] == pytest.approx(gained[0] - gained[1])
     assert 0 < difference["low"] < difference["value"] < difference["high"]
-    # The same weights by hand are the same sum.
-    assert rows["jacob_cov+parameters"] == rows["params+jacob_cov"]
+    # An edge that leads nowhere is no parameter of the sum.
+    sizes = invented.costs("params", cheapest=True)[[cell.row for cell in cells]]
+    expected = stats.rankdata(truth) + stats.rankdata(sizes)
+    assert oriented_scores(config, invented, cells, records)["params+jacob_cov"] == pytest.approx(
+        (expected - 1) / 160
+    )
     assert "minus_parameters" not in rows["jacob_cov"]
     text = markdown(ranking)
     assert "Kendall minus that of parameters" in text
@@ -170,5 +175,5 @@ def test_published_landmarks(real: Table, data_root: Path) -> None:
         check_columns(dataclasses.replace(config, columns=("standard:cw",)), real)
     standard = truth_of(real, config, "standard:pgd")
     assert standard.shape == (6466,) and 0 < kendall(standard, real.values("cifar10", "clean")) < 1
-    ours = oriented_scores(config, cells, records)["parameters"]
+    ours = oriented_scores(config, real, cells, records)["parameters"]
     assert ours[0] == real.genotypes[0].params()

@@ -1,0 +1,220 @@
+"""Many short trainings side by side in processes, each finished one a line of a file.
+
+An outcome depends on cell, recipe, seed and images alone. Neither the number of processes nor the
+order in which they finish, nor a run that was killed and goes on, changes one.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import json
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import torch
+
+from supernet.cells.genotype import Genotype
+from supernet.data import ImageData
+from supernet.errors import UserError
+from supernet.files import read_jsonl
+from supernet.train.short import Outcome, Recipe, train_briefly
+
+
+class Trial(NamedTuple):
+    """One training that is asked for."""
+
+    code: str
+    recipe: Recipe
+    seed: int
+
+    def key(self) -> dict[str, Any]:
+        """What its line is recognised by."""
+        return {"cell": self.code, "seed": self.seed, **dataclasses.asdict(self.recipe)}
+
+
+class SideBySide:
+    """Trains trials in processes and writes each outcome to a file as soon as it is known.
+
+    It is a context manager: processes start with the first training that the file does not hold,
+    and end with the block. On a CPU each computes with one thread; on a GPU they share it.
+
+    data: `train` is what the cells learn from, `test` the held-out images.
+    ledger: the file of outcomes, JSON lines.
+    done: called after each training, in the order in which they finish.
+    Raises: UserError when the file holds something else.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        ledger: Path,
+        *,
+        processes: int = 1,
+        done: Callable[[Trial, Outcome], None] | None = None,
+    ) -> None:
+        self.data, self.ledger, self.processes, self.done = data, ledger, processes, done
+        self._known = {_text(line): Outcome(**line["outcome"]) for line in _read(ledger)}
+        self._pool: concurrent.futures.ProcessPoolExecutor | None = None
+        self._workers: list[Any] = []
+        self._images: Path | None = None
+
+    def __enter__(self) -> "SideBySide":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            # Ctrl-C or an error: the trainings that run are lost, those that finished are written.
+            for worker in self._workers:
+                worker.terminate()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._images is not None:
+            self._images.unlink(missing_ok=True)
+        self._pool, self._workers, self._images = None, [], None
+
+    def is_known(self, trial: Trial) -> bool:
+        """Whether the ledger has it."""
+        return _text(trial.key()) in self._known
+
+    def outcomes(self, trials: Sequence[Trial]) -> list[Outcome]:
+        """The outcome of every trial, in their order; those that are not known yet are trained.
+
+        Raises: UserError when a process was killed, saying how to go on.
+        """
+        missing = [trial for trial in dict.fromkeys(trials) if not self.is_known(trial)]
+        for trial, outcome in self._trained(missing):
+            self._write(trial, outcome)
+            if self.done is not None:
+                self.done(trial, outcome)
+        return [self._known[_text(trial.key())] for trial in trials]
+
+    def _trained(self, trials: list[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        if self.processes == 1 or len(trials) == 0:
+            with one_thread(self.data.train_x.device):
+                for trial in trials:
+                    yield trial, _train(self.data, trial)
+            return
+        try:
+            futures = self._submit(trials)
+            for future in concurrent.futures.as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process of the short trainings was killed, perhaps for want of memory; go on "
+                "with --processes 1: the trainings that finished are kept"
+            ) from error
+
+    def _submit(self, trials: list[Trial]) -> dict[concurrent.futures.Future[Outcome], Trial]:
+        if self._pool is None:
+            self._images = _written(self.data, self.ledger.parent)
+            others = set(multiprocessing.active_children())
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                self.processes,
+                # Spawned: a forked process inherits torch's threads in an unknown state.
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start,
+            )
+            futures = self._sent(trials)
+            self._workers = [p for p in multiprocessing.active_children() if p not in others]
+            return futures
+        return self._sent(trials)
+
+    def _sent(self, trials: list[Trial]) -> dict[concurrent.futures.Future[Outcome], Trial]:
+        assert self._pool is not None
+        device = str(self.data.train_x.device)
+        return {
+            self._pool.submit(_train_here, str(self._images), device, trial): trial
+            for trial in trials
+        }
+
+    def _write(self, trial: Trial, outcome: Outcome) -> None:
+        line = {**trial.key(), "outcome": dataclasses.asdict(outcome)}
+        with self.ledger.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line, allow_nan=False) + "\n")
+        self._known[_text(trial.key())] = outcome
+
+
+def _read(ledger: Path) -> list[dict[str, Any]]:
+    if ledger.exists():  # a line that a kill cut short is cut away
+        data = ledger.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(ledger, whole)
+    lines = read_jsonl(ledger)
+    fields = {field.name for field in dataclasses.fields(Outcome)}
+    for number, line in enumerate(lines, start=1):
+        if not isinstance(line.get("outcome"), dict) or set(line["outcome"]) != fields:
+            raise UserError(
+                f"{ledger} line {number} is not the outcome of a short training; move the file "
+                "away, and the trainings are made again"
+            )
+    return lines
+
+
+def _text(line: dict[str, Any]) -> str:
+    return json.dumps({k: v for k, v in line.items() if k != "outcome"}, sort_keys=True)
+
+
+def _train(data: ImageData, trial: Trial) -> Outcome:
+    return train_briefly(Genotype.parse(trial.code), data, trial.recipe, trial.seed)
+
+
+def _written(data: ImageData, folder: Path) -> Path:
+    """The images as a file that processes map into memory: /dev/shm is small in containers."""
+    fd, name = tempfile.mkstemp(dir=folder, prefix=".images.", suffix=".pt")
+    with os.fdopen(fd, "wb") as stream:
+        torch.save({f.name: getattr(data, f.name) for f in dataclasses.fields(data)}, stream)
+    return Path(name)
+
+
+@functools.cache
+def _images(path: str, device: str) -> ImageData:
+    values: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    for name in ("train_x", "train_y", "test_x", "test_y"):
+        values[name] = values[name].to(device)
+    return ImageData(**values)
+
+
+def _start() -> None:
+    # Ctrl-C goes to the whole group; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A parent that is killed cannot end its processes, which would wait for work for ever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _train_here(images: str, device: str, trial: Trial) -> Outcome:
+    return _train(_images(images, device), trial)
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """One thread on a CPU, as in a worker process, so that sums are rounded alike."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

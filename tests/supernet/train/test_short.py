@@ -1,0 +1,95 @@
+import dataclasses
+
+import pytest
+import torch
+
+from supernet.attacks.accuracy import WORST_LOSS
+from supernet.cells.genotype import Genotype
+from supernet.data import ImageData, load_dataset, to_float
+from supernet.train import short
+from supernet.train.config import TrainConfig
+from supernet.train.short import Recipe, train_briefly
+from supernet.train.training import Training
+
+CELL = Genotype.parse("313121")
+SMALL = Recipe(steps=6, batch_size=16, C=4, N=1)
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load_dataset("digits", limit=100, test_limit=30)
+
+
+def test_the_loss_is_that_of_a_training_of_as_many_steps_measured_by_hand(data: ImageData) -> None:
+    found = train_briefly(CELL, data, SMALL, seed=3)
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(3))[: 6 * 16]
+    some = dataclasses.replace(data, train_x=data.train_x[order], train_y=data.train_y[order])
+    config = TrainConfig(
+        genotype=CELL.code, C=4, N=1, epochs=1, batch_size=16, lr=0.1, attack="none", seed=3
+    )
+    training = Training(config, CELL, some, torch.device("cpu"))
+    assert training.total_steps == 6
+    losses = []
+    while training.step < 6:
+        training.train_step()
+        losses.append(float(training.totals[0]))
+    logits = training.net.eval()(to_float(data.test_x))
+    loss = torch.nn.functional.cross_entropy(logits, data.test_y)
+    assert found.loss == pytest.approx(loss.item(), rel=1e-4)
+    assert found.acc == float((logits.argmax(1) == data.test_y).double().mean())
+    assert found.train_loss == pytest.approx(losses[-1] / 6)
+    assert found.robust_loss is None
+    assert found.robust_acc is None
+
+
+def test_few_images_are_seen_several_times(
+    data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 images make 6 batches of 16: 20 steps are about 3 epochs."""
+    seen = []
+    step = Training.train_step
+    monkeypatch.setattr(Training, "train_step", lambda self: (seen.append(1), step(self))[1])
+    train_briefly(CELL, data, dataclasses.replace(SMALL, steps=20), seed=0)
+    assert len(seen) == 18
+
+
+def test_the_outcome_is_of_the_arguments_alone(data: ImageData) -> None:
+    state = torch.get_rng_state()
+    first = train_briefly(CELL, data, SMALL, seed=0)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(3)
+    again = train_briefly(CELL, data, SMALL, seed=0)
+    assert again.loss == first.loss
+    assert train_briefly(CELL, data, SMALL, seed=1).loss != first.loss
+    other = dataclasses.replace(SMALL, steps=5)
+    assert train_briefly(CELL, data, other, seed=0).loss != first.loss
+
+
+def test_an_attacked_training_is_measured_under_attack(data: ImageData) -> None:
+    recipe = dataclasses.replace(SMALL, attack="n_fgsm", steps=30)
+    found = train_briefly(CELL, data, recipe, seed=0)
+    assert found.robust_loss is not None
+    assert found.robust_acc is not None
+    assert found.robust_loss > found.loss
+    assert found.robust_acc <= found.acc
+
+
+def test_accuracy_alone_needs_no_attack_on_what_is_wrong_already(data: ImageData) -> None:
+    recipe = dataclasses.replace(SMALL, attack="n_fgsm", steps=30)
+    every = train_briefly(CELL, data, recipe, seed=0)
+    found = train_briefly(CELL, data, dataclasses.replace(recipe, attack_all=False), seed=0)
+    assert (found.loss, found.acc, found.train_loss) == (every.loss, every.acc, every.train_loss)
+    assert found.robust_loss is None
+    assert found.robust_acc is not None and every.robust_acc is not None
+    assert 0 < found.robust_acc <= every.robust_acc
+    clean = train_briefly(CELL, data, dataclasses.replace(SMALL, attack_all=False), seed=0)
+    assert clean.robust_acc is None
+
+
+def test_a_training_that_diverges_has_the_worst_loss(
+    data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(short, "LR", 1e30)
+    found = train_briefly(CELL, data, SMALL, seed=0)
+    assert found.loss == WORST_LOSS
+    assert found.train_loss == WORST_LOSS
