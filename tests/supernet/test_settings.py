@@ -206,8 +206,9 @@ def test_bounds_are_enforced(config: type, name: str, bound: Any, inside: bool, 
 
 @pytest.mark.parametrize("config", READERS)
 def test_choices_are_enforced(config: type) -> None:
+    kinds = field_kinds(config)
     for field in dataclasses.fields(config):
-        choices, (_, many, _) = setting_of(field).choices, field_kinds(config)[field.name]
+        choices, many = setting_of(field).choices, kinds[field.name][1]
         if choices:
             with pytest.raises(UserError, match=f"^{flag_of(field.name)} 'foo' is unknown; choose"):
                 config(**{field.name: ("foo",) if many else "foo"})

@@ -61,6 +61,11 @@ def _genotype(config: dict[str, Any], table: Table) -> dict[str, Any]:
             "gains": [[-0.004, -0.001, 0.0, 0.012, -0.007]] * 6,
             "inner_gains": [[-0.003, -0.001, 0.0, 0.005, -0.001]] * 6,
         },
+        "proposals": {
+            "prior_datasets": ["cifar100", "imagenet16-120"], "prior_used": False,
+            "cells": {"gains": cell(FOUND), "free": cell(ARGMAX), "prior": cell(OTHER),
+                      "both": cell(OTHER)},
+        },
     }  # fmt: skip
 
 

@@ -52,6 +52,11 @@ def test_the_automatic_preset() -> None:
         ({"eps": 8.0}, r"--eps is 8; it must be above 0 and at most 1 .write for example 8/255"),
         ({"max_params": 0.0}, r"--max-params is 0; it must be above 0 .write for example 0\.8M"),
         ({"path_kind": "sandwich"}, "--path-kind needs --path-share above 0"),
+        ({"prior": ("none", "cifar10")}, "--prior is 'none,cifar10'; none and tables stand alone"),
+        ({"prior": ("cifar10", "cifar10")}, "--prior is 'cifar10,cifar10'; name one or more data"),
+        ({"prior": ()}, "--prior is ''; name one or more data sets, each once, or write none"),
+        ({"prior": ("svhn",)}, "--prior 'svhn' is unknown; choose one of none, tables, cifar10"),
+        ({"dataset": "cifar100", "prior": ("cifar10", "cifar100")}, "on cifar100 itself, whose"),
         ({"alpha_lr": 0.0}, "--alpha-lr is 0; it must be above 0"),
     ],
 )
@@ -82,6 +87,24 @@ def test_what_alpha_follows(fields: dict[str, object], follows: tuple[str, ...])
     assert SearchConfig(**fields).alpha_follows == follows  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("dataset", "prior", "datasets"),
+    [
+        ("cifar100", None, ()),
+        ("cifar100", ("none",), ()),
+        ("cifar100", ("tables",), ("cifar10", "imagenet16-120")),
+        ("cifar100", ("imagenet16-120",), ("imagenet16-120",)),
+        ("digits", None, ("cifar10", "cifar100", "imagenet16-120")),
+        ("folder:p", ("none",), ()),
+        ("pack:p", ("cifar10", "cifar100"), ("cifar10", "cifar100")),
+    ],
+)
+def test_a_prior_never_holds_the_answer(
+    dataset: str, prior: tuple[str, ...] | None, datasets: tuple[str, ...]
+) -> None:
+    assert SearchConfig(dataset=dataset, prior=prior).prior_datasets == datasets
+
+
 def test_the_hash_covers_what_matters_and_not_where() -> None:
     one = SearchConfig()
     assert one.hash() == SearchConfig(out="elsewhere", data_root="there", keep_epochs=(1,)).hash()
@@ -89,7 +112,7 @@ def test_the_hash_covers_what_matters_and_not_where() -> None:
 
 
 def test_json_round_trip() -> None:
-    one = SearchConfig(robust=True, eps=4 / 255, limit=100, keep_epochs=(2, 4))
+    one = SearchConfig(robust=True, eps=4 / 255, limit=100, keep_epochs=(2, 4), prior=("cifar10",))
     saved = json.loads(json.dumps(one.to_dict()))
     assert from_saved(SearchConfig, saved, "config.json") == one
     with pytest.raises(UserError, match=r"another version .unknown fields colour"):

@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +11,7 @@ from ops.candidates import kept_statistics
 from ops.space import NUM_EDGES, NUM_OPS
 from supernet.cells.genotype import Genotype
 from supernet.search.config import STRATEGY_NAMES
-from supernet.search.gains import Gains, gain_of, operator_gains
+from supernet.search.gains import Gains, gain_of, gains_of_cells, operator_gains
 from supernet.search.search import Search
 from tests.supernet.search.test_search import make_search
 
@@ -91,6 +92,13 @@ def test_a_cells_gain_is_the_sum_of_its_operators() -> None:
     # No path: the least gain of each edge, whatever its operators are.
     gains[1] = torch.tensor([9.0, 8.0, 7.0, 6.0, 5.0])
     assert gain_of(Genotype.parse("300002"), gains) == 0 + 5 + 10 + 15 + 20 + 25
+
+
+def test_many_cells_at_once_have_the_gains_of_each() -> None:
+    gains = torch.randn(6, 5, dtype=torch.float64)
+    cells = [Genotype.parse(code) for code in ("111111", "300203", "300002", "000000", "432104")]
+    together = gains_of_cells(np.array([cell.ops for cell in cells]), gains)
+    assert together.tolist() == [gain_of(cell, gains) for cell in cells]
 
 
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)

@@ -1,6 +1,5 @@
 """The invented table, and evidence whose searches take no time."""
 
-import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,14 @@ import pytest
 import torch
 
 from supernet.benchmark.table import Table
-from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.files import write_json
 from supernet.runs.folder import FORMAT
-from supernet.runs.genotype_json import front_record, genotype_record
+from supernet.runs.front_json import front_record
+from supernet.runs.genotype_json import genotype_record, shown_prior
 from supernet.search.config import SearchConfig
 from supernet.search.derive import derive
-from supernet.search.front import front_by_gains
+from supernet.search.proposals import propose
 from supernet.studies.evidence import run
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.judge import random_fronts
@@ -88,16 +87,17 @@ def write_search(folder: Path, data: ImageData, table: Table) -> Path:
     alpha, whole, inner = (_pointing_at(CELLS[guide]) for guide in CELLS)
     w_EO = alpha.softmax(dim=1)
     derivation = derive(w_EO, (whole, inner), by=config.derive_by, allow_none=False)
-    record = genotype_record(config, data, derivation, alpha, w_EO, table, 95.0)
-    write_json(folder / "front.json", front_record(config, data, _front(), table))
+    answers, menu = (
+        propose(
+            table, inner, shown_prior(config), follows_prior=bool(config.prior_datasets),
+            robust=config.robust, allow_none=allow_none,
+        )
+        for allow_none in (False, True)
+    )  # fmt: skip
+    record = genotype_record(config, data, derivation, answers, alpha, w_EO, table, 95.0)
+    write_json(folder / "front.json", front_record(config, data, menu))
     write_json(folder / "genotype.json", record)
     return folder
-
-
-@functools.cache
-def _front() -> list[tuple[Genotype, float]]:
-    inner = _pointing_at(CELLS["inner_gains"])
-    return front_by_gains(inner, lambda cell: cell.params(), allow_none=False)
 
 
 def _pointing_at(code: str) -> torch.Tensor:

@@ -32,7 +32,7 @@ def test_a_record_has_cells_gains_and_front(
     assert record["gains"]["gains"] != record["gains"]["inner_gains"]
     front = [Genotype.parse(code) for code in record["front_codes"]]
     sizes = [cell.params() for cell in front]
-    assert sizes == sorted(set(sizes)) and len(sizes) == 28
+    assert sizes == sorted(sizes) and len(set(sizes)) == 28
     assert record["front"] == found_against_true(invented, front, "cifar10")
     assert (record["row"], record["seed"]) == ("other", 0)
     assert record["flags"] == "--robust --dataset cifar10 --preset cpu --beta-decay 0"

@@ -79,7 +79,7 @@ def test_no_minutes_start_nothing_but_record_what_is_finished(
     write_search(Path(config.runs) / "main-seed1", digits, invented)
     make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS)
     assert searches == []
-    assert [(r["seed"], len(r["front_codes"])) for r in read(config)["runs"]] == [(1, 28)]
+    assert [(r["seed"], len(r["front_codes"])) for r in read(config)["runs"]] == [(1, 80)]
     assert "0 minutes are over, 2 runs are left" in capsys.readouterr().out
 
 
