@@ -179,6 +179,42 @@ def regret(score_n: Array, truth_n: Array, best: float | None = None) -> float:
     return float((truth_n.max() if best is None else best) - chosen)
 
 
+def ndcg(score_n: Array, truth_n: Array, top: int = 50) -> float:
+    """Normalised discounted cumulative gain: how much of the best order's gain the top cells have.
+
+        nDCG = sum_(j = 1 .. top) g_j / log2(1 + j), over the same sum in the order of the truth
+
+    g_j = 2^(100 t_j) - 1 is the gain of the cell in place j by the score, t_j its truth as a
+    fraction: a cell that is one accuracy point worse gains half, and one on place 50 counts a
+    sixth of one on the first. Cells with equal scores share their mean gain. 1 is the best order.
+
+    Raises: ValueError without cells.
+    Source: Jarvelin & Kekalainen 2002; for scores that need no training Tybl & Neumann 2025,
+            arXiv:2502.04975, eq. 14.
+    """
+    score_n, truth_n = np.asarray(score_n, float), np.asarray(truth_n, float)
+    if not len(score_n):
+        raise ValueError("ndcg needs at least one cell")
+    # Gains over 2^(100 max t), which cancels: no power overflows.
+    gain_n = np.exp2(100 * (truth_n - truth_n.max())) - np.exp2(-100 * truth_n.max())
+    _, number_n, size = np.unique(-score_n, return_inverse=True, return_counts=True)
+    mean = np.bincount(number_n, weights=gain_n) / size
+    shown = np.repeat(mean, size)[:top]
+    discount = 1 / np.log2(2 + np.arange(len(shown)))
+    return float((shown * discount).sum() / (np.sort(gain_n)[::-1][:top] * discount).sum())
+
+
+def best_picks(score_n: Array, truth_n: Array, truth_of_all: Array, top: int = 10) -> list[int]:
+    """Ranks in the benchmark of the best-scored cell, and of the best of the `top` best-scored.
+
+    A rank is 1 + the number of all cells whose truth is strictly better. Of cells with equal scores
+    those that come first count.
+    """
+    chosen = np.argsort(-np.asarray(score_n, float), kind="stable")[:top]
+    truths = np.asarray(truth_n, float)[chosen]
+    return [1 + int((truth_of_all > truth).sum()) for truth in (truths[0], truths.max())]
+
+
 def threshold(truth_of_all: Array, share: float) -> float:
     """The lowest truth inside the best `share` of all cells: `truth >= threshold` is the region."""
     values = np.sort(np.asarray(truth_of_all, float))[::-1]
@@ -194,13 +230,14 @@ def judge(
     repeats: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """All figures for one score: both coefficients in every region, and both regrets.
+    """All figures for one score: both coefficients in every region, nDCG at 50, picks and regrets.
 
     `truth_of_all` sets the regions' thresholds, so that "top 10 %" means that of the benchmark
     whatever was sampled. `random_n` marks the cells drawn from all cells alike; where others were
     added from the top region, they count inside that region and not for "all".
-    Regrets are those of the best-scored cell among the marked ones: against the best of them, and
-    against the best of the benchmark.
+    `ndcg_50` is of the marked cells. `argmax_rank` and `top_ten_rank` are those of `best_picks`, in
+    the benchmark, of the marked cells. Regrets are those of the best-scored cell among the marked
+    ones: against the best of them, and against the best of the benchmark.
     """
     score_n, truth_n = np.asarray(score_n, float), np.asarray(truth_n, float)
     marked = np.ones(len(score_n), bool) if random_n is None else np.asarray(random_n, bool)
@@ -212,6 +249,9 @@ def judge(
             kind: estimate(kind, score_n[inside], truth_n[inside], **options).as_dict()
             for kind in KINDS
         }
+    record["ndcg_50"] = ndcg(score_n[marked], truth_n[marked])
+    picks = best_picks(score_n[marked], truth_n[marked], np.asarray(truth_of_all, float))
+    record["argmax_rank"], record["top_ten_rank"] = picks
     record["regret"] = regret(score_n[marked], truth_n[marked])
     record["regret_to_benchmark"] = regret(
         score_n[marked], truth_n[marked], float(np.max(truth_of_all))

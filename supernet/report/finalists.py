@@ -21,6 +21,7 @@ def section(run: RunFiles) -> list[str]:
     return [
         "## Finalists",
         verdict(record),
+        *_too_short(record),
         _recipe(record),
         _table(record),
         f"Means over {len(record['seeds'])} seeds, in brackets the lowest and the highest. "
@@ -52,6 +53,17 @@ def verdict(record: dict[str, Any]) -> str:
     text = f"The answer is {' and '.join(same)} itself, which needs no search. " if same else ""
     text += f"{_measure(record)} the answer has {percent(_mean(record, answer), 1)}"
     return text + (f": it is {'; '.join(parts)}." if parts else ".")
+
+
+def _too_short(record: dict[str, Any]) -> list[str]:
+    """A warning where even the best cell has learnt next to nothing."""
+    chance = 1 / record["images"]["num_classes"]
+    if max(_mean(record, cell) for cell in record["cells"]) >= 2 * chance:
+        return []
+    return [
+        f"These accuracies are less than twice that of guessing ({percent(chance, 1)}): the "
+        "trainings are too short to say much. Resume the run with more `--finalist-steps`."
+    ]
 
 
 def in_one_line(record: dict[str, Any]) -> str:

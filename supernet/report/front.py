@@ -1,12 +1,22 @@
 """The section on the front of a search: its cells, and what they reach of the true one."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from supernet.files import read_json
 from supernet.report import figures
 from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
-from supernet.report.words import column_name, dataset_name, percent, points
+from supernet.report.words import column_name, dataset_name, dataset_names, percent, points
+
+GUIDES = {"free": "free scores like best", "prior": "the prior puts first"}
+MENUS = {
+    "random": "random cells",
+    "synflow": "synflow alone",
+    "free": "free scores",
+    "prior": "prior alone",
+}
 
 
 def section(run: RunFiles) -> list[str]:
@@ -16,55 +26,92 @@ def section(run: RunFiles) -> list[str]:
         return []
     record = read_json(path)
     figures.found_front(record, run.table, run.folder / "figures" / "front")
+    sizes = len({cell["params"] for cell in record["cells"]})
     return [
         "## Front",
-        f"A menu of {len(record['cells'])} cells: of every number of parameters, the cell whose "
-        "operators gain most (without the network's last cell). Sizes do not compete, since gains "
-        "are estimates and sizes are exact.",
+        f"A menu of {len(record['cells'])} cells: of each of {sizes} sizes, the "
+        f"{record['per_size']} cells that {GUIDES[record['picked_by']]}, `none` allowed. Sizes do "
+        "not compete, since scores are estimates and sizes are exact.",
         "![The found front](figures/front.svg)",
         _cells(record),
         f"```\npython scripts/train.py --genotype {run.folder / 'front.json'}:0\n```",
         "### Found and true front",
-        _against(record["found_vs_true"]),
+        _against(record),
+        _compared(record),
     ]
 
 
 def _cells(record: dict[str, Any]) -> str:
+    """A line for each size: its first choice with the table's values, and the other choices."""
     dataset, rows = record["judged_by"], []
-    for number, cell in enumerate(record["cells"]):
-        entry = cell["benchmark"]
+    numbered = enumerate(record["cells"])
+    for size, cells in itertools.groupby(numbered, key=lambda item: item[1]["params"]):
+        (number, first), *others = cells
+        entry = first["benchmark"]
         values = entry["results"][dataset]
         rows.append(
             [
-                str(number),
-                f"`{cell['code']}`",
-                f"{cell['params'] / 1e6:.2f} M",
-                f"{1000 * cell['gain']:+.0f}",
+                f"{size / 1e6:.2f} M",
+                f"`{first['code']}` ({number})",
                 percent(values["clean"]),
                 percent(values["pgd_8"]),
                 f"{entry['ranks'][dataset]['pgd_8']:,}",
+                ", ".join(f"`{cell['code']}` ({n})" for n, cell in others) or "-",
             ]
         )
     name = dataset_name(dataset)
-    header = ["cell", "code", "params", "gain (thousandths)"]
-    header += [f"{name} clean", column_name("pgd_8"), "rank"]
-    return table(header, rows, align="llrrrrr")
+    header = ["params", "first choice", f"{name} clean", column_name("pgd_8"), "rank"]
+    return table([*header, "further choices"], rows, align="rlrrrl") + (
+        "\n\nIn brackets the number of a cell in front.json."
+    )
 
 
-def _against(numbers: dict[str, Any]) -> str:
-    limits = [f"regret to {float(budget) / 1e6:g} M" for budget in numbers["regret"]]
-    row = [
+def _against(record: dict[str, Any]) -> str:
+    whole, first = record["found_vs_true"], record["first_choices_vs_true"]
+    limits = [f"regret to {float(budget) / 1e6:g} M" for budget in whole["regret"]]
+    rows = [_numbers("all choices", whole), _numbers("first choices", first)]
+    header = ["", "cells", "hypervolume", "distance to the true front", "and back", *limits]
+    known = (
+        f"The prior holds what {dataset_name(record['judged_by'])} says of these cells, so these "
+        "numbers prove nothing."
+        if record["judge_is_in_prior"]
+        else "By the table's values of these cells, which nothing was chosen by."
+    )
+    return table(header, rows) + (
+        f"\n\n{known} Hypervolume over (parameters, clean, PGD-20 8/255) as a share of the true "
+        "front's. Distances are means in units of the true front's range. Regret: points of PGD-20 "
+        "8/255 that the best found cell within a size lacks to the table's best."
+    )
+
+
+def _numbers(name: str, numbers: dict[str, Any]) -> list[str]:
+    return [
+        name,
         str(numbers["cells"]),
         percent(numbers["hypervolume_ratio"], 1),
         f"{numbers['generational_distance']:.3f}",
         f"{numbers['inverted_generational_distance']:.3f}",
         *["-" if r is None else points(r) for r in numbers["regret"].values()],
     ]
-    header = ["cells", "hypervolume", "distance to the true front", "and back", *limits]
-    return table(header, [row], align="r" * len(header)) + (
-        "\n\nBy the table's values of these cells, which nothing was chosen by. Hypervolume over "
-        "(parameters, clean, PGD-20 8/255) as a share of the true front's: one random cell of each "
-        "size reaches 92 % on CIFAR-10. Distances are means in units of the true front's range. "
-        "Regret: points of PGD-20 8/255 that the best found cell within a size lacks to the "
-        "table's best."
+
+
+def _compared(record: dict[str, Any]) -> str:
+    """Hypervolumes of menus of the same cells that need no search."""
+    menus: Sequence[dict[str, Any]] = record["compared"]
+    counts = sorted({menu["per_size"] for menu in menus})
+    rows = [
+        [words, *[_share(menu) for menu in menus if menu["name"] == name]]
+        for name, words in MENUS.items()
+    ]
+    prior = next(menu for menu in menus if menu["name"] == "prior")
+    header = ["hypervolume without a search", *[f"{count} of each size" for count in counts]]
+    return table(header, rows) + (
+        "\n\nOf random cells the median and, in brackets, the 2.5th and 97.5th percentile of the "
+        f"draws. The prior alone is made of {dataset_names(prior['datasets'])}."
     )
+
+
+def _share(menu: dict[str, Any]) -> str:
+    low, high = menu.get("interval", (None, None))
+    spread = "" if low is None else f" [{points(low)[:-1]}, {points(high)[:-1]}]"
+    return percent(menu["hypervolume_ratio"], 1) + spread

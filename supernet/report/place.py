@@ -9,7 +9,7 @@ from supernet.cells.genotype import Genotype
 from supernet.report import figures
 from supernet.report.cost import cells_at_equal_cost
 from supernet.report.markdown import table
-from supernet.report.run_files import RunFiles, answers
+from supernet.report.run_files import RunFiles, answers, holds_judge
 from supernet.report.words import (
     baseline_name,
     better_than,
@@ -41,7 +41,11 @@ def verdict(run: RunFiles) -> str:
         if row["key"] in VERDICT_ROWS
         for other in (row["results"][dataset][column],)
     ]
-    return f"{text} That is {' and '.join(words)}, which need no search."
+    text += f" That is {' and '.join(words)}, which need no search."
+    if not holds_judge(run.record, dataset):
+        return text
+    name = dataset_name(dataset)
+    return f"{text} **This is no test:** the prior that helped to choose it holds {name}."
 
 
 def _with_value(row: dict[str, Any], value: float) -> str:

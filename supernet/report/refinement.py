@@ -9,7 +9,7 @@ from supernet.files import read_json
 from supernet.report.markdown import table
 from supernet.report.run_files import REFINEMENT_FILE, RunFiles
 from supernet.report.words import (
-    GUIDE_NAMES,
+    START_NAMES,
     column_name,
     dataset_name,
     duration,
@@ -40,18 +40,22 @@ def path_words(record: dict[str, Any]) -> str:
 
 
 def _introduction(run: RunFiles, record: dict[str, Any]) -> str:
-    config, proposals = run.config, record["proposals"]
-    named = ", ".join(f"`{code}` ({GUIDE_NAMES[name]})" for name, code in proposals.items())
+    config = run.config
+    named = "; ".join(
+        f"{START_NAMES.get(name, 'given')} {', '.join(f'`{code}`' for code in codes)}"
+        for name, codes in record["proposals"].items()
+    )
     attack = config["refine_attack"]
     how = "clean images" if attack == "none" else f"images attacked by {attack}"
     return "\n".join(
         [
-            f"Short stand-alone trainings took the search from its proposals, {named}, to "
-            f"`{run.cell.code}`: {path_words(record)}.",
+            f"Short stand-alone trainings led from the search's proposals to the answer: "
+            f"{path_words(record)}.",
+            f"The proposals are {named}.",
             f"{record['trainings']} trainings on {how} at the benchmark's depth (N=5, C=16) took "
             f"{duration(record['cpu_seconds'])} of computing.",
-            "A cell's score is its rank by held-out loss among the cells of the round, and a term "
-            "for its size, because small cells learn fastest.",
+            "Cells are ordered by held-out loss and, because small cells learn fastest, by their "
+            "standing among all cells without training.",
             "The benchmark's values are shown for comparison; nothing was chosen by them.",
         ]
     )

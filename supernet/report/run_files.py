@@ -101,6 +101,12 @@ class RunFiles:
         return query_cell(self.table, cell)
 
 
+def holds_judge(record: dict[str, Any], judge: str) -> bool:
+    """Whether the data set that judges took part in the choice, as part of the prior."""
+    proposals = record.get("proposals") or {"prior_used": False}
+    return bool(proposals["prior_used"]) and judge in proposals["prior_datasets"]
+
+
 def answers(record: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     """What the cell is read from -> (in words, cell), of a genotype.json."""
     cells = record["derivation"]["cells"]

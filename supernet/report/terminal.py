@@ -7,9 +7,10 @@ from typing import Any
 from supernet.benchmark.judged_by import judged_by
 from supernet.files import read_json
 from supernet.report.finalists import in_one_line
-from supernet.report.run_files import answers
+from supernet.report.run_files import answers, holds_judge
 from supernet.report.words import (
     GUIDE_NAMES,
+    PROPOSAL_NAMES,
     baseline_name,
     column_name,
     dataset_name,
@@ -41,6 +42,7 @@ def describe_run(folder: Path) -> str:
         " (stand-alone, C=16, N=5)",
         _derivation(record),
         *_benchmark(record),
+        *_proposals(record),
         _front(folder),
         *_finalists(folder),
         f"report     {folder / 'report.md'}",
@@ -90,19 +92,51 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
     )
     return [
         f"benchmark  {dataset_name(dataset)} {column_name(column)}: {percent(value)}, "
-        f"{standing(rank)}",
+        f"{standing(rank)}{_circular(dataset) if holds_judge(record, dataset) else ''}",
         f"           without a search: {baselines}",
     ]
+
+
+def _proposals(record: dict[str, Any]) -> list[str]:
+    """What each part alone proposes, a line each."""
+    dataset, column = judged_by(record["dataset"], record["robust"])
+    proposals = record["proposals"]
+    lines = []
+    for by, cell in proposals["cells"].items():
+        rank = cell["benchmark"]["ranks"][dataset][column]
+        note = _prior_note(proposals, dataset) if by in ("prior", "both") else ""
+        lines.append(f"{PROPOSAL_NAMES[by]} {cell['code']}, rank {rank:,}{note}")
+    return [f"{'proposals' if number == 0 else '':10} {line}" for number, line in enumerate(lines)]
+
+
+def _prior_note(proposals: dict[str, Any], judge: str) -> str:
+    if not proposals["prior_used"]:
+        return " (not used)"
+    return _circular(judge) if judge in proposals["prior_datasets"] else ""
+
+
+def _circular(judge: str) -> str:
+    return f" (no test: the prior holds {dataset_name(judge)})"
 
 
 def _front(folder: Path) -> str:
     path = folder / "front.json"
     record = read_json(path)
     sizes = [cell["params"] for cell in record["cells"]]
-    share = record["found_vs_true"]["hypervolume_ratio"]
+    found, first = (
+        percent(record[name]["hypervolume_ratio"], 1)
+        for name in ("found_vs_true", "first_choices_vs_true")
+    )
+    random = next(
+        row for row in record["compared"]
+        if row["name"] == "random" and row["per_size"] == record["per_size"]
+    )  # fmt: skip
+    note = _circular(record["judged_by"]) if record["judge_is_in_prior"] else ""
     return (
-        f"front      {len(sizes)} cells of {short(sizes[0])} to {short(sizes[-1])} parameters "
-        f"({percent(share, 1)} of the true front's hypervolume): {path}"
+        f"front      {len(sizes)} cells of {len(set(sizes))} sizes, {short(sizes[0])} to "
+        f"{short(sizes[-1])} parameters: {path}\n"
+        f"           {found} of the true front's hypervolume, the first choices {first}, as many "
+        f"random cells {percent(random['hypervolume_ratio'], 1)}{note}"
     )
 
 

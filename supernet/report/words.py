@@ -1,7 +1,7 @@
 """Names and numbers in words, the same in the terminal, in reports and in figures."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supernet.benchmark.formats import NUM_UNIQUE
@@ -28,6 +28,20 @@ GUIDE_NAMES = {
     "refined": "short trainings",
 }
 """What a cell is read from -> words."""
+START_NAMES = {
+    "supernet": "by the supernet",
+    "free": "by scores that need no training",
+    "prior": "by the prior",
+    "random": "at random",
+}
+"""Where the cells come from that a refinement starts from -> words."""
+PROPOSAL_NAMES = {
+    "gains": "supernet alone",
+    "free": "free scores alone",
+    "prior": "prior alone",
+    "both": "prior, free scores and supernet",
+}
+"""What proposes a cell -> words."""
 BASELINE_NAMES = {"all_3x3": "all 3x3", "all_skip": "all skip"}
 
 
@@ -39,6 +53,12 @@ def column_name(column: str) -> str:
 def dataset_name(dataset: str) -> str:
     """cifar10 -> CIFAR-10; a data set that the benchmark does not know stays as it is."""
     return DATASET_TITLES.get(dataset, dataset)
+
+
+def dataset_names(datasets: Sequence[str]) -> str:
+    """CIFAR-10, CIFAR-100 and ImageNet16-120."""
+    *most, last = map(dataset_name, datasets)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def baseline_name(row: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from supernet.report import (
     finalists,
     front,
     place,
+    proposals,
     refinement,
     search_sections,
     standalone,
@@ -35,6 +36,7 @@ def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     blocks = [
         *_answer(run),
         *place.section(run),
+        *proposals.section(run),
         *refinement.section(run),
         *finalists.section(run),
         *front.section(run),

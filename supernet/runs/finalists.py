@@ -23,8 +23,8 @@ from supernet.train.short import Outcome, Recipe
 from supernet.train.side_by_side import SideBySide, Trial
 
 LEDGER, RESULT = "finalists.jsonl", "finalists.json"
-SEEDS = (0, 1, 2)
-"""Of the trainings of each cell. They have nothing to do with the search's own seed."""
+SEEDS = (901, 902, 903)
+"""Of the trainings of each cell: none that a refinement has, so that no luck is shared with it."""
 HELD_OUT = 1_000
 """Images that finalists are measured on, or all where there are fewer."""
 NETWORK = {"C": 16, "N": 5}
@@ -43,9 +43,10 @@ def write_finalists(
     images, split = finalist_images(search)
     recipe = recipe_of(config)
     classes = grouped(candidates)
-    outcomes = _outcomes(
-        folder, images, recipe, [cell for _, cell in classes], config.processes, quiet
+    pool = SideBySide(
+        images, folder / LEDGER, processes=config.processes or automatic_processes(images)
     )
+    outcomes = _outcomes(pool, recipe, [cell for _, cell in classes], quiet)
     record = {
         "dataset": config.dataset,
         "side": config.side,
@@ -107,29 +108,23 @@ def grouped(candidates: Mapping[str, Genotype]) -> list[tuple[list[str], Genotyp
 
 
 def _outcomes(
-    folder: Path,
-    images: ImageData,
-    recipe: Recipe,
-    cells: Sequence[Genotype],
-    asked: int | None,
-    quiet: bool,
+    pool: SideBySide, recipe: Recipe, cells: Sequence[Genotype], quiet: bool
 ) -> list[list[Outcome]]:
     """The outcomes of each cell by seed."""
     trials = [Trial(cell.code, recipe, seed) for cell in cells for seed in SEEDS]
-    processes = asked or automatic_processes(images)
     if not quiet:
         print(f"finalists  {len(cells)} cells, {len(SEEDS)} trainings each", flush=True)
+    bar = tqdm(
+        total=len(trials), initial=sum(map(pool.is_known, trials)), unit="training",
+        desc="finalists", dynamic_ncols=True, disable=True if quiet else None,
+    )  # fmt: skip
 
     def count(trial: Trial, outcome: Outcome) -> None:
         bar.update()
 
-    with SideBySide(images, folder / LEDGER, processes=processes, done=count) as pool:
-        bar = tqdm(
-            total=len(trials), initial=sum(map(pool.is_known, trials)), unit="training",
-            desc="finalists", dynamic_ncols=True, disable=True if quiet else None,
-        )  # fmt: skip
-        with bar:
-            found = pool.outcomes(trials)
+    pool.done = count
+    with bar, pool:
+        found = pool.outcomes(trials)
     return [found[first : first + len(SEEDS)] for first in range(0, len(found), len(SEEDS))]
 
 

@@ -1,30 +1,34 @@
-"""Makes genotype.json and front.json: the cells of a search and their places in the benchmark."""
+"""Makes genotype.json: the cells of a search and their places in the benchmark."""
 
 from typing import Any
 
 from torch import Tensor
 
-from supernet.benchmark.judged_by import judged_by
+from supernet.benchmark.judged_by import judged_by, other_datasets
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.table import Table
-from supernet.benchmark.true_front import found_against_true
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData
 from supernet.runs.machine import versions
 from supernet.search.config import SearchConfig
 from supernet.search.derive import Derivation
+from supernet.search.proposals import Proposals
 
 
 def genotype_record(
     config: SearchConfig,
     data: ImageData,
     derivation: Derivation,
+    proposals: Proposals,
     alpha_EO: Tensor,
     w_EO: Tensor,
     table: Table,
     seconds: float,
 ) -> dict[str, Any]:
-    """The content of genotype.json: the chosen cell, the answers by every guide, and baselines."""
+    """The content of genotype.json: the chosen cell, the answers by every guide, and baselines.
+
+    `proposals` has scores by a prior, whether or not the search follows it.
+    """
 
     def record(cell: Genotype) -> dict[str, Any]:
         return cell_record(cell, table, data.num_classes, data.full_size)
@@ -50,37 +54,37 @@ def genotype_record(
             "gains": whole_EO.tolist(),
             "inner_gains": inner_EO.tolist(),
         },
+        "proposals": proposals_record(
+            proposals, config, data, derivation.cells.get(config.derive_by)
+        ),
         "seconds": seconds,
         "config_hash": config.hash(),
         "versions": versions(),
     }
 
 
-def front_record(
-    config: SearchConfig,
-    data: ImageData,
-    front: list[tuple[Genotype, float]],
-    table: Table,
+def proposals_record(
+    proposals: Proposals, config: SearchConfig, data: ImageData, found: Genotype | None
 ) -> dict[str, Any]:
-    """The content of front.json: cells from small to large, each with its gain.
-
-    `found_vs_true` judges them by the table's values, which nothing was chosen by.
-    """
-    dataset, _ = judged_by(config.dataset, True)
-    cells = [cell for cell, _ in front]
+    """What each part alone would have chosen, by name: the supernet (`gains`), free scores, the
+    prior, and all together. `prior_used` says whether the search follows the prior."""
+    cells = {} if found is None else {"gains": found}
+    cells |= {by: proposals.best(by)[0] for by in ("free", "prior", "both")}
     return {
-        "dataset": config.dataset,
-        "side": config.side,
-        "size_metric": "params",
-        "picked_by": "inner_gains",
-        "seed": config.seed,
-        "cells": [
-            {**cell_record(cell, table, data.num_classes, data.full_size), "gain": gain}
-            for cell, gain in front
-        ],
-        "judged_by": dataset,
-        "found_vs_true": found_against_true(table, cells, dataset),
+        "prior_datasets": list(shown_prior(config)),
+        "prior_used": proposals.follows_prior,
+        "cells": {
+            by: cell_record(cell, proposals.table, data.num_classes, data.full_size)
+            for by, cell in cells.items()
+        },
     }
+
+
+def shown_prior(config: SearchConfig) -> tuple[str, ...]:
+    """The data sets of the prior that is shown: those that the search follows, else those of the
+    benchmark that do not judge it."""
+    judge, _ = judged_by(config.dataset, config.robust)
+    return config.prior_datasets or other_datasets(judge)
 
 
 def cell_record(

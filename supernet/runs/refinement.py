@@ -3,7 +3,6 @@
 refine.jsonl has every short training, a line each; a run that was stopped goes on from them.
 """
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,10 @@ from supernet.data import ImageData
 from supernet.search.config import SearchConfig
 from supernet.search.derive import Fits
 from supernet.search.halves import Halves
+from supernet.search.proposals import Proposals
 from supernet.search.refine import (
     KEEP_ONE_IN,
     Round,
-    Standing,
     Sweep,
     distinct,
     neighbours,
@@ -30,8 +29,8 @@ from supernet.train.short import Outcome, Recipe
 from supernet.train.side_by_side import SideBySide, Trial
 
 LEDGER = "refine.jsonl"
-NEIGHBOURS = 18
-"""Cells that differ from a cell without `none` on one edge, for the length of the progress bar."""
+AROUND = 9
+"""Neighbours of a cell that are trained: half of those that it has without a budget."""
 HELD_OUT = 2_000
 """Images of the alpha half that cells are judged on, or all where there are fewer."""
 GPU_PROCESSES = 4
@@ -45,18 +44,19 @@ class Refinement:
     config: SearchConfig
     images: Halves
     folder: Path
+    scored: Proposals
+    """All cells with their scores: they order neighbours, and give each cell its standing."""
     fits: Fits | None
     quiet: bool
 
-    def run(
-        self, proposals: Mapping[str, Sequence[Genotype]], standing: Standing
-    ) -> dict[str, Any]:
+    def run(self, proposals: Mapping[str, Sequence[Genotype]]) -> dict[str, Any]:
         """Refine and return the content of refine.json.
 
         `proposals` are cells by where they come from; `trainings` counts those that the refinement
         used, whether they were made now or before.
         """
         cells = distinct([cell for group in proposals.values() for cell in group])
+        standing = self.scored.standing(self.scored.guide)
         data = self.images.as_split(HELD_OUT)
         used: dict[Trial, Outcome] = {}
         bar = tqdm(
@@ -79,10 +79,7 @@ class Refinement:
         with bar, SideBySide(data, ledger, processes=processes, done=done) as pool:
             sweeps = []
             for sweep in refine(
-                cells, judge, standing=standing,
-                around=functools.partial(
-                    neighbours, allow_none=self.config.derive_none, fits=self.fits
-                ),
+                cells, judge, standing=standing, around=self._around,
                 rounds=len(self.config.refine_steps), moves=self.config.refine_moves,
             ):  # fmt: skip
                 sweeps.append(sweep)
@@ -96,14 +93,19 @@ class Refinement:
             "cpu_seconds": sum(outcome.seconds for outcome in used.values()),
         }
 
+    def _around(self, cell: Genotype) -> list[Genotype]:
+        """The AROUND neighbours with the highest scores."""
+        near = neighbours(cell, allow_none=self.config.derive_none, fits=self.fits)
+        return self.scored.ordered(near, self.scored.guide)[:AROUND]
+
     def _trial(self, cell: Genotype, number: int) -> Trial:
         config = self.config
         recipe = Recipe(steps=config.refine_steps[number], attack=config.refine_attack)
         return Trial(cell.code, recipe, seed_of(config.seed, number))
 
     def _planned(self, proposals: int) -> int:
-        """Steps of all rounds, where every sweep has as many neighbours as the space has."""
-        sweeps = [NEIGHBOURS + 1] * self.config.refine_moves
+        """Steps of all rounds, where every sweep has all its neighbours."""
+        sweeps = [AROUND + 1] * self.config.refine_moves
         counts = [proposals, *sweeps] if proposals > 1 else sweeps
         steps = 0
         for count in counts:

@@ -8,7 +8,7 @@ import dataclasses
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,17 @@ from supernet.errors import UserError
 from supernet.files import write_json
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.write import write_report
+from supernet.runs.answer import (
+    answers_in_order,
+    derivation_of,
+    proposals_of,
+    starting_cells,
+)
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
 from supernet.runs.finalists import write_finalists
 from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
-from supernet.runs.genotype_json import front_record, genotype_record
+from supernet.runs.front_json import front_record
+from supernet.runs.genotype_json import genotype_record
 from supernet.runs.loop import Run
 from supernet.runs.machine import (
     describe,
@@ -34,11 +41,10 @@ from supernet.runs.machine import (
 )
 from supernet.runs.refinement import Refinement
 from supernet.search.config import ANSWER_FIELDS, WHERE_FIELDS, SearchConfig
-from supernet.search.derive import Derivation, argmax_cell, best_first, derive, guides_of
+from supernet.search.derive import argmax_cell
 from supernet.search.finalists import choose_finalists, largest_cell
-from supernet.search.front import front_by_gains
-from supernet.search.gains import operator_gains
 from supernet.search.measure import measure, warnings
+from supernet.search.proposals import Proposals
 from supernet.search.search import PROBE_STEPS, Search, load_images
 from supernet.settings import differences, from_saved, resumed
 
@@ -123,25 +129,6 @@ def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
     return resumed(saved, given, folder, free=WHERE_FIELDS)
 
 
-def derivation_of(search: Search) -> Derivation:
-    """The cells of a search as it stands, by alpha and by gains."""
-    config = search.config
-    return derive(
-        search.strategy.expected_weights(),
-        operator_gains(search.net, search.images.for_gains(config.seed)),
-        by=config.derive_by,
-        allow_none=config.derive_none,
-        fits=search.fits,
-    )
-
-
-def best_answers(search: Search, derivation: Derivation) -> Iterator[Genotype]:
-    """The chosen cell, then all cells that could be the answer by the same guide, best first."""
-    guide_EO = guides_of(search.strategy.expected_weights(), derivation.gains)[derivation.by]
-    yield derivation.chosen
-    yield from best_first(guide_EO, search.config.derive_none, search.fits)
-
-
 def measurement_of(search: Search) -> dict[str, Any]:
     """`measure` of a search as it stands, on its first held-out images."""
     return measure(
@@ -220,37 +207,39 @@ class SearchRun(Run[Search]):
         """Read the cells, and leave genotype.json, front.json, finalists.json and the report."""
         search, config = self.job, self.job.config
         derivation = derivation_of(search)
-        derivation = self._refined(derivation)
+        answers, menu = (
+            proposals_of(search, derivation, self.table, allow_none=allow_none)
+            for allow_none in (config.derive_none, True)
+        )
+        refinement = self._refine(starting_cells(config, derivation, answers), answers)
+        derivation = derivation.improved(Genotype.parse(refinement["answer"]))
         record = genotype_record(
-            config, search.data, derivation, search.strategy.alpha,
+            config, search.data, derivation, answers, search.strategy.alpha,
             search.strategy.expected_weights(), self.table, self.seconds,
         )  # fmt: skip
-        front = front_by_gains(
-            derivation.gains[1], lambda cell: cell.params(search.data.num_classes),
-            allow_none=config.derive_none, fits=search.fits,
-        )  # fmt: skip
-        write_json(self.folder / "front.json", front_record(config, search.data, front, self.table))
+        write_json(self.folder / "front.json", front_record(config, search.data, menu))
         write_json(self.folder / "genotype.json", record)
         self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
         if config.finalists:
-            self._train_finalists(best_answers(search, derivation))
+            self._train_finalists(answers_in_order(refinement, answers), answers)
         write_report(self.folder, self.table)
 
-    def _refined(self, derivation: Derivation) -> Derivation:
-        """The derivation with the answer that short trainings lead to; leaves refine.json, unless
-        there was nothing to train."""
+    def _refine(self, cells: dict[str, list[Genotype]], proposals: Proposals) -> dict[str, Any]:
+        """Refine from these cells; leaves refine.json, unless there was nothing to train."""
         search = self.job
-        proposals = {"supernet": [derivation.chosen]}
-        refinement = Refinement(search.config, search.images, self.folder, search.fits, self.quiet)
-        record = refinement.run(proposals, lambda cell: 0.0)
+        refinement = Refinement(
+            search.config, search.images, self.folder, proposals, search.fits, self.quiet
+        )
+        record = refinement.run(cells)
         if record["trainings"]:
             write_json(self.folder / REFINEMENT_FILE, record)
-        return derivation.improved(Genotype.parse(record["answer"]))
+        return record
 
-    def _train_finalists(self, answers: Iterable[Genotype]) -> None:
+    def _train_finalists(self, answers: Iterable[Genotype], proposals: Proposals) -> None:
         search, config = self.job, self.job.config
+        name, largest = largest_cell(search.fits, config.seed)
         candidates = choose_finalists(
-            answers, config.finalists, dict([largest_cell(search.fits, config.seed)]),
+            answers, config.finalists, {name: largest, "prior": proposals.best("prior")[0]},
             allow_none=config.derive_none, seed=config.seed,
         )  # fmt: skip
         write_finalists(self.folder, search, candidates, self.table, quiet=self.quiet)

@@ -113,16 +113,16 @@ class SearchConfig:
         None, choices=PRIORS, group="answer",
         none="tables for images that the benchmark does not know, else none",
     )  # fmt: skip
-    """Whose results in the benchmark help to choose the cell: none, tables (of all its data sets
-    but the search's own), or of data sets by name, for example cifar10,cifar100."""
+    """Whose results in the benchmark help to choose the cell: none, tables (all its data sets but
+    the search's own), or data sets by name, for example cifar10,cifar100."""
     max_params: float | None = setting(None, above=0, hint="0.8M", none="no limit", group="answer")
     """Most parameters that the cell's own network (C=16, N=5) may have, for example 0.8M."""
     max_flops: float | None = setting(None, above=0, hint="120M", none="no limit", group="answer")
     """Most multiply-adds of the cell's own network for one image, for example 120M."""
     finalists: int = setting(0, least=0, group="answer")
-    """At the end train so many of the best answers alone (C=16, N=5), next to all-3x3 and random
-    cells of the answer's size, and attack them: the check that needs no benchmark. A finished run
-    takes it with --resume. 0 leaves it out."""
+    """At the end train so many of the best answers alone (C=16, N=5), next to all-3x3, the prior's
+    best and random cells of the answer's size, and attack them: the check that needs no benchmark.
+    A finished run takes it with --resume. 0 leaves it out."""
     finalist_steps: int = setting(200, least=1, group="answer")
     """Steps of 64 images that each finalist is trained for, three times with different seeds."""
 
@@ -265,7 +265,8 @@ def _digits() -> dict[str, Any]:
     """The embedded images: a few minutes on two CPU cores."""
     return dict(
         C=8, N=1, epochs=20, warmup_epochs=2, batch_size=32, lr=0.05, alpha_lr=3e-3,
-        attack="n_fgsm", beta_decay=10.0, path_share=0.5,
+        attack="n_fgsm", beta_decay=10.0, path_share=0.5, refine_moves=1,
+        refine_steps=(25, 50, 100),
     )  # fmt: skip
 
 

@@ -1,33 +1,37 @@
-"""The front that any finished search gives: of every size, the cell that gains most."""
+"""The front that any finished search gives: of every size, the cells that its scores like best."""
 
-from collections.abc import Callable
+from typing import NamedTuple
 
-from torch import Tensor
+import numpy as np
 
+from supernet.benchmark.menus import best_of_each_size
 from supernet.cells.genotype import Genotype
-from supernet.search.derive import Fits, connected_cells
-from supernet.search.gains import gain_of
+from supernet.search.proposals import Proposals
+
+PER_SIZE = 3
+"""Cells of each size on the menu. By free scores the first choices alone cover 97.3, 96.4 and
+96.2 % of the true hypervolume on the three data sets, two of each size 97.8, 96.8 and 96.4, and
+three 98.0, 97.2 and 96.9, which another draw of the scores moves less."""
 
 
-def front_by_gains(
-    gains_EO: Tensor,
-    size: Callable[[Genotype], int],
-    *,
-    allow_none: bool,
-    fits: Fits | None = None,
-) -> list[tuple[Genotype, float]]:
-    """For each size that a cell can have, the cell with the largest sum of gains and that sum.
+class Choice(NamedTuple):
+    """A cell of the front."""
 
-    Sizes do not compete: a size is exact and a gain is an estimate, so the answer is a menu from
-    small to large and not a set of which none dominates another. Only connected cells that fit.
+    cell: Genotype
+    place: int
+    """1 for the first choice among the cells of its size, 2 for the second, and so on."""
+    score: float
 
-    Shapes: gains_EO (6, 5).
+
+def front_by(proposals: Proposals, by: str, most: int = PER_SIZE) -> list[Choice]:
+    """Of each size that a cell can have, up to `most` cells with the highest scores.
+
+    From small to large, and of one size best first. Sizes do not compete: a size is exact and a
+    score is an estimate, so the answer is a menu and not a set of which none dominates another.
+    A size is a number of 3x3 and one of 1x1 convolutions, of the cheapest member of a class: both
+    parameters and multiply-adds order cells by it alike.
     """
-    best: dict[int, tuple[Genotype, float]] = {}
-    for cell in connected_cells(allow_none)[0]:
-        if fits is not None and not fits(cell):
-            continue
-        gain, cost = gain_of(cell, gains_EO), size(cell)
-        if cost not in best or gain > best[cost][1]:
-            best[cost] = (cell, gain)
-    return [best[cost] for cost in sorted(best)]
+    sizes_R = proposals.table.costs("params", cheapest=True)
+    score_R, rows = proposals.scores[by], np.flatnonzero(proposals.may_be_R)
+    chosen = zip(*best_of_each_size(score_R, sizes_R, rows, most), strict=True)
+    return [Choice(proposals.cells[row], int(place), float(score_R[row])) for row, place in chosen]

@@ -81,7 +81,7 @@ def gains_of_cells(ops_NE: NDArray[np.integer], gains_EO: ArrayLike) -> NDArray[
     An edge that is on no path from input to output counts as `none`, which it equals. A cell
     without any path has the least gain there is, the sum of every edge's least.
 
-    Shapes: ops_NE (N, 6) operator numbers, gains_EO (6, 5) on the CPU -> (N,) float64.
+    Shapes: ops_NE (N, 6) operator numbers, gains_EO (6, 5) -> (N,) float64.
     """
     gains_EO = np.asarray(gains_EO, dtype=np.float64)
     live_NE = live_operators(ops_NE)

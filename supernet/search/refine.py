@@ -22,13 +22,13 @@ from supernet.search.derive import Fits
 Judge = Callable[[Sequence[Genotype], int], list[float]]
 """(cells, number of the round) -> the held-out loss of each after a short training, in nats."""
 Standing = Callable[[Genotype], float]
-"""What is known of a cell without training: the share of the cells that may be the answer which
-have a lower score, 0 to 1."""
+"""What is known of a cell without training, in standard deviations of all cells."""
 
 KEEP_ONE_IN = 3
 """A round takes the best third of the one before, whose trainings are half as long."""
-LOSS_WEIGHT = 0.5
-"""Weight of the rank by loss against the standing, in `scores_of`."""
+LOSS_WEIGHT = 0.3
+"""Weight of the share of cells that are behind by loss against the standing, in `scores_of`. With
+more, cells win that learn fast and end badly."""
 
 
 @dataclass(frozen=True)

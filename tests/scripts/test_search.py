@@ -153,7 +153,7 @@ def test_finalists_of_a_search_within_a_budget(
     monkeypatch.setattr(finalists, "HELD_OUT", 20)
     monkeypatch.setattr(finalists, "SEEDS", (0, 1))
     quick = ["--epochs", "1", "--warmup-epochs", "0", "--limit", "100", "--max-params", "0.3M"]
-    asked = ["--finalists", "1", "--finalist-steps", "2"]
+    asked = ["--finalists", "1", "--finalist-steps", "2", "--processes", "1"]
     done = search(*SMALL, *quick, *asked, "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "run" / "finalists.json").read_text())

@@ -207,13 +207,13 @@ def test_bounds_are_enforced(config: type, name: str, bound: Any, inside: bool, 
 @pytest.mark.parametrize("config", READERS)
 def test_choices_are_enforced(config: type) -> None:
     for field in dataclasses.fields(config):
-        choices = setting_of(field).choices
+        choices, (_, many, _) = setting_of(field).choices, field_kinds(config)[field.name]
         if choices:
             with pytest.raises(UserError, match=f"^{flag_of(field.name)} 'foo' is unknown; choose"):
-                config(**{field.name: "foo"})
+                config(**{field.name: ("foo",) if many else "foo"})
             for choice in choices:
                 try:
-                    config(**{field.name: choice})
+                    config(**{field.name: (choice,) if many else choice})
                 except UserError as error:  # another field may refuse for reasons of its own
                     assert "is unknown; choose" not in str(error)
 

@@ -12,12 +12,12 @@ from supernet.search.config import SearchConfig
 from supernet.settings import ATTACK_NAMES, check_settings, from_saved, setting
 
 DEFAULT_PROXIES = (
-    "gradnorm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "naswot", "croze",
-    "croze_released",
+    "gradnorm", "snip", "grasp", "fisher", "synflow", "jacob_cov", "naswot", "az_expressivity",
+    "az_progressivity", "az_trainability", "croze", "croze_released",
 )  # fmt: skip
 FREE_FIELDS = (
     "columns", "combine", "benchmark", "verify", "processes", "bootstrap", "out", "data_root",
-    "ntk_memory",
+    "ntk_memory", "shipped",
 )  # fmt: skip
 """Fields that change no score: a ranking may go on with other ones."""
 NTK_OUTPUTS = ("sum", "trace")
@@ -37,8 +37,11 @@ class RankConfig:
     """Everything a ranking depends on. Each field is a command-line flag of scripts/rank.py."""
 
     proxies: tuple[str, ...] | None = setting(None, group="scores")
-    """Scores, comma-separated: names of `supernet.proxies`, with robust_ before them on attacked
-    images, or ntk for all kernel scores. Automatic is all clean scores, or none with --supernet."""
+    """Scores, comma-separated: names of `supernet.proxies.registry`, with robust_ before them on
+    attacked images, or ntk for all kernel scores. Automatic is all clean scores, or none with
+    --supernet."""
+    shipped: bool = setting(False, group="scores")
+    """Judge the scores that ship with this program instead of scoring cells: no image is read."""
     supernet: str | None = setting(None, group="scores")
     """Run directory of a search: cells are scored with its trained weights, clean and under attack,
     by accuracy (supernet_clean, supernet_robust) and mean cross-entropy (the same with _loss), and
@@ -86,8 +89,9 @@ class RankConfig:
     ntk_memory: int = setting(1024, least=1, group="kernels")
     """MiB that the Jacobians of ntk may take in each process."""
     columns: tuple[str, ...] = setting(("clean", "pgd_8"), group="judgement")
-    """Columns of the benchmark to correlate with; standard:NAME is one of the table of
-    standard-trained, attacked networks (clean, fgsm, pgd, aa_apgd-ce, aa_square, corr)."""
+    """Columns of the benchmark to correlate with; cifar100:pgd_8 is one of another data set, and
+    standard:NAME one of the table of standard-trained, attacked networks (clean, fgsm, pgd,
+    aa_apgd-ce, aa_square, corr)."""
     combine: tuple[str, ...] = setting((), group="judgement")
     """Further rows, each the mean rank of several scores, as supernet_clean_loss+parameters."""
     verify: bool = setting(True, group="judgement")
@@ -111,6 +115,10 @@ class RankConfig:
             raise UserError("--ntk-sketches estimate the trace; give --ntk-outputs trace")
         if self.epoch is not None and self.supernet is None:
             raise UserError("--epoch is one of a search; name it with --supernet")
+        if self.shipped and (self.proxies or self.supernet):
+            raise UserError(
+                "--shipped takes scores that are there; leave --proxies and --supernet out"
+            )
         if not self.columns:
             raise UserError("--columns is empty; name a column such as pgd_8")
 
@@ -167,6 +175,6 @@ def search_config(folder: Path) -> SearchConfig:
 
 def lower_is_better(name: str) -> bool:
     """Whether less of a score means a better cell."""
-    from supernet.proxies import LOWER_IS_BETTER  # imports torch
+    from supernet.proxies.registry import LOWER_IS_BETTER  # imports torch
 
     return name in LOWER_IS_BETTER or name in SUPERNET_LOSSES

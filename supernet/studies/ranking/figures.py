@@ -23,7 +23,7 @@ from supernet.report.figures.style import (
     save,
     styled,
 )
-from supernet.report.words import column_name
+from supernet.report.words import column_name, dataset_name
 
 Array = NDArray[np.float64]
 PANELS_ACROSS = 4
@@ -33,9 +33,11 @@ COLOURS = (BLUE, VERMILLION, BLACK, ORANGE)
 
 def column_label(column: str) -> str:
     """A column in words."""
-    name = column.removeprefix("standard:")
+    of, _, name = column.rpartition(":")
     words = "clean accuracy" if name == "clean" else column_name(name)
-    return f"{words}, standard-trained" if column.startswith("standard:") else words
+    if of == "standard":
+        return f"{words}, standard-trained"
+    return f"{words}, {dataset_name(of)}" if of else words
 
 
 @styled

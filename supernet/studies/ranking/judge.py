@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from supernet.benchmark.correlation import (
     REGIONS,
@@ -19,6 +18,7 @@ from supernet.benchmark.correlation import (
 from supernet.benchmark.standard import StandardTable
 from supernet.benchmark.table import COLUMNS, Table, check_name
 from supernet.errors import UserError
+from supernet.proxies.ensemble import SUMS, rank_sum
 from supernet.studies.ranking import fronts
 from supernet.studies.ranking.config import RankConfig, lower_is_better
 from supernet.studies.ranking.fronts import pick_fronts
@@ -30,6 +30,7 @@ PARAMETERS = "parameters"
 RIDGE = "one-hot ridge"
 FOLDS = 10
 ATTACKED_KERNELS = ("robust", "twice", "all", "all_robust")
+COMPARED_REGIONS = ("all", "top_10")
 REGION_NAMES = {"all": "all", "top_10": "top 10 %", "top_1": "top 1 %"}
 
 Array = NDArray[np.float64]
@@ -44,10 +45,14 @@ def check_columns(config: RankConfig, table: Table) -> None:
 
 
 def truth_of(table: Table, config: RankConfig, column: str) -> Array:
-    """A column over all evaluated cells, by row of the table."""
+    """A column over all evaluated cells, by row of the table.
+
+    `pgd_8` is that of the config's data set, `cifar100:pgd_8` that of CIFAR-100.
+    """
     if not column.startswith(STANDARD):
-        check_name("column", column, COLUMNS)
-        return table.values(config.benchmark_dataset, column)
+        dataset, _, name = column.rpartition(":")
+        check_name("column", name, COLUMNS)
+        return table.values(dataset or config.benchmark_dataset, name)
     standard = StandardTable.load(config.data_root, verify=config.verify)
     if not (standard.raw.row_of == table.row_of).all():
         raise UserError("the table of standard-trained cells has other classes than the benchmark")
@@ -58,14 +63,15 @@ def judge_scores(
     config: RankConfig, table: Table, cells: list[Cell], records: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """rows[column][score] = `correlation.judge`'s record, rows to beat included, and `equal_size`,
-    Kendall's tau over pairs of random cells with as many parameters. `fronts` as
-    `pick_fronts` has it, of the random cells.
+    Kendall's tau over pairs of random cells with as many parameters; of sums and combined rows
+    `minus_parameters` as well. `fronts` as `pick_fronts` has it, of the random cells.
 
     Scores of which less is better are negated before they are judged. `parameters` needs no image;
-    `one-hot ridge` is predicted out of fold from the other cells' truth. Combined rows are the mean
-    ranks of their parts over the cells.
+    `one-hot ridge` is predicted out of fold from the other cells' truth. Sums are those of
+    `ensemble.SUMS` whose parts are all there, combined rows those that the config names: mean ranks
+    of their parts over the cells.
     """
-    scores = oriented_scores(config, cells, records)
+    scores = oriented_scores(config, table, cells, records)
     marked = np.array([cell.random for cell in cells])
     rows: dict[str, dict[str, Any]] = {}
     claims: dict[str, Any] = {}
@@ -86,6 +92,10 @@ def judge_scores(
             }
             for name, score in columns.items()
         }
+        for name in sums_among(config, scores):
+            rows[column][name]["minus_parameters"] = compared(
+                config, scores[name], scores[PARAMETERS], truth, truth_all, marked
+            )
         claims[column] = kernel_claims(config, scores, truth, truth_all, marked)
     return {
         "benchmark": config.benchmark_dataset,
@@ -124,23 +134,39 @@ def kernel_claims(
             name, clean = f"ntk_{kernel}_{measure}", f"ntk_clean_{measure}"
             if name not in scores:
                 continue
-            regions = {}
-            for region in ("all", "top_10"):
-                least = threshold(truth_all, REGIONS[region])
-                inside = marked_n if region == "all" else truth_n >= least
-                compared = difference(
-                    "kendall", scores[name][inside], scores[clean][inside], truth_n[inside],
-                    repeats=config.bootstrap, seed=config.seed,
-                )  # fmt: skip
-                regions[region] = compared.as_dict()
-            found.setdefault(kernel, {})[measure] = regions
+            found.setdefault(kernel, {})[measure] = compared(
+                config, scores[name], scores[clean], truth_n, truth_all, marked_n
+            )
     return found
 
 
+def compared(
+    config: RankConfig,
+    score_n: Array,
+    other_n: Array,
+    truth_n: Array,
+    truth_all: Array,
+    marked_n: NDArray[np.bool_],
+) -> dict[str, Any]:
+    """[region] -> Kendall of a score minus that of another, with its paired interval."""
+    regions = {}
+    for region in COMPARED_REGIONS:
+        inside = marked_n if region == "all" else truth_n >= threshold(truth_all, REGIONS[region])
+        regions[region] = difference(
+            "kendall", score_n[inside], other_n[inside], truth_n[inside],
+            repeats=config.bootstrap, seed=config.seed,
+        ).as_dict()  # fmt: skip
+    return regions
+
+
 def oriented_scores(
-    config: RankConfig, cells: list[Cell], records: list[dict[str, Any]]
+    config: RankConfig, table: Table, cells: list[Cell], records: list[dict[str, Any]]
 ) -> dict[str, Array]:
-    """Every row's score by cell, such that higher is better; `parameters` and combinations too."""
+    """Every row's score by cell, such that higher is better; `parameters` and sums too.
+
+    `parameters` are those of the evaluated cell. The `params` of a named sum are those of the
+    cheapest member of its class, as in `free_scores.parts_of_sums`.
+    """
     names = list(records[0]["scores"])
     scores = {
         name: np.array([record["scores"][name] for record in records])
@@ -149,10 +175,19 @@ def oriented_scores(
     }
     scores[PARAMETERS] = np.array([float(cell.genotype.params()) for cell in cells])
     check_combinations(config, tuple(scores))
+    cheapest = table.costs("params", cheapest=True)[[cell.row for cell in cells]]
+    parts = scores | {"params": cheapest.astype(np.float64)}
+    for name, weights in SUMS.items():
+        if set(weights) <= set(parts):
+            scores[name] = rank_sum(parts, weights)
     for combination in config.combine:
-        ranks = [stats.rankdata(scores[part]) for part in combination.split("+")]
-        scores[combination] = np.mean(ranks, axis=0)
+        scores[combination] = rank_sum(scores, dict.fromkeys(combination.split("+"), 1.0))
     return scores
+
+
+def sums_among(config: RankConfig, scores: Mapping[str, Array]) -> list[str]:
+    """The rows that are sums of others."""
+    return [name for name in scores if name in SUMS or name in config.combine]
 
 
 def check_combinations(config: RankConfig, names: tuple[str, ...]) -> None:
@@ -175,15 +210,22 @@ def markdown(ranking: dict[str, Any]) -> str:
         lines += ["", f"## {column}", ""]
         same = next(iter(rows.values()))["equal_size"]["n"]
         heads.append(f"Kendall, equal size (n={same})")
-        lines += [f"| score | Spearman, all | {' | '.join(heads)} | regret |"]
-        lines += ["|---|---|---|---|---|---|---|"]
+        heads += ["nDCG at 50", "best pick", "best of 10 picks", "regret"]
+        lines += [f"| score | Spearman, all | {' | '.join(heads)} |"]
+        lines += ["|---|---|---|---|---|---|---|---|---|---|"]
         taus = {name: sort_value(row["all"]["kendall"]["value"]) for name, row in rows.items()}
         for name in sorted(taus, key=taus.__getitem__, reverse=True):
             row = rows[name]
             cells = [str(Estimate(**row["all"]["spearman"]))]
             cells += [str(Estimate(**row[region]["kendall"])) for region in REGIONS]
             cells.append(str(Estimate(**row["equal_size"])))
+            cells += [
+                f"{row['ndcg_50']:.3f}",
+                f"{row['argmax_rank']:,}",
+                f"{row['top_ten_rank']:,}",
+            ]
             lines += [f"| {name} | {' | '.join(cells)} | {100 * row['regret']:.2f} |"]
+        lines += _sum_lines(rows)
         lines += _claim_lines(ranking["kernel_claims"][column])
     lines += fronts.markdown(ranking["fronts"], ranking["cells"])
     lines += [
@@ -191,10 +233,26 @@ def markdown(ranking: dict[str, Any]) -> str:
         "Intervals: 95 %, bootstrap over cells. Regions are the benchmark's best by the column; "
         "equal size: over pairs of random cells with as many parameters, so that size tells "
         "nothing. "
+        "nDCG at 50: the gain is 2^accuracy in percent, discounted by place. Picks: ranks in "
+        "the benchmark of the best scored cell, and of the best of the ten best scored. "
         "Regret: accuracy points between the best scored cell's value and the best value among "
         "the random cells.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _sum_lines(rows: dict[str, Any]) -> list[str]:
+    sums = {
+        name: row["minus_parameters"] for name, row in rows.items() if "minus_parameters" in row
+    }
+    if not sums:
+        return []
+    lines = ["", "Kendall minus that of parameters, paired bootstrap:", ""]
+    lines += ["| sum | all | top 10 % |", "|---|---|---|"]
+    for name, regions in sums.items():
+        cells = [str(Estimate(**regions[region])) for region in COMPARED_REGIONS]
+        lines += [f"| {name} | {' | '.join(cells)} |"]
+    return lines
 
 
 def _claim_lines(claims: dict[str, Any]) -> list[str]:
@@ -204,6 +262,6 @@ def _claim_lines(claims: dict[str, Any]) -> list[str]:
     lines += ["| kernel, measure | all | top 10 % |", "|---|---|---|"]
     for kernel, measures in claims.items():
         for measure, regions in measures.items():
-            cells = [str(Estimate(**regions[region])) for region in ("all", "top_10")]
+            cells = [str(Estimate(**regions[region])) for region in COMPARED_REGIONS]
             lines += [f"| {kernel}, {measure} | {' | '.join(cells)} |"]
     return lines

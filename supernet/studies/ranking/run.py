@@ -15,9 +15,11 @@ import torch
 from tqdm import tqdm
 
 from supernet.benchmark.load import load_table
+from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import atomic_write, sha256, write_json
+from supernet.proxies.free_scores import free_scores
 from supernet.report.words import duration
 from supernet.runs.machine import describe, resolve_device
 from supernet.studies.ranking.config import RankConfig, located
@@ -52,6 +54,8 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
     """
     config = located(config)
     table = load_table(config.data_root, verify=config.verify)
+    if config.shipped:
+        return _judge_shipped(config, table)
     check_names(config.proxy_names)
     check_combinations(config, (*score_names(config), PARAMETERS))
     check_columns(config, table)
@@ -69,14 +73,39 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
         _refuse_other_scores(store, cells, score_names(config))
         say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
         _score_all(config, scorer, store, cells, done, quiet=quiet, say=say)
-    records, folder = store.read(cells), store.folder
-    ranking = judge_scores(config, table, cells, records) | {"images": source}
-    if config.supernet is not None:
-        ranking["supernet_steps"] = supernet_steps(config)
+    more = {} if config.supernet is None else {"supernet_steps": supernet_steps(config)}
+    return _write(config, table, cells, store.read(cells), {"images": source, **more})
+
+
+def _judge_shipped(config: RankConfig, table: Table) -> Path:
+    """The same of the scores that ship, without a file of scores."""
+    shipped = free_scores()
+    check_combinations(config, (*shipped.names, PARAMETERS))
+    check_columns(config, table)
+    cells = draw_cells(table, config)
+    if Store(Path(config.folder)).path.exists():
+        raise UserError(f"{config.folder} holds a ranking of other scores; give another --out")
+    values = {name: shipped.of(name) for name in shipped.names}
+    records = [{"scores": {name: float(v[cell.row]) for name, v in values.items()}}
+               for cell in cells]  # fmt: skip
+    sources = sorted({run["images"] for run in shipped.facts["runs"]})
+    return _write(config, table, cells, records, {"images": f"shipped: {'; '.join(sources)}"})
+
+
+def _write(
+    config: RankConfig,
+    table: Table,
+    cells: list[Cell],
+    records: list[dict[str, Any]],
+    facts: dict[str, Any],
+) -> Path:
+    """Judge, and write the table and the figures; returns their folder."""
+    folder = Path(config.folder)
+    ranking = judge_scores(config, table, cells, records) | facts
     write_json(folder / "ranking.json", ranking)
     with atomic_write(folder / "ranking.md") as stream:
         stream.write(markdown(ranking))
-    scores = oriented_scores(config, cells, records)
+    scores = oriented_scores(config, table, cells, records)
     random = np.array([cell.random for cell in cells])
     for column, rows in ranking["rows"].items():
         truth = truth_of(table, config, column)[[cell.row for cell in cells]]

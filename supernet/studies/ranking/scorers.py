@@ -17,10 +17,11 @@ from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset, to_float
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
-from supernet.proxies import NTK_NAMES, PROXIES
+from supernet.proxies.az_nas import AZ_NAMES, az_nas
 from supernet.proxies.croze import croze
 from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores
+from supernet.proxies.registry import NTK_NAMES, PROXIES
 from supernet.proxies.robust import attacked
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint
 from supernet.runs.machine import resolve_device
@@ -178,6 +179,7 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
 def _proxy_scorer(config: RankConfig, data: ImageData, images: Tensor, labels: Tensor) -> Scorer:
     eps = data.eps if config.eps is None else config.eps
     wants_attack = any(name.startswith(ROBUST) for name in config.proxy_names)
+    wants_az = any(name in AZ_NAMES for name in config.proxy_names)
 
     def once(genotype: Genotype, seed: int) -> dict[str, float]:
         network = initialised(genotype, config, data, seed).to(images.device)
@@ -187,6 +189,10 @@ def _proxy_scorer(config: RankConfig, data: ImageData, images: Tensor, labels: T
         x_adv = images
         if wants_attack:
             x_adv = attacked(network, images, labels, generator, attack=config.attack_name, eps=eps)
+        # And all parts of AZ-NAS one pass, with signs that nothing else shifts.
+        az: dict[str, float] = {}
+        if wants_az:
+            az = az_nas(network, images, labels, torch.Generator(images.device).manual_seed(seed))
         for name in config.proxy_names:
             if name == "ntk":
                 kernels = ntk_kernels(
@@ -194,6 +200,8 @@ def _proxy_scorer(config: RankConfig, data: ImageData, images: Tensor, labels: T
                     **ntk_settings(config),
                 )  # fmt: skip
                 found |= kernel_scores(kernels, config.beta)
+            elif name in AZ_NAMES:
+                found[name] = az[name]
             elif name == "croze":
                 found[name] = croze(network, images, labels, generator, eps=eps)
             elif name.startswith(ROBUST):

@@ -12,11 +12,13 @@ from supernet.benchmark import correlation
 from supernet.benchmark.correlation import (
     MIN_CELLS,
     Estimate,
+    best_picks,
     difference,
     estimate,
     estimate_within,
     judge,
     kendall,
+    ndcg,
     regret,
     spearman,
     threshold,
@@ -166,6 +168,32 @@ def test_regret() -> None:
         regret(np.array([]), np.array([]))
 
 
+def test_ndcg_of_a_few_cells() -> None:
+    """Gains 2^t - 1 of 3, 1 and 0 percent are 7, 1 and 0; places count 1, 1 / log2(3), 1 / 2."""
+    truth, second = np.array([0.01, 0.03, 0.0]), 1 / np.log2(3)
+    best = 7 + second
+    assert ndcg(np.array([2.0, 3, 1]), truth) == pytest.approx(1)
+    assert ndcg(np.array([3.0, 2, 1]), truth) == pytest.approx((1 + 7 * second) / best)
+    assert ndcg(np.array([3.0, 1, 2]), truth, top=2) == pytest.approx(1 / best)
+    # Two that share the best score share their gains.
+    tied = ndcg(np.array([3.0, 3, 1]), truth)
+    assert tied == pytest.approx((4 + 4 * second) / best)
+    assert ndcg(np.zeros(3), truth, top=1) == pytest.approx((8 / 3) / 7)
+    # A point less is half the gain, wherever; and large truths do not overflow.
+    assert ndcg(np.array([1.0, 2]), np.array([0.96, 0.95]), top=1) == pytest.approx(0.5)
+    assert ndcg(np.array([1.0, 2]), np.array([500.0, 400.0]), top=1) == 0
+    with pytest.raises(ValueError, match="at least one cell"):
+        ndcg(np.array([]), np.array([]))
+
+
+def test_best_picks_are_ranks_among_all_cells() -> None:
+    of_all = np.arange(100.0)
+    truth = np.array([50.0, 97, 10, 99, 98])
+    assert best_picks(np.array([5.0, 4, 3, 2, 1]), truth, of_all, top=3) == [50, 3]
+    assert best_picks(np.array([5.0, 4, 3, 2, 1]), truth, of_all) == [50, 1]
+    assert best_picks(np.zeros(5), truth, of_all, top=1) == [50, 50], "ties: the first counts"
+
+
 def test_threshold_keeps_the_best_share() -> None:
     truth = np.arange(200.0)
     assert (truth >= threshold(truth, 0.1)).sum() == 20
@@ -187,6 +215,9 @@ def test_judge_separates_added_cells_and_regions() -> None:
         assert record["top_10"]["kendall"][name] == pytest.approx(1)
     assert record["top_1"]["kendall"] == {"n": 2, "value": None, "low": None, "high": None}
     assert record["regret"] == 890 and record["regret_to_benchmark"] == 999
+    # Among the marked ones the score prefers the worst: 0, 10, .., 90 of 0 to 999.
+    assert (record["argmax_rank"], record["top_ten_rank"]) == (1000, 910)
+    assert record["ndcg_50"] == 0
 
 
 def test_no_torch() -> None:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from supernet.cells.genotype import Genotype
 from supernet.nets.derived import DerivedNetwork
-from supernet.proxies import PROXIES
 from supernet.proxies.common import calibrate, scratch
 from supernet.proxies.jacob_cov import K
 from supernet.proxies.naswot import FLOOR
+from supernet.proxies.registry import PROXIES
 from supernet.proxies.robust import attacked, robust
 
 

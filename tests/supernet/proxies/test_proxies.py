@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from supernet.cells.genotype import Genotype
 from supernet.nets.derived import DerivedNetwork
-from supernet.proxies import LOWER_IS_BETTER, NTK_NAMES, PROXIES
 from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores
+from supernet.proxies.registry import LOWER_IS_BETTER, NTK_NAMES, PROXIES
 
 CELLS = {
     "all none": "000000",
@@ -84,7 +84,8 @@ def test_repeatable_and_the_network_is_untouched(name: str) -> None:
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in network.modules())
 
 
-@pytest.mark.parametrize("name", PROXIES)
+# The random signs of az_trainability belong to places in the batch.
+@pytest.mark.parametrize("name", [name for name in PROXIES if name != "az_trainability"])
 def test_the_order_of_the_batch_does_not_matter(name: str) -> None:
     network, (images, labels) = _network("342120").double(), _batch()
     images, order = images.double(), torch.tensor([3, 1, 5, 0, 2, 4])

@@ -28,8 +28,8 @@ def finalist(table: Table, code: str, names: list[str], *robust: float) -> dict[
 def record(invented: Table) -> dict[str, Any]:
     return {
         "images": {
-            "name": "cifar10", "stand_in": False, "image_size": 16, "train_images": 5000,
-            "held_out_images": 500, "held_out_from": "test",
+            "name": "cifar10", "stand_in": False, "num_classes": 10, "image_size": 16,
+            "train_images": 5000, "held_out_images": 500, "held_out_from": "test",
         },
         "eps": 4 / 255,
         "recipe": {
@@ -112,6 +112,17 @@ def test_clean_finalists_are_compared_on_clean_images(
     assert "On clean images the answer has 40.0 %: it is better" in text
     assert "100 steps of 64 clean images; the same 3 seeds" in text
     assert "PGD" not in text and "benchmark: CIFAR-10 clean | rank there |" in text
+
+
+def test_trainings_that_are_too_short_to_say_much_are_called_so(
+    tmp_path: Path, record: dict[str, Any], invented: Table
+) -> None:
+    warning = "less than twice that of guessing (10.0 %): the trainings are too short"
+    record["cells"] = record["cells"][2:]  # the best of these has 27 %
+    assert warning not in text_of(tmp_path / "a", invented, record)
+    record["cells"][1]["robust"] = [0.19, 0.2, 0.2]
+    record["cells"][0]["robust"] = [0.1, 0.1, 0.1]
+    assert warning in text_of(tmp_path / "b", invented, record)
 
 
 def test_one_line_for_the_terminal(record: dict[str, Any]) -> None:

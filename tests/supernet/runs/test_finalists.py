@@ -13,7 +13,12 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.runs import finalists
-from supernet.runs.finalists import finalist_images, grouped, recipe_of, write_finalists
+from supernet.runs.finalists import (
+    finalist_images,
+    grouped,
+    recipe_of,
+    write_finalists,
+)
 from supernet.search.config import SearchConfig
 from supernet.search.search import Search, load_images
 from supernet.train import side_by_side
@@ -23,7 +28,7 @@ FIRST, TWIN, OTHER = (Genotype.parse(code) for code in ("123121", "132211", "222
 CANDIDATES = {"answer": FIRST, "all 1x1": OTHER, "prior": TWIN}
 CONFIG = SearchConfig(
     robust=True, C=2, N=1, batch_size=20, limit=100, attack="n_fgsm", eps=16 / 255, finalists=1,
-    finalist_steps=3,
+    finalist_steps=3, processes=1,
 )  # fmt: skip
 
 
@@ -32,7 +37,6 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finalists, "NETWORK", {"C": 4, "N": 1})
     monkeypatch.setattr(finalists, "SEEDS", (0, 1))
     monkeypatch.setattr(finalists, "HELD_OUT", 30)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # no other processes
 
 
 def make(**fields: Any) -> Search:

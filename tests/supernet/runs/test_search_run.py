@@ -1,7 +1,6 @@
 """A run directory: what it holds, how it is resumed, what is refused before it is written."""
 
 import dataclasses
-import itertools
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from supernet.cells.argument import read_cell
-from supernet.cells.genotype import Genotype, all_genotypes
+from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.runs import finalists
 from supernet.runs.checkpoint import load_checkpoint
@@ -22,22 +21,19 @@ from supernet.runs.interrupts import Interrupted
 from supernet.runs.search_run import (
     SearchRun,
     answer_again,
-    best_answers,
-    config_of,
-    derivation_of,
     resume_search,
     run_search,
 )
 from supernet.runs.train_run import resume_training
 from supernet.search.config import SearchConfig
-from supernet.search.gains import gain_of
-from supernet.search.search import Search, load_images
+from supernet.search.search import Search
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
 
 QUICK = SearchConfig(
     robust=True, C=2, N=1, epochs=3, warmup_epochs=1, batch_size=20, limit=100, alpha_lr=0.01,
     attack="n_fgsm", beta_decay=1.0, probe_images=20, proposals=("supernet",), refine_moves=0,
+    processes=1,
 )  # fmt: skip
 
 
@@ -192,14 +188,13 @@ def test_a_finished_run_trains_its_finalists(
     monkeypatch.setattr(finalists, "HELD_OUT", 10)
     folder, before = tmp_path / "run", json.loads((whole / "config.json").read_text())
     shutil.copytree(whole, folder)
-    given = {"finalists": 2, "finalist_steps": 2}
+    given = {"finalists": 2, "finalist_steps": 2, "processes": 1}
 
     def pressed(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr("supernet.train.side_by_side.train_briefly", pressed)
-        patch.setattr(torch, "get_num_threads", lambda: 1)
         with pytest.raises(Interrupted, match=f"--resume {folder}"):
             resume_search(folder, given, quiet=True)
     assert not (folder / "finalists.json").exists()
@@ -212,28 +207,13 @@ def test_a_finished_run_trains_its_finalists(
     assert record["cells"][0]["code"] == answer
     assert record["cells"][1]["names"][0] == "answer 2"
     names = [name for cell in record["cells"] for name in cell["names"]]
-    assert names[:3] == ["answer", "answer 2", "all 3x3"]
+    assert {"answer", "answer 2", "all 3x3", "prior"} <= set(names)
     assert "## Finalists" in (folder / "report.md").read_text()
     assert read_cell(f"{folder / 'finalists.json'}:1")[1]["dataset"] == "digits"
     ledger = (folder / "finalists.jsonl").read_text()
     assert len(ledger.splitlines()) == 3 * len(record["cells"])
     resume_search(folder, {"finalists": 0}, quiet=True)
     assert (folder / "finalists.jsonl").read_text() == ledger
-
-
-def test_the_second_answer_gains_most_after_the_first(whole: Path) -> None:
-    config, cpu = config_of(whole, {}), torch.device("cpu")
-    search = Search(config, load_images(config, cpu), cpu)
-    search.load_state_dict(load_checkpoint(whole / "checkpoint.pt", "search")["state"])
-    derivation = derivation_of(search)
-    first, again, second = itertools.islice(best_answers(search, derivation), 3)
-    assert first == again == derivation.chosen
-    gains_EO = derivation.gains[0]
-    better = [
-        cell for cell in all_genotypes()
-        if 0 not in cell.ops and gain_of(cell, gains_EO) > gain_of(second, gains_EO)
-    ]  # fmt: skip
-    assert better == [first]
 
 
 def test_the_weights_of_chosen_epochs_are_kept(

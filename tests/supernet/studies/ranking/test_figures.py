@@ -64,7 +64,11 @@ def test_spectra_fall_and_leave_out_zeros() -> None:
 
 @pytest.mark.parametrize(
     ("column", "words"),
-    [("pgd_8", "PGD-20 8/255"), ("standard:aa_square", "aa_square, standard-trained")],
+    [
+        ("pgd_8", "PGD-20 8/255"),
+        ("standard:aa_square", "aa_square, standard-trained"),
+        ("cifar100:clean", "clean accuracy, CIFAR-100"),
+    ],
 )
 def test_column_labels(column: str, words: str) -> None:
     assert column_label(column) == words

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from supernet.benchmark.correlation import kendall
 from supernet.benchmark.table import Table
 from supernet.errors import UserError
+from supernet.proxies.ensemble import SUMS
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.judge import (
     check_columns,
@@ -61,6 +63,44 @@ def test_rows_and_directions(invented: Table) -> None:
     assert kendall(params, truth) < combined < 1
     assert ranking["rows"]["clean"]["oracle"]["all"]["kendall"]["value"] < 0.5
     assert ranking["cells"] == 80 and ranking["config"]["seed"] == 0
+
+
+def test_sums_appear_with_their_parts(invented: Table) -> None:
+    """jacob_cov as the truth itself: the sum says by how much it beats parameters."""
+    config = dataclasses.replace(CONFIG, combine=())
+    cells = draw_cells(invented, config)
+    truth = invented.values("cifar10", "pgd_8")[[cell.row for cell in cells]]
+    records = [{"scores": {"jacob_cov": value}} for value in truth]
+    ranking = judge_scores(config, invented, cells, records)
+    rows = ranking["rows"]["pgd_8"]
+    assert "params+jacob_cov" in rows
+    difference = rows["params+jacob_cov"]["minus_parameters"]["all"]
+    gained = [rows[n]["all"]["kendall"]["value"] for n in ("params+jacob_cov", "parameters")]
+    assert difference["value"] == pytest.approx(gained[0] - gained[1])
+    assert 0 < difference["low"] < difference["value"] < difference["high"]
+    # An edge that leads nowhere is no parameter of the sum.
+    sizes = invented.costs("params", cheapest=True)[[cell.row for cell in cells]]
+    expected = stats.rankdata(truth) + stats.rankdata(sizes)
+    assert oriented_scores(config, invented, cells, records)["params+jacob_cov"] == pytest.approx(
+        (expected - 1) / 160
+    )
+    assert "minus_parameters" not in rows["jacob_cov"]
+    text = markdown(ranking)
+    assert "Kendall minus that of parameters" in text
+    assert f"| params+jacob_cov | {difference['value']:.2f} [" in text
+    assert all(set(SUMS[name]) <= {"jacob_cov", "params"} for name in SUMS if name in rows)
+
+
+def test_columns_of_another_data_set(invented: Table) -> None:
+    config = dataclasses.replace(CONFIG, columns=("pgd_8", "cifar100:pgd_8"))
+    assert (
+        truth_of(invented, config, "cifar100:pgd_8") == invented.values("cifar100", "pgd_8")
+    ).all()
+    cells = draw_cells(invented, config)
+    rows = judge_scores(config, invented, cells, _records(invented, config))["rows"]
+    assert rows["cifar100:pgd_8"]["oracle"]["all"]["kendall"]["value"] < 0.5
+    with pytest.raises(UserError, match="unknown data set 'svhn'; choose from cifar10"):
+        check_columns(RankConfig(columns=("svhn:pgd_8",)), invented)
 
 
 def test_added_cells_count_in_the_top_region_alone(invented: Table) -> None:
@@ -135,5 +175,5 @@ def test_published_landmarks(real: Table, data_root: Path) -> None:
         check_columns(dataclasses.replace(config, columns=("standard:cw",)), real)
     standard = truth_of(real, config, "standard:pgd")
     assert standard.shape == (6466,) and 0 < kendall(standard, real.values("cifar10", "clean")) < 1
-    ours = oriented_scores(config, cells, records)["parameters"]
+    ours = oriented_scores(config, real, cells, records)["parameters"]
     assert ours[0] == real.genotypes[0].params()

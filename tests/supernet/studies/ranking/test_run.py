@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from supernet.benchmark.correlation import kendall
+from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
+from supernet.proxies.ensemble import SUMS
+from supernet.proxies.free_scores import free_scores
 from supernet.studies.ranking import run
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.run import estimate_seconds, run_ranking, summary
@@ -125,9 +129,32 @@ def test_the_estimate_follows_the_cells_cost(
     assert estimate_seconds(two, scorer, cells) == pytest.approx(expected / 2)
 
 
+@pytest.mark.usefixtures("no_pictures")
+def test_shipped_scores_are_judged_without_images(tmp_path: Path, real: Table) -> None:
+    config = RankConfig(
+        shipped=True, cells=200, bootstrap=0, columns=("pgd_8", "cifar100:pgd_8"),
+        combine=("naswot+parameters",), out=str(tmp_path / "shipped"),
+    )  # fmt: skip
+    folder = run_ranking(config, quiet=True)
+    assert not (folder / "scores.jsonl").exists()
+    ranking = json.loads((folder / "ranking.json").read_text())
+    scores = free_scores()
+    names = {*scores.names, *SUMS, "naswot+parameters", "parameters", "one-hot ridge"}
+    assert set(ranking["rows"]["cifar100:pgd_8"]) == names
+    assert ranking["images"].startswith("shipped: training-free scores on 32 training images")
+    rows = [cell.row for cell in draw_cells(real, config)]
+    truth = real.values("cifar100", "pgd_8")[rows]
+    found = ranking["rows"]["cifar100:pgd_8"]["jacob_cov"]["all"]["kendall"]["value"]
+    assert found == pytest.approx(kendall(scores.of("jacob_cov")[rows], truth))
+    (folder / "scores.jsonl").touch()
+    with pytest.raises(UserError, match=r"holds a ranking of other scores; give another --out"):
+        run_ranking(config, quiet=True)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"shipped": True, "proxies": None, "combine": ("snip+zen",)}, "'snip' is none of"),
         ({"proxies": ("zen",)}, "unknown score 'zen'"),
         ({"columns": ("pgd",)}, "unknown column 'pgd'"),
         ({"combine": ("snip+zen",)}, "'zen' is none of|'snip' is none of"),

@@ -12,9 +12,9 @@ from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
-from supernet.proxies import NTK_NAMES, PROXIES
 from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores
+from supernet.proxies.registry import NTK_NAMES, PROXIES
 from supernet.search.gains import gain_of, operator_gains
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.scorers import (

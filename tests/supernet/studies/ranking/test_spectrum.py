@@ -8,7 +8,7 @@ import pytest
 
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.proxies import NTK_NAMES
+from supernet.proxies.registry import NTK_NAMES
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.scorers import make_scorer
 from supernet.studies.ranking.spectrum import run_spectra

@@ -1,0 +1,104 @@
+"""From a trained supernet to the cells that a refinement starts from, and its answers in order."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ops.space import NUM_EDGES, NUM_OPS
+from supernet.benchmark.table import Table
+from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
+from supernet.runs.genotype_json import shown_prior
+from supernet.search.config import SearchConfig
+from supernet.search.derive import Derivation, derive, uniform_cell
+from supernet.search.gains import Gains, operator_gains
+from supernet.search.proposals import Proposals, propose
+from supernet.search.search import Search
+
+FIRST = 8
+"""Cells that free scores propose, or the prior: the best of them has a regret of 0.3 points or less
+within every budget from 0.4 M parameters on (docs/results/search.md)."""
+
+
+def derivation_of(search: Search) -> Derivation:
+    """The cells of a search as it stands, by alpha and by gains; none without a supernet."""
+    config = search.config
+    if not config.epochs:
+        nothing = torch.zeros(NUM_EDGES, NUM_OPS, dtype=torch.float64)
+        return Derivation({}, "", Gains(nothing, nothing))
+    return derive(
+        search.strategy.expected_weights(),
+        operator_gains(search.net, search.images.for_gains(config.seed)),
+        by=config.derive_by,
+        allow_none=config.derive_none,
+        fits=search.fits,
+    )
+
+
+def proposals_of(
+    search: Search, derivation: Derivation, table: Table, *, allow_none: bool
+) -> Proposals:
+    """All cells that may be the answer, with scores by gains, free scores and a prior.
+
+    A search that follows no prior has one all the same, of data sets that do not judge it, to be
+    shown next to its answer.
+    """
+    config = search.config
+    return propose(
+        table, derivation.gains[1], shown_prior(config), follows_prior=bool(config.prior_datasets),
+        robust=config.robust, allow_none=allow_none, fits=search.fits,
+    )  # fmt: skip
+
+
+def starting_cells(
+    config: SearchConfig, derivation: Derivation, proposals: Proposals
+) -> dict[str, list[Genotype]]:
+    """The cells that the refinement starts from, by where they come from (config.proposed_by).
+
+    Raises: UserError for a cell that the user named and that may not be the answer.
+    """
+    found: dict[str, list[Genotype]] = {}
+    for name in config.proposed_by:
+        if name == "supernet":
+            found[name] = [derivation.chosen]
+        elif name == "free":
+            found[name] = proposals.best("free", FIRST)
+        elif name == "prior":
+            found[name] = proposals.best("both", FIRST)
+        elif name == "random":
+            found[name] = [_random(config, proposals)]
+        else:
+            found.setdefault("given", []).append(_given(name, proposals))
+    return found
+
+
+def answers_in_order(refinement: dict[str, Any], proposals: Proposals) -> Iterator[Genotype]:
+    """The answer, the cells that came after it in its refinement, and all others by their scores.
+
+    `refinement` is the content of refine.json. A cell may come twice.
+    """
+    yield Genotype.parse(refinement["answer"])
+    for sweep in reversed(refinement["sweeps"]):
+        for judged in reversed(sweep["rounds"]):
+            order = sorted(zip(judged["scores"], judged["cells"], strict=True), reverse=True)
+            yield from (Genotype.parse(code) for _, code in order)
+    yield from proposals.best(proposals.guide, len(proposals.cells))
+
+
+def _random(config: SearchConfig, proposals: Proposals) -> Genotype:
+    generator = torch.Generator().manual_seed(config.seed)
+    while True:
+        cell = uniform_cell(generator, config.derive_none)
+        if proposals.may_be(cell):
+            return cell
+
+
+def _given(code: str, proposals: Proposals) -> Genotype:
+    cell = Genotype.parse(code)
+    if not proposals.may_be(cell):
+        raise UserError(
+            f"--proposals {code} may not be the answer: it is too large, holds none, or has no "
+            "path from input to output; name another cell, or raise the budget"
+        )
+    return cell

@@ -1,0 +1,141 @@
+"""Every cell that may be the answer, and what gains, free scores and the prior say of it.
+
+A class of isomorphic cells is one network. It stands here with its cheapest member, and its gain is
+that of the member that gains most.
+
+Legend: R classes, by row of the benchmark's table.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ops.space import NONE
+from supernet.benchmark.table import Table
+from supernet.cells.genotype import Genotype
+from supernet.proxies.ensemble import SUMS, rank_sum
+from supernet.proxies.free_scores import parts_of_sums
+from supernet.search.derive import Fits
+from supernet.search.gains import gains_of_cells
+from supernet.search.prior import normal_scores, prior_scores
+
+Scores = NDArray[np.float64]
+
+FREE = SUMS["params+jacob_cov+synflow"]
+"""The sum of ranks that orders all cells without a training. Its best cell, 333123, has rank 5, 1
+and 2 by PGD-20 8/255 on the three data sets; without synflow it has 695, 559 and 1,354."""
+FREE_WEIGHT, GAINS_WEIGHT = 0.25, 0.25
+"""Of free scores and gains next to a prior of weight 1, as normal scores. On CIFAR-10 Kendall's
+tau is 0.81 for the prior alone, 0.84 with free scores and 0.85 with both; among the best 10 % of
+cells 0.31, 0.37 and 0.47 (five searches that chose the weights; 0.44 for five others). The best
+cell stays the same, and so does what is lost within budgets."""
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """The classes of the benchmark with their scores; `propose` makes it."""
+
+    table: Table
+    cells: Sequence[Genotype]
+    """The cheapest member of each class, by row."""
+    may_be_R: NDArray[np.bool_]
+    """Whether a class may be the answer: connected, within the budgets, without `none` unless that
+    is allowed."""
+    scores: Mapping[str, Scores]
+    """By name (R,), higher is better: gains, free, prior, both. Scores of one name compare."""
+    follows_prior: bool
+    """Whether the prior may choose; else `prior` and `both` are there to be looked at."""
+
+    @property
+    def guide(self) -> str:
+        """The score that orders cells of any size, and that refinement should drop cells by.
+
+        Not gains: of the neighbours of a good cell the best is among the best third by free scores
+        (0.1 points are lost at most, in the mean), while a third by gains loses up to 1 point.
+        """
+        return "both" if self.follows_prior else "free"
+
+    @property
+    def menu_guide(self) -> str:
+        """The score that orders cells of one size, `none` included."""
+        return "prior" if self.follows_prior else "free"
+
+    def best(self, by: str, number: int = 1) -> list[Genotype]:
+        """The `number` cells with the highest scores of those that may be the answer, best first.
+
+        Raises: IndexError where no cell may be the answer.
+        """
+        rows = np.flatnonzero(self.may_be_R)
+        order = np.argsort(-self.scores[by][rows], kind="stable")[:number]
+        if not len(order):
+            raise IndexError("no cell may be the answer")
+        return [self.cells[row] for row in rows[order]]
+
+    def score(self, cell: Genotype, by: str) -> float:
+        """The score of any cell, that of its class, whether or not it may be the answer."""
+        return float(self.scores[by][self.table.row(cell)])
+
+    def may_be(self, cell: Genotype) -> bool:
+        """Whether a cell may be the answer. Of a class only its cheapest member is asked."""
+        return bool(self.may_be_R[self.table.row(cell)])
+
+    def standing(self, by: str) -> Callable[[Genotype], float]:
+        """cell -> its score in standard deviations of all classes."""
+        values_R = self.scores[by]
+        return lambda cell: float(values_R[self.table.row(cell)] / values_R.std())
+
+    def ordered(self, cells: Sequence[Genotype], by: str) -> list[Genotype]:
+        """These cells, the highest score first; cells of equal score keep their order."""
+        return sorted(cells, key=lambda cell: -self.score(cell, by))
+
+
+def propose(
+    table: Table,
+    gains_EO: ArrayLike,
+    prior_datasets: Sequence[str],
+    *,
+    follows_prior: bool,
+    robust: bool,
+    allow_none: bool,
+    fits: Fits | None = None,
+) -> Proposals:
+    """All classes with their scores by every guide, of one finished search.
+
+    gains: sum_e g[e, op_e], the most that a member has.
+    free: the sum of ranks FREE of the shipped scores.
+    prior: the mean normal score of the table's columns of `prior_datasets`.
+    both: prior + FREE_WEIGHT * free + GAINS_WEIGHT * gains, as normal scores. Where `none` is
+        allowed gains are left out: they are highest for cells that leave edges out, and the best of
+        them lacks 4 to 9 points.
+
+    Shapes: gains_EO (6, 5).
+    """
+    cells = [table.order.genotype(int(index)) for index in table.cheapest_members]
+    gains_R = class_gains(table, gains_EO)
+    free_R = rank_sum(parts_of_sums(table), FREE)
+    prior_R = prior_scores(table, prior_datasets, robust=robust)
+    both_R = prior_R + FREE_WEIGHT * normal_scores(free_R)
+    if not allow_none:
+        both_R += GAINS_WEIGHT * normal_scores(gains_R)
+    return Proposals(
+        table=table,
+        cells=cells,
+        may_be_R=np.array([_may_be(cell, allow_none, fits) for cell in cells]),
+        scores={"gains": gains_R, "free": free_R, "prior": prior_R, "both": both_R},
+        follows_prior=follows_prior,
+    )
+
+
+def class_gains(table: Table, gains_EO: ArrayLike) -> Scores:
+    """(R,) the largest gain that a member of each class has."""
+    most_R = np.full(table.size, -np.inf)
+    np.maximum.at(most_R, table.row_of, gains_of_cells(table.digits, gains_EO))
+    return most_R
+
+
+def _may_be(cell: Genotype, allow_none: bool, fits: Fits | None) -> bool:
+    return (
+        cell.is_connected and (allow_none or cell.count(NONE) == 0) and (fits is None or fits(cell))
+    )
