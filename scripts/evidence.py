@@ -3,9 +3,8 @@
 
     python scripts/evidence.py                            everything that is missing
     python scripts/evidence.py --minutes 120              start nothing new after two hours
-    python scripts/evidence.py --rows main,mgda --seeds 0
-    python scripts/evidence.py --minutes 0 --rankings \\
-        docs/results/proxies/ranking.json,docs/results/ntk/ranking.json,docs/results/supernet/uniform-3120/ranking.json
+    python scripts/evidence.py --rows main,free --seeds 5,6,7 --datasets cifar10
+    python scripts/evidence.py --jobs 2                   two searches at a time
     python scripts/evidence.py --page-only
 
 The plan is supernet/studies/evidence/plan.py. Interrupted, the same command goes on; runs

@@ -1,5 +1,5 @@
-"""Several searches over several seeds, next to rows that need no search, in one table.
+"""Several searches over several seeds and data sets, next to rows that need no search, on one page.
 
-plan (which searches) -> run (subprocesses, resumable) -> records (evidence.json) -> page (Markdown,
-with sentences and fronts).
+plan (which searches) -> run (subprocesses side by side, resumable) -> records (evidence.json) ->
+page (Markdown with tables and sentences) and summary (the few numbers for a first page).
 """

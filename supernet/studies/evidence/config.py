@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from supernet.benchmark.table import DATASETS
 from supernet.settings import check_settings, setting
 
 
@@ -14,19 +15,22 @@ class EvidenceConfig:
     page: str = "docs/results/search.md"
     """The page that is written."""
     runs: str = "runs/evidence"
-    """Folder of the run directories, ROW-seedN each."""
+    """Folder of the run directories, DATASET/ROW-seedN each."""
+    datasets: tuple[str, ...] = setting((), choices=DATASETS)
+    """Data sets to run on. Automatic is all."""
     rows: tuple[str, ...] = ()
     """Rows to run. Automatic is all."""
-    seeds: tuple[int, ...] = setting((), least=0, hint="0,1,2")
-    """Seeds to run. Automatic is all of each row."""
+    seeds: tuple[int, ...] = setting((), least=0, hint="5,6,7,8,9")
+    """Seeds to run, in this order. Automatic is all of each row."""
     minutes: float | None = setting(None, least=0, hint="120")
-    """Start no further run after so many minutes; the one that runs is finished. Automatic is to
+    """Start no further run after so many minutes; those that run are finished. Automatic is to
     run all; 0 runs nothing, and records what finished elsewhere."""
+    jobs: int = setting(1, least=1)
+    """Searches side by side, each with its share of the CPU cores. Searches of one data set and
+    seed wait for each other, because they share short trainings."""
     search_flags: str | None = None
-    """Further flags of scripts/search.py for every row, quoted as one: "--epochs 20 --limit 20000".
-    Automatic is none."""
-    rankings: tuple[str, ...] = ()
-    """Files ranking.json of scripts/rank.py: the cells that their scores choose become rows."""
+    """Further flags of scripts/search.py for every row, quoted as one: "--limit 20000". A row's
+    own flags win. Automatic is none."""
     page_only: bool = False
     """Write the page from evidence.json as it is, and do nothing else."""
     data_root: str | None = None

@@ -1,72 +1,83 @@
-"""The page's section on fronts: those of searches next to those of random cells. No torch."""
+"""The page's section on fronts: those of searches next to those that need none. No torch."""
 
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supernet.report.markdown import table
-from supernet.report.words import points
-from supernet.studies.evidence.sentences import count, spread
+from supernet.report.words import GUIDE_NAMES, points
+from supernet.studies.evidence.numbers import spread
+from supernet.studies.evidence.plan import ROWS
+from supernet.studies.evidence.selection import Record, records_of
 
-Record = dict[str, Any]
+DRAWN = ROWS[0]
+"""The row whose front is drawn, of its first seed."""
 
 
-def section(evidence: Record, runs: dict[str, list[Record]], folder: str) -> list[str]:
-    """What the fronts of searches reach of the true one, a line per row; none without fronts.
+def section(evidence: Mapping[str, Any], folder: str) -> list[str]:
+    """What the fronts of searches reach of the true one, a table for all data sets.
 
-    `runs` has the records of each row; `folder` is where evidence.json is, seen from the page.
+    `folder` is where evidence.json is, seen from the page.
     """
-    known = {name: [r["front"] for r in records if r["front"]] for name, records in runs.items()}
-    known = {name: fronts for name, fronts in known.items() if fronts}
-    if not known:
-        return []
-    budgets = list(next(iter(known.values()))[0]["regret"])
-    header = ["front", "seeds", "cells", "hypervolume", "distance to the true front", "and back"]
-    header += [f"regret to {float(budget) / 1e6:g} M" for budget in budgets]
-    lines = [_line(name, fronts, budgets) for name, fronts in known.items()]
-    lines += [_random_line(f, len(header)) for f in evidence["random_fronts"]]
+    if not any(run["front"] for run in evidence["runs"]):
+        return ["## Fronts", "No search has been run yet."]
+    most = next(run["front"]["per_size"] for run in evidence["runs"] if run["front"])
+    header = ("images", "front", "seeds", "picked by", "one of each size", f"{most} of each size")
+    lines = [line for each in evidence["images"] for line in _lines(evidence, each)]
     return [
         "## Fronts",
-        "Every finished search has a front: of each number of parameters, the cell whose operators "
-        "gain most, without the network's last cell.\n"
+        "Every finished search has a front: of each number of parameters, the cells that its "
+        "scores like best.\n"
         "The table judges these cells by their values in the benchmark, over (parameters, clean, "
-        "PGD-20 8/255).\n"
-        "Hypervolume is in % of the true front's; distances are means, in units of the true "
-        "front's range; regret is in points of PGD-20 8/255, to the best cell within so many "
-        "parameters.\n"
-        "Random cells need no search: their lines have the median and, in brackets, the 2.5th and "
-        "97.5th percentile of many draws without `none`.",
-        table(header, lines, "l" + "r" * (len(header) - 1)),
-        *[
-            f"![The front of {r['row']}, seed 0]"
-            f"({posixpath.join(folder, 'fronts', r['row'])}-seed0.png)"
-            for r in runs.get("main", []) if r["seed"] == 0 and r["front"]
-        ],
+        "PGD-20 8/255), with the hypervolume in % of the true front's.\n"
+        "The last rows of each data set need no search: random cells (the median of many draws), "
+        "and the best by one score.",
+        table(header, lines, "llrlrr"),
+        *_pictures(evidence, folder),
+    ]
+
+
+def _lines(evidence: Mapping[str, Any], images: Record) -> list[list[str]]:
+    """The fronts of a data set's rows, then what those of the first of them are compared with."""
+    found = {
+        row["name"]: [
+            run["front"]
+            for run in records_of(evidence, images["name"], row["name"])
+            if run["front"]
+        ]
+        for row in evidence["plan"]
+    }
+    found = {name: fronts for name, fronts in found.items() if fronts}
+    lines = [
+        [
+            images["words"], f"`{name}`", str(len(fronts)),
+            ", ".join(dict.fromkeys(_words(front["picked_by"]) for front in fronts)),
+            *_pair([front["hypervolume"] for front in fronts]),
+        ]
+        for name, fronts in found.items()
     ]  # fmt: skip
+    first: Sequence[Record] = next(iter(found.values()), [])
+    for name in first[0]["compared"] if first else ():
+        pairs = [front["compared"][name] for front in first]
+        lines.append([images["words"], _words(name), "", "", *_pair(pairs)])
+    return lines
 
 
-def _line(row: str, fronts: Sequence[Record], budgets: Sequence[str]) -> list[str]:
-    def column(name: str, words: Callable[[float], str]) -> str:
-        return spread([front[name] for front in fronts], words)
+def _words(name: str) -> str:
+    """A guide's name, or that of another score as it is."""
+    return GUIDE_NAMES.get(name, name)
 
+
+def _pair(pairs: Sequence[Sequence[float]]) -> list[str]:
+    """The median and range of the first of all pairs, and of the second."""
+    return [spread(values, points) for values in zip(*pairs, strict=True)]
+
+
+def _pictures(evidence: Mapping[str, Any], folder: str) -> list[str]:
+    row, seed = DRAWN.name, DRAWN.seeds[0]
     return [
-        f"`{row}`", str(len(fronts)), column("cells", count), column("hypervolume_ratio", points),
-        column("generational_distance", _distance),
-        column("inverted_generational_distance", _distance),
-        *[_regrets([front["regret"][budget] for front in fronts]) for budget in budgets],
-    ]  # fmt: skip
-
-
-def _random_line(front: Record, columns: int) -> list[str]:
-    found = [front["name"], "", count(front["cells"]), spread(front["hypervolume_ratio"], points)]
-    return found + [""] * (columns - len(found))
-
-
-def _distance(value: float) -> str:
-    return f"{value:.3f}"
-
-
-def _regrets(values: Sequence[float | None]) -> str:
-    """A dash where some seed has no cell that is small enough."""
-    known = [value for value in values if value is not None]
-    return spread(known, points) if len(known) == len(values) else "-"
+        f"![The front of {row}, {images['words']}, seed {seed}]"
+        f"({posixpath.join(folder, 'fronts', images['name'])}.png)"
+        for images in evidence["images"]
+        if records_of(evidence, images["name"], row, seeds=[seed])
+    ]

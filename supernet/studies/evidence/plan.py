@@ -1,20 +1,49 @@
 """Which searches the evidence is made of. No torch."""
 
+import functools
+import itertools
 import shlex
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from supernet import cli
 from supernet.errors import UserError
 from supernet.flags import add_config_flags, given_flags
 from supernet.search.config import SearchConfig, with_preset
+from supernet.settings import choose
 
-BASE = "--robust --dataset cifar10 --preset cpu"
-"""Flags of every search: the preset. A change of what all rows share is made here alone."""
-JUDGE = ("cifar10", "pgd_8")
-"""(data set, column) of the benchmark by which every row is judged, the clean search too."""
+BASE = "--robust --preset cpu --prior none"
+"""Flags of every search. A change of what all rows share is made here alone."""
+JUDGE = "pgd_8"
+"""The benchmark's column by which every row is judged, the clean search too."""
 
 TOP, HALF = 64, 3233
 """The last rank of the best 1 % of 6,466 cells, and of the better half."""
+
+CHOSEN_ON = (0, 1, 2, 3, 4)
+"""Seeds that settings may be chosen by."""
+HELD_OUT = (5, 6, 7, 8, 9)
+"""Seeds that nothing is chosen by: what is claimed stands on them. They run first."""
+FEW, ONE = HELD_OUT[:3], HELD_OUT[:1]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images to search on, and the data set of the benchmark that judges what is found."""
+
+    name: str
+    """As --dataset and the benchmark name it."""
+    words: str
+    flags: str = ""
+
+
+IMAGES = (
+    Images("cifar10", "CIFAR-10"),
+    # A fifth of the images and five times the epochs: as many steps.
+    Images("cifar100", "CIFAR-100, 10,000 images", "--epochs 20"),
+    Images("imagenet16-120", "16x16 stand-in for ImageNet16-120", "--shrink 1 --epochs 8"),
+)
 
 
 @dataclass(frozen=True)
@@ -24,81 +53,158 @@ class Row:
     name: str
     words: str
     flags: str = ""
-    seeds: int = 3
+    seeds: tuple[int, ...] = FEW
+    budgets: tuple[str, ...] = ()
+    """Each is a search of its own, with `--max-params`."""
+    source: str | None = None
+    """The row whose trained supernet of the same seed answers again, instead of a new one."""
+    images: tuple[str, ...] = tuple(images.name for images in IMAGES)
+    guides: tuple[str, ...] = ("answer",)
+    """What the page shows a line for: the answer, or the cell by one of `derivation.cells`."""
 
+
+BUDGETS = ("0.2M", "0.4M", "0.6M", "0.8M", "1.2M")
+_ALONE = "--epochs 0 --prior tables --proposals prior"
 
 ROWS = (
-    Row("main", "the preset", seeds=10),
-    Row("clean", "no adversarial training: the weights see clean images", "--no-robust"),
-    Row("no-beta-decay", "nothing against collapse", "--beta-decay 0"),
-    Row(
-        "weighted", "alpha follows the clean and the attacked loss, half and half",
-        "--robust-weight 0.5",
-    ),
-    Row(
-        "mgda", "alpha follows the min-norm direction of the clean and the attacked loss",
-        "--objective mgda",
-    ),
-    Row("pgd", "weights trained against PGD-7 instead of N-FGSM", "--attack pgd"),
-    Row("longer", "twice the epochs", "--epochs 8", seeds=2),
+    Row("main", "the search as it is: supernet, free scores, short trainings",
+        seeds=HELD_OUT + CHOSEN_ON, guides=("answer", "gains")),
+    Row("free", "no supernet: free scores and short trainings", "--epochs 0",
+        seeds=HELD_OUT + CHOSEN_ON),
+    Row("free-8", "no supernet and no moves: the best of the proposals of free scores",
+        "--epochs 0 --refine-moves 0"),
+    Row("both", "the search with a prior, the benchmark's other two data sets",
+        "--prior tables"),
+    Row("prior", "no supernet: short trainings from the prior's best cell", _ALONE),
+    Row("prior-alone", "the prior's best cell, without any training",
+        f"{_ALONE} --refine-moves 0", seeds=ONE),
+    Row("from-333333", "no supernet: short trainings from all 3x3",
+        "--epochs 0 --proposals 333333"),
+    Row("from-random", "no supernet: short trainings from a random cell",
+        "--epochs 0 --proposals random"),
+    Row("clean", "the search without attacks: weights and alpha see clean images",
+        "--no-robust", guides=("answer", "gains")),
+    Row("deep", "a supernet of five cells a stage and twice the epochs, without short trainings",
+        "--N 5 --epochs 8 --proposals supernet --refine-moves 0", seeds=ONE,
+        images=("cifar10",), guides=("alpha", "gains")),
+    Row("main-budgets", "`main` within a budget, from its trained supernet", budgets=BUDGETS,
+        source="main"),
+    Row("free-budgets", "`free` within a budget", "--epochs 0", budgets=BUDGETS),
+    Row("prior-budgets", "`prior` within a budget", _ALONE, budgets=BUDGETS),
 )  # fmt: skip
-
-RANDOM = (1, 10, 50, 150)
-"""The page has random searches of so many cells next to the rows, in expectation."""
-PICKS = ("croze", "croze_released", "ntk_clean_min", "ntk_robust_min", "ntk_all_robust_min",
-         "supernet_clean_loss", "supernet_robust_loss", "supernet_gains",
-         "supernet_gains_inner")  # fmt: skip
-"""Scores of a ranking; the page has the best cell by each next to the rows."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One search of the plan."""
 
+    images: Images
     row: Row
     seed: int
-    flags: tuple[str, ...]
-    """Everything but seed and place, as on the command line of scripts/search.py."""
+    budget: str | None
+    more: str
+    """Further flags of every search."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Everything but seed and place, as on the command line of scripts/search.py."""
+        images = f"--dataset {self.images.name} {self.images.flags}"
+        return (*shlex.split(f"{BASE} {images} {self.more}"), *self.own_flags)
+
+    @property
+    def own_flags(self) -> tuple[str, ...]:
+        """Those of the row and the budget alone."""
+        limit = () if self.budget is None else ("--max-params", self.budget)
+        return (*shlex.split(self.row.flags), *limit)
+
+    @property
+    def key(self) -> tuple[str, str, str | None, int]:
+        """(data set, row, budget, seed): what its record is recognised by."""
+        return self.images.name, self.row.name, self.budget, self.seed
 
     @property
     def name(self) -> str:
-        """Its folder."""
-        return f"{self.row.name}-seed{self.seed}"
+        """Its folder: `cifar10/main-budgets-0.4M-seed5`."""
+        return _name(*self.key)
+
+    @property
+    def source(self) -> str | None:
+        """The folder of the run whose supernet it reads; None where it trains its own."""
+        return self.row.source and _name(self.images.name, self.row.source, None, self.seed)
+
+    @property
+    def group(self) -> tuple[str, int]:
+        """Runs of a group share short trainings and are made one after the other."""
+        return self.images.name, self.seed
 
     def config(self) -> SearchConfig:
         """What scripts/search.py makes of the flags.
 
         Raises: UserError for a flag or value that it would refuse.
         """
-        parser = cli.argument_parser("search")
-        parser.add_argument("--preset")
-        add_config_flags(parser, SearchConfig)
-        arguments = parser.parse_args([*self.flags, "--seed", str(self.seed)])
-        return with_preset(
-            arguments.preset, given_flags(arguments, SearchConfig), cuda=False
-        )  # fmt: skip
+        arguments = _parser().parse_args([*self.flags, "--seed", str(self.seed)])
+        return with_preset(arguments.preset, given_flags(arguments, SearchConfig), cuda=False)
 
 
 def runs_of(
-    rows: tuple[Row, ...], more: str, names: tuple[str, ...], seeds: tuple[int, ...]
+    rows: tuple[Row, ...],
+    more: str = "",
+    *,
+    images: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
+    seeds: tuple[int, ...] = (),
 ) -> list[Run]:
-    """The plan's runs, seed by seed through all rows: cut short, it has something of each row.
+    """The plan's runs, group by group: cut short, they have something of each row.
 
-    `more` are flags for every row after BASE; names and seeds restrict, empty ones do not.
-    Raises: UserError for a row or seed that the plan does not have, or flags that are no good.
+    `more` are flags for every row after BASE and those of the images; images (data sets), names (of
+    rows) and seeds restrict, empty ones do not.
+    Raises: UserError for a row, data set or seed that the plan does not have.
     """
-    known = tuple(row.name for row in rows)
     for name in names:
-        if name not in known:
-            raise UserError(f"row '{name}' is unknown; choose from {', '.join(known)}")
-    most = max(row.seeds for row in rows)
+        choose("row", name, [row.name for row in rows])
+    known = tuple(dict.fromkeys(seed for row in rows for seed in row.seeds))
     for seed in seeds:
-        if not 0 <= seed < most:
-            raise UserError(f"seed {seed} is not in the plan; its seeds are 0 to {most - 1}")
-    shared = (*shlex.split(BASE), *shlex.split(more))
+        if seed not in known:
+            raise UserError(f"seed {seed} is not in the plan, which has {shown(known)}")
+    some = [each for each in IMAGES if not images or each.name in images]
     return [
-        Run(row, seed, (*shared, *shlex.split(row.flags)))
-        for seed in range(most)
+        run
+        for seed, each in itertools.product(seeds or known, some)
         for row in rows
-        if seed < row.seeds and (not names or row.name in names) and (not seeds or seed in seeds)
+        if not names or row.name in names
+        for run in _runs(row, each, seed, more)
     ]
+
+
+def shown(seeds: Sequence[int]) -> str:
+    """0, 1, 2, 5 -> `seeds 0 to 2, 5`; 5 -> `seed 5`."""
+    spans: list[list[int]] = []
+    for seed in sorted(seeds):
+        if spans and seed == spans[-1][-1] + 1:
+            spans[-1].append(seed)
+        else:
+            spans.append([seed])
+    parts = [
+        f"{span[0]} to {span[-1]}" if len(span) > 2 else ", ".join(map(str, span))
+        for span in spans
+    ]  # fmt: skip
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(parts)}"
+
+
+def _runs(row: Row, images: Images, seed: int, more: str) -> Iterator[Run]:
+    if seed not in row.seeds or images.name not in row.images:
+        return
+    for budget in row.budgets or (None,):
+        yield Run(images, row, seed, budget, more)
+
+
+def _name(images: str, row: str, budget: str | None, seed: int) -> str:
+    return f"{images}/{row}{'' if budget is None else f'-{budget}'}-seed{seed}"
+
+
+@functools.cache
+def _parser() -> ArgumentParser:
+    parser = cli.argument_parser("search")
+    parser.add_argument("--preset")
+    add_config_flags(parser, SearchConfig)
+    return parser

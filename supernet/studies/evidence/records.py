@@ -1,21 +1,28 @@
 """evidence.json: its format, and a finished search as one of its records. No torch."""
 
+import json
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from supernet.benchmark.table import Table
 from supernet.errors import UserError
-from supernet.files import read_json
+from supernet.files import atomic_write, read_json, read_jsonl
+from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.studies.evidence.judge import judged
 from supernet.studies.evidence.plan import Run
 
 EVIDENCE = "evidence.json"
-FORMAT = 2
-"""Format 1 held the choice by score, and fronts of searches for a front."""
+FINISHED = "genotype.json"
+"""A run directory that has it is finished."""
+FORMAT = 3
+"""Format 2 held one data set and searches without short trainings."""
+
+Record = dict[str, Any]
 
 
-def read_evidence(path: Path) -> dict[str, Any]:
+def read_evidence(path: Path) -> Record:
     """The content of an evidence.json.
 
     Raises: UserError when the file is missing, damaged or of another format.
@@ -30,32 +37,90 @@ def read_evidence(path: Path) -> dict[str, Any]:
     return dict(evidence)
 
 
-def record_of(run: Run, folder: Path, table: Table) -> dict[str, Any]:
-    """The record of a finished search: its cells and gains, what its front reaches, and the
-    circumstances it ran in.
+def write_evidence(path: Path, evidence: Mapping[str, Any]) -> None:
+    """Write evidence.json, its runs last and one a line."""
+    head = {name: value for name, value in evidence.items() if name != "runs"}
+    runs = ",\n".join(f"    {json.dumps(run, allow_nan=False)}" for run in evidence["runs"])
+    text = json.dumps(head, indent=2, allow_nan=False).removesuffix("\n}")
+    with atomic_write(path) as stream:
+        stream.write(f'{text},\n  "runs": [\n{runs}\n  ]\n}}\n')
 
-    `cells` has the cell by each guide with its place in the table; `front` is the `found_vs_true`
-    of front.json.
+
+def key_of(record: Mapping[str, Any]) -> tuple[str, str, str | None, int]:
+    """The `key` of the run that a record is of."""
+    return record["dataset"], record["row"], record["budget"], record["seed"]
+
+
+def record_of(run: Run, folder: Path, table: Table) -> Record:
+    """The record of a finished search: its cells, the way to its answer, costs, what its front
+    reaches, and the circumstances it ran in.
+
+    `cells` has the cell by each guide with its place on the data set, `path` the answers of the
+    refinement's sweeps; `trainings` and `cpu_seconds` are what the search alone would have cost.
     """
-    result, front = read_json(folder / "genotype.json"), read_json(folder / "front.json")
-    description, derivation = read_json(folder / "config.json"), result["derivation"]
+    result, description = read_json(folder / FINISHED), read_json(folder / "config.json")
+    derivation = result["derivation"]
     return {
+        "dataset": run.images.name,
         "row": run.row.name,
+        "budget": run.budget,
         "seed": run.seed,
         "flags": shlex.join(run.flags),
+        "from": run.source,
         "chosen_by": derivation["chosen_by"],
         "cells": {
-            guide: {**judged(table, cell["code"]), "params": cell["params"]}
+            guide: judged(table, cell["code"], run.images.name)
             for guide, cell in derivation["cells"].items()
         },
-        "gains": {by: derivation[by] for by in ("gains", "inner_gains")},
-        "front": front["found_vs_true"],
-        "front_codes": [cell["code"] for cell in front["cells"]],
-        "seconds": result["seconds"],
+        **_refinement(folder, description),
+        "front": front_numbers(read_json(folder / "front.json")),
+        "seconds": round(result["seconds"], 1),
         "machine": description["device"],
+        "threads": description["threads"],
         "impl": description["impl"],
         "images": description["data"]["source"],
-        "torch": description["versions"]["torch"],
+        "versions": description["versions"],
         "commit": description.get("commit"),
         "config_hash": description["config_hash"],
+    }
+
+
+def answer(record: Mapping[str, Any], guide: str = "answer") -> Record:
+    """The cell of a record by a guide, or its answer; with its place."""
+    found: Record = record["cells"][record["chosen_by"] if guide == "answer" else guide]
+    return found
+
+
+def front_numbers(front: Mapping[str, Any]) -> Record:
+    """Of a front.json the hypervolumes, in shares of the true front's: a pair each, of the first
+    choice of each size and of all `per_size` choices.
+
+    `hypervolume` is that of the front itself, `compared` has those of menus that need no search.
+    """
+    pairs: dict[str, list[float]] = {}
+    for menu in sorted(front["compared"], key=lambda menu: menu["per_size"]):
+        pairs.setdefault(menu["name"], []).append(round(menu["hypervolume_ratio"], 6))
+    own = (front["first_choices_vs_true"], front["found_vs_true"])
+    return {
+        "picked_by": front["picked_by"],
+        "per_size": front["per_size"],
+        "hypervolume": [round(found["hypervolume_ratio"], 6) for found in own],
+        "compared": pairs,
+    }
+
+
+def _refinement(folder: Path, description: Mapping[str, Any]) -> Record:
+    """Proposals, path, and what supernet and short trainings cost."""
+    path, metrics = folder / REFINEMENT_FILE, read_jsonl(folder / METRICS_FILE)
+    found = read_json(path) if path.is_file() else {}
+    # On a GPU the threads wait for it.
+    threads = description["threads"] if description["device_type"] == "cpu" else 1
+    return {
+        "proposals": found.get("proposals", {}),
+        "path": list(dict.fromkeys(sweep["chosen"] for sweep in found.get("sweeps", []))),
+        "trainings": found.get("trainings", 0),
+        "cpu_seconds": {
+            "supernet": round(threads * metrics[-1]["seconds"], 1) if metrics else 0.0,
+            "refine": round(found.get("cpu_seconds", 0.0), 1),
+        },
     }

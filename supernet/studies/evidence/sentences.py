@@ -1,114 +1,87 @@
-"""What the numbers of evidence.json say, in sentences, and how numbers are written. No torch."""
+"""What the numbers of evidence.json say of a data set, in sentences. No torch."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from supernet.report.words import GUIDE_NAMES, points
+from supernet.report.words import points
+from supernet.studies.evidence.judge import RANDOM
+from supernet.studies.evidence.numbers import count, minutes, paired
+from supernet.studies.evidence.plan import JUDGE, shown
+from supernet.studies.evidence.records import answer
+from supernet.studies.evidence.searches import name_of
+from supernet.studies.evidence.selection import Line, Record, kinds, lines_of, records_of
 
-ANSWERS = {guide: f"by {words}" for guide, words in GUIDE_NAMES.items()}
-"""What a search's cell is read from -> words, as on the page."""
-VERDICT_RANDOM = 50
-"""The random search that `main` is compared with draws so many cells."""
-
-Record = dict[str, Any]
-
-
-def sentences(evidence: Record, runs: dict[str, list[Record]]) -> list[str]:
-    """A sentence for each comparison that the runs allow; `runs` has the records of each row."""
-    main = runs.get("main", [])
-    if not main:
-        return ["No search of `main` has been run yet: there is nothing to compare with."]
-    found = [_verdict("main", guide, main, evidence["without_search"]) for guide in ANSWERS]
-    found += [_against_alpha("main", guide, main) for guide in ANSWERS if guide != "alpha"]
-    found += _of_its_front("main", main, evidence["random_fronts"])
-    for name, records in runs.items():
-        if name != "main":
-            found += _next_to_main(name, records, main)
-    return found
+MAIN = "main"
+RIVALS = ("all_3x3", f"best_of_{RANDOM}", "prior")
+"""Rows without a search that `main` is compared with."""
 
 
-def count(value: float) -> str:
-    """A rank, or the median of an even number of ranks: `1,717`, `600.5`."""
-    return f"{value:,.1f}".removesuffix(".0")
+def sentences(evidence: Mapping[str, Any], dataset: str) -> list[str]:
+    """A sentence for each comparison that the runs allow."""
+    lines = [line for line in lines_of(evidence, dataset) if line.row == MAIN]
+    if not lines:
+        return [f"No search of `{MAIN}` has been run yet: there is nothing to compare with."]
+    rivals = {row["key"]: row for row in evidence["without_search"][dataset]}
+    found = [_verdict(line, [rivals[key] for key in RIVALS]) for line in lines]
+    found += [_refinement(line) for line in lines if line.guide == "answer"]
+    main = records_of(evidence, dataset, MAIN)
+    found.append(_cost(main))
+    found += [
+        _next_to_main(row["name"], records_of(evidence, dataset, row["name"], seeds=seeds), main)
+        for row in evidence["plan"]
+        if row["name"] != MAIN and not row["budgets"]
+        for seeds, _ in kinds(row["seeds"])
+    ]
+    return [text for text in found if text]
 
 
-def spread(values: Sequence[float], words: Callable[[float], str]) -> str:
-    """`median (least..greatest)`; one value alone."""
-    middle = words(statistics.median(values))
-    if len(values) == 1:
-        return middle
-    return f"{middle} ({words(min(values))}..{words(max(values))})"
-
-
-def _verdict(
-    name: str, guide: str, records: Sequence[Record], without_search: Sequence[Record]
-) -> str:
-    """The row's cells by one guide, compared with the rivals that need no search."""
-    cells = [record["cells"][guide] for record in records]
-    ranks, value = [c["rank"] for c in cells], statistics.median(c["pgd_8"] for c in cells)
-    if len(cells) == 1:
-        place = f"rank {count(ranks[0])} of 6,466 (one seed); its"
+def _verdict(line: Line, rivals: Sequence[Record]) -> str:
+    """A line of `main`: where it ends, and how often above each rival."""
+    cells, seeds = line.cells, len(line.records)
+    ranks = [cell["ranks"][JUDGE] for cell in cells]
+    regret = points(statistics.median(cell["regret"] for cell in cells))
+    if seeds == 1:
+        place = f"rank {count(ranks[0])} of 6,466 (one seed), regret {regret} points"
     else:
         place = (
-            f"median rank {count(statistics.median(ranks))} of 6,466 over {len(cells)} seeds, "
-            f"best {count(min(ranks))}, worst {count(max(ranks))}; its median"
+            f"median rank {count(statistics.median(ranks))} of 6,466 over {seeds} seeds, best "
+            f"{count(min(ranks))}, worst {count(max(ranks))}; median regret {regret} points"
         )
-    rivals = [r for r in without_search if r["code"] == "333333" or r["n"] == VERDICT_RANDOM]
-    against = " and ".join(
-        f"{_compared(value, rival['pgd_8'])} {rival['name']} ({points(rival['pgd_8'])} %)"
+    against = "; ".join(
+        f"better than {rival['name']} ({points(rival[JUDGE])} %) in "
+        f"{sum(cell[JUDGE] > rival[JUDGE] for cell in cells)} of {seeds}"
         for rival in rivals
     )
-    return f"`{name}` {ANSWERS[guide]}: {place} {points(value)} % under PGD-20 8/255 is {against}."
+    return f"{name_of(line)}: {place}; {against}."
 
 
-def _compared(value: float, other: float) -> str:
-    return "above" if value > other else "below" if value < other else "equal to"
+def _refinement(line: Line) -> str:
+    """What the rest of the search adds to the cell by gains, run by run."""
+    differences = [answer(r)[JUDGE] - answer(r, "gains")[JUDGE] for r in line.records]
+    return f"{name_of(line)}, next to the cell by its supernet's gains: {paired(differences)}."
 
 
-def _against_alpha(name: str, guide: str, records: Sequence[Record]) -> str:
-    """Two guides of the same runs."""
-    cells = [record["cells"] for record in records]
-    differences = [c[guide]["pgd_8"] - c["alpha"]["pgd_8"] for c in cells]
-    better, worse = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-    equal = len(differences) - better - worse
+def _cost(main: Sequence[Record]) -> str:
+    trainings = statistics.median(record["trainings"] for record in main)
+    supernet, refine = (
+        minutes(statistics.median(record["cpu_seconds"][name] for record in main))
+        for name in ("supernet", "refine")
+    )
     return (
-        f"`{name}`: against the cell by alpha of the same run, the cell {ANSWERS[guide]} is better "
-        f"in {better} of {len(differences)} runs, worse in {worse}, as good in {equal}; median "
-        f"difference {100 * statistics.median(differences):+.2f} points."
+        f"`{MAIN}` costs {supernet} CPU minutes of supernet and {refine} of {count(trainings)} "
+        "short trainings (medians)."
     )
 
 
-def _of_its_front(
-    name: str, records: Sequence[Record], random_fronts: Sequence[Record]
-) -> list[str]:
-    """The row's hypervolume next to that of random cells; none where no search had a table."""
-    known = [record["front"]["hypervolume_ratio"] for record in records if record["front"]]
-    if not known:
-        return []
-    seeds = f"in the median of {len(known)} seeds" if len(known) > 1 else "in its one seed"
-    others = "; ".join(
-        f"{front['name']} {points(statistics.median(front['hypervolume_ratio']))} %"
-        for front in random_fronts
-    )
-    return [
-        f"`{name}`: its front has {points(statistics.median(known))} % of the true front's "
-        f"hypervolume {seeds}. Without a search: {others}."
-    ]
-
-
-def _next_to_main(name: str, records: Sequence[Record], main: Sequence[Record]) -> list[str]:
-    """The median of the differences on the seeds that both rows have."""
-    other = {record["seed"]: record["cells"] for record in main}
-    shared = [(record["cells"], other[s]) for record in records if (s := record["seed"]) in other]
-    if not shared:
-        return []
-    parts = []
-    for guide, words in ANSWERS.items():
-        differences = [cells[guide]["pgd_8"] - of_main[guide]["pgd_8"] for cells, of_main in shared]
-        parts.append(f"{words} {100 * statistics.median(differences):+.2f} points")
-    seeds = ", ".join(str(record["seed"]) for record in records if record["seed"] in other)
-    return [
-        f"`{name}` next to `main`, median difference on seed{'s' * (len(shared) > 1)} {seeds}: "
-        f"{'; '.join(parts)}."
-    ]
+def _next_to_main(name: str, records: Sequence[Record], main: Sequence[Record]) -> str:
+    """The paired differences to `main` on the seeds that both have; for `free`, which has all but
+    the supernet, they are what the supernet adds."""
+    other = {record["seed"]: record for record in main}
+    pairs = [(other[r["seed"]], r) for r in records if r["seed"] in other]
+    if not pairs:
+        return ""
+    differences = [answer(first)[JUDGE] - answer(second)[JUDGE] for first, second in pairs]
+    what = " (what the supernet adds)" if name == "free" else ""
+    seeds = shown([record["seed"] for _, record in pairs])
+    return f"`{MAIN}` next to `{name}` on {seeds}{what}: {paired(differences)}."

@@ -5,105 +5,113 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from supernet.benchmark.table import Table
-from supernet.data import ImageData, load_dataset
+from supernet.cells.genotype import Genotype
 from supernet.files import write_json
-from supernet.runs.folder import FORMAT
-from supernet.runs.front_json import front_record
-from supernet.runs.genotype_json import genotype_record, shown_prior
-from supernet.search.config import SearchConfig
-from supernet.search.derive import derive
-from supernet.search.proposals import propose
-from supernet.studies.evidence import run
+from supernet.studies.evidence import collected, jobs, run
 from supernet.studies.evidence.config import EvidenceConfig
-from supernet.studies.evidence.judge import random_fronts
-from supernet.studies.evidence.plan import Row, runs_of
+from supernet.studies.evidence.plan import Row, Run, runs_of
 from tests.tables import invented, invented_root
 
 __all__ = ["invented", "invented_root"]
 
-ROWS = (Row("main", "as it is", seeds=2), Row("other", "with more", "--beta-decay 0", seeds=1))
-CELLS = {"alpha": "333333", "gains": "323133", "inner_gains": "333133"}
+ROWS = (
+    Row("main", "as it is", seeds=(5, 6), images=("cifar10", "cifar100")),
+    Row("other", "with more", "--beta-decay 0", seeds=(5,), images=("cifar10",)),
+    Row("main-budgets", "within", seeds=(5,), images=("cifar10",), budgets=("0.4M", "0.8M"),
+        source="main"),
+)  # fmt: skip
+CELLS = {"alpha": "333333", "gains": "323133", "refined": "333133"}
 """What every invented search ends with."""
+TRAINING = {"cell": "333133", "seed": 5000, "steps": 50, "outcome": {"loss": 1.5, "seconds": 30.0}}
+"""A line of every invented search's refine.jsonl, and of no other data set or seed."""
 
 
-@pytest.fixture(scope="session")
-def digits() -> ImageData:
-    """Images of ten classes."""
-    return load_dataset("digits")
+class Ended:
+    """A process that has ended."""
 
+    def __init__(self, returncode: int) -> None:
+        self.returncode = returncode
 
-@pytest.fixture(scope="session")
-def few_fronts(invented: Table) -> list[dict[str, Any]]:
-    """Random fronts of few draws, once: 500 draws take seconds."""
-    return random_fronts(invented, draws=5)
+    def poll(self) -> int:
+        return self.returncode
 
 
 @pytest.fixture
-def config(
-    tmp_path: Path,
-    invented: Table,
-    few_fronts: list[dict[str, Any]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> EvidenceConfig:
+def config(tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch) -> EvidenceConfig:
     """Everything under tmp_path, judged by the invented table, which fails the check of hashes."""
-    monkeypatch.setattr(run, "load_table", lambda where: invented)
-    monkeypatch.setattr(run, "random_fronts", lambda table: few_fronts)
-    monkeypatch.setattr(run, "found_front", lambda record, table, path: None)  # half a second each
+    monkeypatch.setattr(collected, "load_table", lambda where: invented)
+    monkeypatch.setattr(collected, "found_front", lambda record, table, path: None)
+    monkeypatch.setattr(jobs, "POLL_SECONDS", 0.001)
     return EvidenceConfig(
         out=str(tmp_path / "out"), page=str(tmp_path / "page.md"), runs=str(tmp_path / "runs")
     )
 
 
 @pytest.fixture
-def searches(
-    monkeypatch: pytest.MonkeyPatch, invented: Table, digits: ImageData
-) -> list[list[str]]:
-    """Searches of ROWS take no time and end with CELLS; returns the command lines."""
-    commands: list[list[str]] = []
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Searches take no time and end with CELLS; returns the names of those that began."""
+    begun: list[str] = []
 
-    def search(command: list[str], lock: int, interrupted: Any) -> int:
-        commands.append(command)
-        write_search(Path(command[command.index("--out") + 1]), digits, invented)
-        return 0
+    def begin(planned: Run, config: EvidenceConfig, lock: int) -> Ended:
+        begun.append(planned.name)
+        write_search(Path(config.runs), planned)
+        return Ended(0)
 
-    monkeypatch.setattr(run, "_search", search)
-    return commands
+    monkeypatch.setattr(run, "begin", begin)
+    return begun
 
 
-def write_search(folder: Path, data: ImageData, table: Table) -> Path:
-    """The files of a finished search, by the code that writes those of real ones, on invented
-    gains. The folder's name says which run of ROWS it is."""
-    config: SearchConfig = next(
-        run.config() for run in runs_of(ROWS, "", (), ()) if run.name == folder.name
-    )
+def write_search(runs: Path, planned: Run) -> Path:
+    """The files of a finished search, with what a record is made of. It adds TRAINING to what was
+    lent."""
+    folder, config = runs / planned.name, planned.config()
     write_json(folder / "config.json", {
-        "format": FORMAT, "kind": "search", "config": config.to_dict(),
-        "config_hash": config.hash(), "device": "a test", "impl": "batched",
-        "data": {"source": "some images"}, "versions": {"torch": "9.9"}, "commit": None,
+        "config": config.to_dict(), "config_hash": config.hash(), "device": "a test",
+        "device_type": "cpu", "threads": 2, "impl": "batched", "data": {"source": "some images"},
+        "versions": {"torch": "9.9"}, "commit": None,
     })  # fmt: skip
-    alpha, whole, inner = (_pointing_at(CELLS[guide]) for guide in CELLS)
-    w_EO = alpha.softmax(dim=1)
-    derivation = derive(w_EO, (whole, inner), by=config.derive_by, allow_none=False)
-    answers, menu = (
-        propose(
-            table, inner, shown_prior(config), follows_prior=bool(config.prior_datasets),
-            robust=config.robust, allow_none=allow_none,
-        )
-        for allow_none in (False, True)
-    )  # fmt: skip
-    record = genotype_record(config, data, derivation, answers, alpha, w_EO, table, 95.0)
-    write_json(folder / "front.json", front_record(config, data, menu))
-    write_json(folder / "genotype.json", record)
+    write_json(folder / "front.json", front())
+    write_json(folder / "refine.json", {
+        "proposals": {"supernet": [CELLS["gains"]], "free": ["333333"]},
+        "sweeps": [
+            {"start": None, "rounds": [], "chosen": "333333"},
+            {"start": "333333", "rounds": [], "chosen": CELLS["refined"]},
+            {"start": CELLS["refined"], "rounds": [], "chosen": CELLS["refined"]},
+        ],
+        "trainings": 40, "cpu_seconds": 600.04,
+    })  # fmt: skip
+    with (folder / "refine.jsonl").open("a") as stream:
+        stream.write(json.dumps(TRAINING) + "\n")
+    (folder / "metrics.jsonl").write_text('{"seconds": 1.0}\n{"seconds": 300.0}\n')
+    cells = {
+        guide: {"code": code, "params": Genotype.parse(code).params()}
+        for guide, code in CELLS.items()
+    }
+    derivation = {"chosen_by": "refined", "cells": cells}
+    write_json(folder / "genotype.json", {"derivation": derivation, "seconds": 95.0})
     return folder
 
 
-def _pointing_at(code: str) -> torch.Tensor:
-    """(6, 5): 1 for the operators of a cell, and less the further an operator is from them."""
-    ops = torch.tensor([int(digit) for digit in code])
-    return 1 - (torch.arange(5) - ops[:, None]).abs() / 5
+def front() -> dict[str, Any]:
+    """What of a front.json a record takes."""
+    return {
+        "picked_by": "free", "per_size": 3,
+        "first_choices_vs_true": {"hypervolume_ratio": 0.9123456},
+        "found_vs_true": {"hypervolume_ratio": 0.95},
+        "compared": [
+            {"name": "random", "per_size": 1, "hypervolume_ratio": 0.9, "interval": [0.8, 0.95]},
+            {"name": "prior", "per_size": 3, "hypervolume_ratio": 0.99, "datasets": []},
+            {"name": "random", "per_size": 3, "hypervolume_ratio": 0.94, "interval": [0.9, 0.95]},
+            {"name": "prior", "per_size": 1, "hypervolume_ratio": 0.975, "datasets": []},
+        ],
+    }  # fmt: skip
+
+
+def run_of(name: str, rows: tuple[Row, ...] = ROWS) -> Run:
+    """The run of a plan with this name."""
+    return next(planned for planned in runs_of(rows) if planned.name == name)
 
 
 def read(config: EvidenceConfig) -> dict[str, Any]:

@@ -1,44 +1,36 @@
-"""The section on fronts says what the records of searches and of random cells say."""
+"""The section on fronts says what the records of searches say."""
 
 import pytest
 
-from supernet.studies.evidence.page import page_text
+from supernet.studies.evidence.fronts import section
 from tests.supernet.studies.evidence.invented_evidence import evidence, front, lines_of
 
 
-def test_a_line_per_row_then_random_cells() -> None:
+def test_a_line_per_row_then_what_needs_no_search() -> None:
     some = evidence()
-    assert "## Fronts" not in page_text(some, notes=None, source="e")
-    some["runs"][1]["front"] = front(40, 0.92, 0.03)
-    some["runs"][2]["front"] = front(44, 0.90, 0.01)
-    some["runs"][3]["front"] = front(9, 0.9, None)
-    text = page_text(some, notes=None, source="e")
-    section = text[text.index("## Fronts") : text.index("## What the numbers say")]
-    (main,) = lines_of(section, "| `main` |")
-    assert main.startswith("| `main` | 2 | 42 (40..44) | 91.00 (90.00..92.00) | 0.100 (")
-    assert main.endswith("| 2.00 (1.00..3.00) | 1.10 (1.10..1.10) |")
-    (mgda,) = lines_of(section, "| `mgda` |")
-    assert mgda == "| `mgda` | 1 | 9 | 90.00 | 0.100 | 0.200 | - | 1.10 |"
-    assert "| 40 random cells |  | 40 | 91.00 (80.00..93.00) |  |  |  |  |" in section
-    (header,) = lines_of(section, "| front |")
-    assert header.endswith("| regret to 0.2 M | regret to 1.2 M |")
-    assert "![" not in section, "the front of seed 0 is not known"
+    assert section(some, "") == ["## Fronts", "No search has been run yet."]
+    some["runs"][1]["front"] = front(0.92, 0.95, random=[0.91, 0.94], synflow=[0.956, 0.97])
+    some["runs"][2]["front"] = front(0.90, 0.95, random=[0.92, 0.94], synflow=[0.956, 0.97])
+    some["runs"][4]["front"] = front(0.9, 0.93, random=[0.5, 0.6])
+    some["runs"][5]["front"] = front(0.1, 0.2)  # within a budget: no front of all sizes
+    text = "\n\n".join(section(some, ""))
+    assert lines_of(text, "| images |")[0].endswith("| one of each size | 3 of each size |")
+    assert lines_of(text, "| CIFAR-10 |") == [
+        "| CIFAR-10 | `main` | 2 | gains | 91.00 (90.00..92.00) | 95.00 |",
+        "| CIFAR-10 | `free` | 1 | gains | 90.00 | 93.00 |",
+        "| CIFAR-10 | random |  |  | 91.50 (91.00..92.00) | 94.00 |",
+        "| CIFAR-10 | synflow |  |  | 95.60 | 97.00 |",
+    ]
+    assert lines_of(text, "| a stand-in |") == []
 
 
-def test_a_dash_where_one_seed_has_no_cell_so_small() -> None:
+@pytest.mark.parametrize("folder", ["", "search/evidence"])
+def test_the_first_seed_of_main_is_drawn(folder: str) -> None:
     some = evidence()
-    some["runs"][1]["front"] = front(40, 0.92, None)
-    some["runs"][2]["front"] = front(44, 0.90, 0.01)
-    section = page_text(some, notes=None, source="e").split("## Fronts")[1].split("## What")[0]
-    (main,) = lines_of(section, "| `main` |")
-    assert main.endswith("| - | 1.10 (1.10..1.10) |")
-
-
-@pytest.mark.parametrize("source", ["evidence.json", "search/evidence/evidence.json"])
-def test_the_first_seed_of_main_is_drawn(source: str) -> None:
-    some = evidence()
-    some["runs"][0]["front"] = some["runs"][3]["front"] = front(40, 0.92, 0.03)
-    text = page_text(some, notes=None, source=source)
-    (picture,) = lines_of(text, "![")
-    folder = source.removesuffix("evidence.json")
-    assert picture == f"![The front of main, seed 0]({folder}fronts/main-seed0.png)"
+    some["runs"][0]["front"] = front(0.92, 0.95)
+    pictures = lines_of("\n\n".join(section(some, folder)), "![")
+    where = f"{folder}/" if folder else ""
+    assert pictures == [f"![The front of main, CIFAR-10, seed 5]({where}fronts/cifar10.png)"]
+    some["runs"] = some["runs"][1:]
+    some["runs"][0]["front"] = front(0.92, 0.95)
+    assert lines_of("\n\n".join(section(some, folder)), "![") == []

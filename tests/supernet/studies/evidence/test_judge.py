@@ -1,95 +1,81 @@
-"""Rows that need no search: against the table itself, by other ways of asking it."""
-
-import json
-from pathlib import Path
-from typing import Any
+"""Cells on a data set, and rows that need no search: against the table by other ways of asking."""
 
 import numpy as np
 import pytest
 
-from supernet.benchmark.table import Table
-from supernet.benchmark.true_front import found_against_true
+from supernet.benchmark.table import CLASSES, Table
 from supernet.cells.genotype import Genotype, all_genotypes
-from supernet.errors import UserError
-from supernet.studies.evidence.judge import judged, picks, random_fronts, without_search
+from supernet.search.prior import prior_scores
+from supernet.studies.evidence.judge import judged, within_budget, without_search
+from tests.tables import real
+
+__all__ = ["real"]
 
 
-def test_a_cell_by_the_robust_column_of_cifar10(invented: Table) -> None:
-    values = invented.values("cifar10", "pgd_8")
+@pytest.mark.parametrize("dataset", ["cifar10", "imagenet16-120"])
+def test_a_cell_on_a_data_set(invented: Table, dataset: str) -> None:
     cell = Genotype.parse("323133")
-    found = judged(invented, "323133")
-    value = values[invented.row(cell)]
-    assert found["pgd_8"] == value
-    assert found["rank"] == 1 + (values > value).sum()
-    assert found["regret"] == pytest.approx(values.max() - value)
-    assert found["clean"] == invented.values("cifar10", "clean")[invented.row(cell)]
-    assert found["params"] == cell.params()
-
-
-def test_random_fronts_against_cells_drawn_in_another_way(invented: Table) -> None:
-    found = {f["name"]: f for f in random_fronts(invented, draws=60)}
-    assert [f["cells"] for f in found.values()] == [28, 40, 150]
-    cells = [c for c in all_genotypes() if c.is_connected and "0" not in c.code]
-    unique = list({cell.canonical: cell for cell in cells}.values())
-    random = np.random.default_rng(7)
-    ratios = [
-        found_against_true(
-            invented, [unique[n] for n in random.permutation(len(unique))[:150]], "cifar10"
-        )["hypervolume_ratio"]
-        for _ in range(20)
-    ]
-    low, middle, high = found["150 random cells"]["hypervolume_ratio"]
-    assert low < middle < high <= 1
-    assert middle == pytest.approx(np.median(ratios), abs=high - low)
-    assert found["40 random cells"]["hypervolume_ratio"][1] < middle
+    found = judged(invented, "323133", dataset)
+    for column in ("clean", "pgd_8", "autoattack"):
+        values = invented.values(dataset, column)
+        value = values[invented.row(cell)]
+        assert found[column] == pytest.approx(value)
+        assert found["ranks"][column] == 1 + (values > value).sum()
+    robust = invented.values(dataset, "pgd_8")
+    assert found["regret"] == pytest.approx(robust.max() - robust[invented.row(cell)])
+    assert found["params"] == cell.params(CLASSES[dataset])
 
 
 def test_rows_without_search(invented: Table) -> None:
-    rows = {row["name"]: row for row in without_search(invented)}
-    assert list(rows) == [
-        "all 3x3, the largest cell", "all skip", "one random cell (expected)",
-        "best of 10 random cells (expected)", "best of 50 random cells (expected)",
-        "best of 150 random cells (expected)",
-    ]  # fmt: skip
-    assert max(all_genotypes(), key=Genotype.params).code == "333333"
-    # One random string: the mean over all 15,625.
-    mean = np.mean([invented.values("cifar10", "pgd_8")[invented.row_of]])
-    assert rows["one random cell (expected)"]["pgd_8"] == pytest.approx(mean)
-    assert rows["all skip"]["code"] == "111111"
+    rows = {row["key"]: row for row in without_search(invented, "cifar100")}
+    assert list(rows) == ["all_3x3", "best_of_50", "prior", "best"]
+    assert rows["all_3x3"]["name"] == "all 3x3, the largest cell"
+    assert max(all_genotypes(), key=Genotype.params).code == rows["all_3x3"]["code"] == "333333"
+    robust = invented.values("cifar100", "pgd_8")
+    # The best of 50 draws with replacement from the 15,625 strings, by another way of counting.
+    sorted_values = np.sort(robust[invented.row_of])
+    below = np.arange(len(sorted_values) + 1) / len(sorted_values)
+    expected = (np.diff(below**50) * sorted_values).sum()
+    assert rows["best_of_50"]["pgd_8"] == pytest.approx(expected, abs=1e-6)
+    assert rows["best_of_50"]["code"] is None
+    assert rows["best"]["pgd_8"] == robust.max() and rows["best"]["regret"] == 0
+    assert rows["prior"]["name"] == "the best cell by CIFAR-10 and ImageNet16-120"
 
 
-def _ranking(folder: Path, scores: list[dict[str, Any]]) -> Path:
-    folder.mkdir()
-    lines = [json.dumps({"index": 0, **record}) for record in scores]
-    (folder / "scores.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "ranking.json").write_text(json.dumps({"images": "sixteen images"}))
-    return folder / "ranking.json"
+def test_the_prior_knows_the_other_data_sets_alone(real: Table) -> None:
+    found = {}
+    for dataset in real.datasets:
+        rows = {row["key"]: row for row in without_search(real, dataset)}
+        found[dataset] = rows["prior"]["code"], rows["prior"]["ranks"]["pgd_8"]
+    # Ranks 5 and 9 were found before, by sums of ranks.
+    assert found == {
+        "cifar10": ("333123", 5), "cifar100": ("323133", 2), "imagenet16-120": ("323133", 9)
+    }  # fmt: skip
 
 
-def test_the_best_scored_random_cell_is_picked(invented: Table, tmp_path: Path) -> None:
-    names = ("croze", "ntk_clean_min", "supernet_robust_loss")
-    ranking = _ranking(tmp_path / "r", [
-        {"code": code, "random": code != "333333", "scores": dict(zip(names, values, strict=True))}
-        for code, *values in (
-            ("111111", 1.0, 5.0, 2.0), ("333133", 3.0, 7.0, 1.5), ("222222", 2.0, 7.0, 1.0),
-            ("333333", 9.0, 9.0, 0.0),
-        )
-    ])  # fmt: skip
-    croze, ntk, loss = picks(invented, ranking)
-    assert (croze["code"], croze["ties"], croze["name"]) == (
-        "333133", 1, "best of 3 cells by croze"
-    )  # fmt: skip
-    assert (ntk["code"], ntk["ties"], ntk["score"]) == ("333133", 2, "ntk_clean_min")
-    assert croze["regret"] == judged(invented, "333133")["regret"]
-    assert croze["images"] == "sixteen images"
-    assert loss["code"] == "222222", "of a loss less is better"
+@pytest.mark.parametrize(("dataset", "most"), [("cifar10", 0.4e6), ("cifar100", 0.2e6)])
+def test_what_there_is_within_a_budget(invented: Table, dataset: str, most: float) -> None:
+    values, classes = invented.values(dataset, "pgd_8"), CLASSES[dataset]
+    others = tuple(name for name in invented.datasets if name != dataset)
+    scores = prior_scores(invented, others, robust=True)
+    fitting = [cell for cell in all_genotypes() if cell.params(classes) <= most]
+    best = max(values[invented.row(cell)] for cell in fitting)
+    cells = [cell for cell in fitting if "0" not in cell.code]
+    # The last of each class is its cheapest.
+    some = {invented.row(c): c for c in sorted(cells, key=lambda c: -c.params(classes))}
+    size = max(cell.params(classes) for cell in some.values())
+    largest = [values[row] for row, cell in some.items() if cell.params(classes) == size]
+    found = within_budget(invented, dataset, most)
+    assert found == {
+        "best": pytest.approx(best),
+        "largest": pytest.approx(best - np.mean(largest), abs=1e-6),
+        "prior": pytest.approx(best - values[max(some, key=lambda row: scores[row])]),
+        "without_none": pytest.approx(best - max(values[row] for row in some)),
+    }
+    assert found["largest"] > 0
 
 
-def test_a_ranking_without_its_scores(invented: Table, tmp_path: Path) -> None:
-    ranking = _ranking(tmp_path / "r", [])
-    ranking.with_name("scores.jsonl").write_text('{"code": \n')
-    with pytest.raises(UserError, match=r"scores\.jsonl line 1 is not a JSON object"):
-        picks(invented, ranking)
-    ranking.with_name("scores.jsonl").unlink()
-    with pytest.raises(UserError, match=r"scores\.jsonl holds no random cells; .*ranking\.json"):
-        picks(invented, ranking)
+def test_a_class_has_the_parameters_of_its_cheapest_cell(real: Table) -> None:
+    # 0.2 M holds one 3x3 at most; by the evaluated members' parameters fewer classes would fit.
+    found = [within_budget(real, "cifar10", most)["prior"] for most in (0.2e6, 1.2e6)]
+    assert [round(100 * regret, 2) for regret in found] == [0.97, 0.38]

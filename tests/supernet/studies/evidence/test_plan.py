@@ -8,70 +8,133 @@ import pytest
 
 from supernet.errors import UserError
 from supernet.files import read_json
-from supernet.search.config import with_preset
-from supernet.studies.evidence.plan import ROWS, runs_of
+from supernet.search.config import SearchConfig, with_preset
+from supernet.studies.evidence.plan import HELD_OUT, IMAGES, ROWS, Row, runs_of, shown
+from supernet.studies.evidence.records import key_of
 
 ROOT = Path(__file__).parents[4]
+ALONE = {"epochs": 0, "prior": ("tables",), "proposals": ("prior",)}
+
+
+def base(dataset: str, **more: object) -> SearchConfig:
+    given = {"robust": True, "prior": ("none",), "dataset": dataset, "seed": 5, **more}
+    return with_preset("cpu", given, cuda=False)
 
 
 def test_every_row_changes_what_it_says_and_nothing_else() -> None:
-    base = with_preset("cpu", dict(robust=True, dataset="cifar10"), cuda=False)
-    changes = {
+    changes: dict[str, dict[str, object]] = {
         "main": {},
+        "free": {"epochs": 0},
+        "free-8": {"epochs": 0, "refine_moves": 0},
+        "both": {"prior": ("tables",)},
+        "prior": ALONE,
+        "prior-alone": {**ALONE, "refine_moves": 0},
+        "from-333333": {"epochs": 0, "proposals": ("333333",)},
+        "from-random": {"epochs": 0, "proposals": ("random",)},
         "clean": {"robust": False},
-        "no-beta-decay": {"beta_decay": 0.0},
-        "weighted": {"robust_weight": 0.5},
-        "mgda": {"objective": "mgda"},
-        "pgd": {"attack": "pgd"},
-        "longer": {"epochs": 8},
+        "deep": {"N": 5, "epochs": 8, "proposals": ("supernet",), "refine_moves": 0},
+        "main-budgets": {},
+        "free-budgets": {"epochs": 0},
+        "prior-budgets": ALONE,
     }
-    runs = [run for run in runs_of(ROWS, "", (), ()) if run.seed == 0]
-    assert {run.row.name for run in runs} == set(changes)
+    runs = runs_of(ROWS, images=("cifar10",), seeds=(5,))
+    assert list(dict.fromkeys(run.row.name for run in runs)) == list(changes)
     for run in runs:
-        expected = dataclasses.replace(base, **changes[run.row.name])  # type: ignore[arg-type]
+        limit = {} if run.budget is None else {"max_params": float(run.budget[:-1]) * 1e6}
+        expected = base("cifar10", **changes[run.row.name], **limit)
         assert run.config() == expected, run.name
-    configs = [run.config() for run in runs]
-    assert len({config.hash() for config in configs}) == len(ROWS), "a row repeats another"
+    configs = {run.config().hash() for run in runs}
+    assert len(configs) == len(runs), "a row repeats another"
+
+
+def test_the_images_of_the_three_data_sets() -> None:
+    configs = [run.config() for run in runs_of(ROWS, names=("main",), seeds=(5,))]
+    assert configs == [
+        base("cifar10"), base("cifar100", epochs=20), base("imagenet16-120", shrink=1, epochs=8)
+    ]  # fmt: skip
+    # The row's own flags win over those of the images.
+    assert all(run.config().epochs == 0 for run in runs_of(ROWS, names=("free",), seeds=(5,)))
+
+
+def test_a_prior_is_of_the_other_data_sets() -> None:
+    priors = [run.config().prior_datasets for run in runs_of(ROWS, names=("both",), seeds=(5,))]
+    assert priors == [
+        ("cifar100", "imagenet16-120"), ("cifar10", "imagenet16-120"), ("cifar10", "cifar100")
+    ]  # fmt: skip
 
 
 def test_the_committed_runs_are_those_of_the_plan() -> None:
     records = read_json(ROOT / "docs/results/search/evidence/evidence.json")["runs"]
-    flags = {(run.row.name, run.seed): shlex.join(run.flags) for run in runs_of(ROWS, "", (), ())}
-    assert {(r["row"], r["seed"]): r["flags"] for r in records} == flags
+    flags = {run.key: shlex.join(run.flags) for run in runs_of(ROWS)}
+    assert {key_of(r): r["flags"] for r in records}.items() <= flags.items()
 
 
-def test_seed_by_seed_through_all_rows() -> None:
-    names = [run.name for run in runs_of(ROWS, "", (), ())]
-    assert names[:2] == ["main-seed0", "clean-seed0"]
-    assert names[-2:] == ["main-seed8", "main-seed9"]
-    assert len(names) == 10 + 5 * 3 + 2
-    some = runs_of(ROWS, "", ("mgda", "main"), (1, 4))
-    assert [run.name for run in some] == ["main-seed1", "mgda-seed1", "main-seed4"]
-    assert [run.config().seed for run in some] == [1, 1, 4]
+def test_held_out_seeds_first_and_a_group_at_a_time() -> None:
+    runs = runs_of(ROWS)
+    groups = list(dict.fromkeys(run.group for run in runs))
+    assert groups[:4] == [
+        ("cifar10", 5), ("cifar100", 5), ("imagenet16-120", 5), ("cifar10", 6)
+    ]  # fmt: skip
+    assert [seed for name, seed in groups if name == "cifar10"] == [5, 6, 7, 8, 9, 0, 1, 2, 3, 4]
+    assert [run.group for run in runs] == sorted((r.group for r in runs), key=groups.index)
+    assert runs[0].name == "cifar10/main-seed5"
+    assert len({run.name for run in runs}) == len(runs)
+
+
+def test_a_budget_comes_after_the_supernet_that_it_reads() -> None:
+    names = [run.name for run in runs_of(ROWS)]
+    budgets = [run for run in runs_of(ROWS) if run.row.source]
+    assert len(budgets) == 5 * 3 * len(IMAGES)
+    for run in budgets:
+        assert run.source is not None and names.index(run.source) < names.index(run.name)
+    assert budgets[0].name == "cifar10/main-budgets-0.2M-seed5"
+    assert (budgets[0].source, budgets[0].own_flags) == (
+        "cifar10/main-seed5", ("--max-params", "0.2M")
+    )  # fmt: skip
+    assert set(HELD_OUT) <= set(ROWS[0].seeds)
+
+
+def test_restrictions() -> None:
+    some = runs_of(ROWS, names=("free", "main"), seeds=(7, 1), images=("cifar100",))
+    assert [run.name for run in some] == [
+        "cifar100/main-seed7", "cifar100/free-seed7", "cifar100/main-seed1", "cifar100/free-seed1"
+    ]  # fmt: skip
+    assert runs_of(ROWS, names=("deep",), images=("cifar100",)) == []
 
 
 def test_more_flags_come_before_the_rows_own() -> None:
-    more = "--batch-size 32 --beta-decay 2"
-    by_name = {run.name: run.config() for run in runs_of(ROWS, more, (), (0,))}
-    assert all(config.batch_size == 32 for config in by_name.values())
-    assert by_name["main-seed0"].beta_decay == 2
-    assert by_name["no-beta-decay-seed0"].beta_decay == 0
+    more = "--batch-size 32 --epochs 3"
+    by_row = {run.row.name: run.config() for run in runs_of(ROWS, more, seeds=(5,))}
+    assert all(config.batch_size == 32 for config in by_row.values())
+    assert by_row["main"].epochs == 3 and by_row["free"].epochs == 0
 
 
 @pytest.mark.parametrize(
     ("names", "seeds", "message"),
     [
-        (("mgd",), (), "row 'mgd' is unknown; choose from main, clean"),
-        ((), (10,), "seed 10 is not in the plan; its seeds are 0 to 9"),
+        (("mian",), (), "row 'mian' is unknown; choose one of main, free"),
+        ((), (10,), "seed 10 is not in the plan, which has seeds 0 to 9"),
     ],
 )
 def test_what_the_plan_does_not_have(
     names: tuple[str, ...], seeds: tuple[int, ...], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        runs_of(ROWS, "", names, seeds)
+        runs_of(ROWS, names=names, seeds=seeds)
 
 
 def test_a_flag_that_search_does_not_know() -> None:
     with pytest.raises(UserError, match="unrecognized arguments: --epoch 3"):
-        runs_of(ROWS, "--epoch 3", (), ())[0].config()
+        runs_of((Row("a", "b"),), "--epoch 3")[0].config()
+
+
+def test_seeds_in_words() -> None:
+    assert shown([2, 0, 1, 5]) == "seeds 0 to 2, 5"
+    assert shown([6, 5]) == "seeds 5, 6"
+    assert shown([9]) == "seed 9"
+
+
+def test_a_run_is_its_row_images_seed_and_budget() -> None:
+    run = runs_of(ROWS, names=("main-budgets",), seeds=(6,))[1]
+    assert run.key == ("cifar10", "main-budgets", "0.4M", 6)
+    assert dataclasses.replace(run, budget=None).name == "cifar10/main-budgets-seed6"

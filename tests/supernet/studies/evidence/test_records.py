@@ -1,54 +1,87 @@
 """A finished search as a record, and an evidence.json that cannot be read."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from supernet.benchmark.table import Table
-from supernet.benchmark.true_front import found_against_true
-from supernet.cells.genotype import Genotype
-from supernet.data import ImageData
 from supernet.errors import UserError
 from supernet.files import read_json, write_json
 from supernet.studies.evidence.judge import judged
-from supernet.studies.evidence.plan import runs_of
-from supernet.studies.evidence.records import read_evidence, record_of
-from tests.supernet.studies.evidence.conftest import CELLS, ROWS, write_search
+from supernet.studies.evidence.records import (
+    answer,
+    key_of,
+    read_evidence,
+    record_of,
+    write_evidence,
+)
+from tests.supernet.studies.evidence.conftest import CELLS, run_of, write_search
 
-(OTHER,) = runs_of(ROWS, "", ("other",), ())
 
-
-def test_a_record_has_cells_gains_and_front(
-    tmp_path: Path, invented: Table, digits: ImageData
-) -> None:
-    folder = write_search(tmp_path / OTHER.name, digits, invented)
-    record = record_of(OTHER, folder, invented)
+def test_a_record_has_cells_way_costs_and_front(tmp_path: Path, invented: Table) -> None:
+    planned = run_of("cifar100/main-seed6")
+    record = record_of(planned, write_search(tmp_path, planned), invented)
+    assert key_of(record) == planned.key == ("cifar100", "main", None, 6)
     assert {guide: cell["code"] for guide, cell in record["cells"].items()} == CELLS
-    assert record["cells"]["gains"] == judged(invented, CELLS["gains"])
-    saved = read_json(folder / "genotype.json")["derivation"]
-    assert record["chosen_by"] == saved["chosen_by"] == "gains"
-    assert record["gains"] == {by: saved[by] for by in ("gains", "inner_gains")}
-    assert record["gains"]["gains"] != record["gains"]["inner_gains"]
-    front = [Genotype.parse(code) for code in record["front_codes"]]
-    sizes = [cell.params() for cell in front]
-    assert sizes == sorted(sizes) and len(set(sizes)) == 28
-    assert record["front"] == found_against_true(invented, front, "cifar10")
-    assert (record["row"], record["seed"]) == ("other", 0)
-    assert record["flags"] == "--robust --dataset cifar10 --preset cpu --beta-decay 0"
-    assert record["config_hash"] == OTHER.config().hash()
-    assert (record["machine"], record["impl"], record["torch"]) == ("a test", "batched", "9.9")
-    assert (record["images"], record["seconds"], record["commit"]) == ("some images", 95.0, None)
+    assert record["cells"]["gains"] == judged(invented, CELLS["gains"], "cifar100")
+    assert answer(record)["code"] == CELLS["refined"]
+    assert answer(record, "gains")["code"] == CELLS["gains"]
+    assert record["proposals"] == {"supernet": [CELLS["gains"]], "free": ["333333"]}
+    assert record["path"] == ["333333", CELLS["refined"]]
+    # Two threads for five minutes.
+    assert record["cpu_seconds"] == {"supernet": 600.0, "refine": 600.0}
+    assert (record["trainings"], record["seconds"]) == (40, 95.0)
+    assert record["front"] == {
+        "picked_by": "free", "per_size": 3, "hypervolume": [0.912346, 0.95],
+        "compared": {"random": [0.9, 0.94], "prior": [0.975, 0.99]},
+    }  # fmt: skip
+    assert record["flags"].endswith("--preset cpu --prior none --dataset cifar100 --epochs 20")
+    assert (record["from"], record["config_hash"]) == (None, planned.config().hash())
+    assert (record["machine"], record["impl"], record["versions"]) == (
+        "a test", "batched", {"torch": "9.9"}
+    )  # fmt: skip
+    assert (record["images"], record["commit"]) == ("some images", None)
+
+
+def test_a_search_without_supernet_or_trainings_costs_nothing(
+    tmp_path: Path, invented: Table
+) -> None:
+    planned = run_of("cifar10/other-seed5")
+    folder = write_search(tmp_path, planned)
+    for name in ("refine.json", "metrics.jsonl"):
+        (folder / name).unlink()
+    record = record_of(planned, folder, invented)
+    assert record["cpu_seconds"] == {"supernet": 0.0, "refine": 0.0}
+    assert (record["trainings"], record["path"], record["proposals"]) == (0, [], {})
+
+
+def test_threads_wait_for_a_gpu(tmp_path: Path, invented: Table) -> None:
+    planned = run_of("cifar10/main-budgets-0.4M-seed5")
+    folder = write_search(tmp_path, planned)
+    description = read_json(folder / "config.json")
+    write_json(folder / "config.json", {**description, "device_type": "cuda"})
+    record = record_of(planned, folder, invented)
+    assert record["cpu_seconds"]["supernet"] == 300.0
+    assert (record["budget"], record["from"]) == ("0.4M", "cifar10/main-seed5")
+
+
+@pytest.mark.parametrize("runs", [[], [{"row": "a"}], [{"row": "a"}, {"row": "b", "seed": [1]}]])
+def test_a_run_is_a_line(tmp_path: Path, runs: list[dict[str, object]]) -> None:
+    content = {"format": 3, "runs": runs, "note": None}
+    write_evidence(tmp_path / "evidence.json", content)
+    assert read_evidence(tmp_path / "evidence.json") == content
+    lines = (tmp_path / "evidence.json").read_text().splitlines()
+    assert [json.loads(line.rstrip(",")) for line in lines if '"row"' in line] == runs
 
 
 @pytest.mark.parametrize(
-    ("content", "found"), [({"runs": []}, "1"), ({"format": 3}, "3"), ([], "unknown")]
+    ("content", "found"), [({"runs": []}, "1"), ({"format": 2}, "2"), ([], "unknown")]
 )
 def test_evidence_of_another_format(tmp_path: Path, content: object, found: str) -> None:
     path = tmp_path / "evidence.json"
     write_json(path, content)
-    message = f"{re.escape(str(path))} has format {found}, this version reads format 2: use the "
+    message = f"{re.escape(str(path))} has format {found}, this version reads format 3: use the "
     with pytest.raises(UserError, match=message + "version that wrote it, or give another --out"):
         read_evidence(path)
-    write_json(path, {"format": 2, "runs": []})
-    assert read_evidence(path) == {"format": 2, "runs": []}

@@ -1,4 +1,4 @@
-"""Running the plan: what is skipped, resumed, refused, and what is left when it is cut off."""
+"""Running the plan: what is skipped, shared, resumed, and what is left when it is cut off."""
 
 import dataclasses
 import json
@@ -14,22 +14,25 @@ from typing import Any
 
 import pytest
 
-from supernet.benchmark.table import Table
-from supernet.data import ImageData
 from supernet.errors import UserError
-from supernet.files import write_json
-from supernet.report.figures import found_front
 from supernet.runs.interrupts import Interrupted
-from supernet.runs.search_run import resume_search
-from supernet.studies.evidence import run
+from supernet.studies.evidence import commands, run
 from supernet.studies.evidence.config import EvidenceConfig
-from supernet.studies.evidence.plan import BASE, Row, runs_of
-from supernet.studies.evidence.run import make_evidence
-from tests.supernet.studies.evidence.conftest import CELLS, ROWS, read, write_search
+from supernet.studies.evidence.plan import Row, Run
+from supernet.studies.evidence.run import locked, make_evidence
+from tests.supernet.studies.evidence.conftest import (
+    CELLS,
+    ROWS,
+    TRAINING,
+    Ended,
+    read,
+    run_of,
+    write_search,
+)
 
 TINY = (
-    "--dataset digits --preset digits --C 2 --epochs 3 --warmup-epochs 0 --limit 128 "
-    "--probe-images 16"
+    "--dataset digits --preset digits --C 2 --epochs 2 --warmup-epochs 0 --limit 128 "
+    "--probe-images 16 --refine-steps 1 --refine-moves 1"
 )
 
 
@@ -39,157 +42,112 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_runs_each_once_and_records_it(config: EvidenceConfig, searches: list[list[str]]) -> None:
+def test_runs_each_once_and_records_it(config: EvidenceConfig, searches: list[str]) -> None:
     page = make_evidence(config, rows=ROWS)
-    assert [Path(c[-1]).name for c in searches] == ["main-seed0", "other-seed0", "main-seed1"]
-    assert searches[1][2:-2] == [
-        *shlex.split(BASE), "--beta-decay", "0", "--seed", "0",
+    assert searches == [
+        "cifar10/main-seed5", "cifar10/other-seed5", "cifar10/main-budgets-0.4M-seed5",
+        "cifar10/main-budgets-0.8M-seed5", "cifar100/main-seed5", "cifar10/main-seed6",
+        "cifar100/main-seed6",
     ]  # fmt: skip
-    evidence = read(config)
-    assert (evidence["format"], evidence["answer"]) == (2, "gains")
-    runs = evidence["runs"]
-    assert [(r["row"], r["seed"]) for r in runs] == [("main", 0), ("main", 1), ("other", 0)]
-    assert {guide: cell["code"] for guide, cell in runs[0]["cells"].items()} == CELLS
+    runs = read(config)["runs"]
+    assert len(runs) == 7 and runs[0]["cells"]["refined"]["code"] == CELLS["refined"]
     assert "Not run yet" not in page.read_text()
-    # Again nothing runs, even where the run directories are gone, and what was noted stays.
+    assert (Path(config.out) / "summary.md").is_file()
+    # Again nothing runs, even where the run directories are gone.
     os.rename(config.runs, config.runs + "-gone")
-    write_json(Path(config.out) / "evidence.json", {**evidence, "note": "These are invented."})
-    before = page.read_text().split("\n\n")
+    before = page.read_text()
     make_evidence(config, rows=ROWS)
-    assert len(searches) == 3 and read(config)["note"] == "These are invented."
-    before[1] += "\nThese are invented."
-    assert page.read_text().split("\n\n") == before
+    assert len(searches) == 7 and page.read_text() == before
 
 
-def test_restricted_it_says_what_is_missing(
-    config: EvidenceConfig, searches: list[list[str]]
+def test_searches_of_a_data_set_and_seed_share_trainings(
+    config: EvidenceConfig, searches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = make_evidence(dataclasses.replace(config, rows=("main",), seeds=(1,)), rows=ROWS)
-    assert len(searches) == 1
-    assert "**Not run yet:** `main` seed 0; `other` seed 0." in page.read_text()
+    lent: dict[str, list[str]] = {}
+    begin = run.begin
+
+    def look(planned: Run, *rest: Any) -> Any:
+        path = Path(config.runs) / planned.name / "refine.jsonl"
+        lent[planned.name] = path.read_text().splitlines() if path.exists() else []
+        return begin(planned, *rest)
+
+    monkeypatch.setattr(run, "begin", look)
+    make_evidence(dataclasses.replace(config, rows=("main", "other")), rows=ROWS)
+    assert {name: len(lines) for name, lines in lent.items()} == {
+        "cifar10/main-seed5": 0, "cifar10/other-seed5": 1, "cifar100/main-seed5": 0,
+        "cifar10/main-seed6": 0, "cifar100/main-seed6": 0,
+    }  # fmt: skip
+    assert json.loads(lent["cifar10/other-seed5"][0]) == TRAINING
+    assert read(config)["shared"]["cifar10-seed5"]["trainings"] == 1
+
+
+def test_restricted_it_says_what_is_missing(config: EvidenceConfig, searches: list[str]) -> None:
+    some = dataclasses.replace(config, rows=("main",), seeds=(6,), datasets=("cifar10",))
+    page = make_evidence(some, rows=ROWS)
+    assert searches == ["cifar10/main-seed6"]
+    assert (
+        "**Not run yet:** `main` seed 5 on cifar10; `main` seeds 5, 6 on cifar100; `other` seed 5 "
+        "on cifar10; `main-budgets` 0.4M, 0.8M seed 5 on cifar10."
+    ) in page.read_text()
 
 
 def test_no_minutes_start_nothing_but_record_what_is_finished(
-    config: EvidenceConfig,
-    searches: list[list[str]],
-    digits: ImageData,
-    invented: Table,
-    capsys: pytest.CaptureFixture[str],
+    config: EvidenceConfig, searches: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_search(Path(config.runs) / "main-seed1", digits, invented)
+    write_search(Path(config.runs), run_of("cifar100/main-seed6"))
     make_evidence(dataclasses.replace(config, minutes=0), rows=ROWS)
     assert searches == []
-    assert [(r["seed"], len(r["front_codes"])) for r in read(config)["runs"]] == [(1, 80)]
-    assert "0 minutes are over, 2 runs are left" in capsys.readouterr().out
-
-
-def test_the_front_of_the_first_search_is_drawn(
-    config: EvidenceConfig, searches: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run, "found_front", found_front)
-    page = make_evidence(config, rows=ROWS).read_text()
-    assert "![The front of main, seed 0](out/fronts/main-seed0.png)" in page
-    figures = {path.name for path in (Path(config.out) / "fronts").iterdir()}
-    assert figures == {"main-seed0.png", "main-seed0.svg"}
+    assert [(r["dataset"], r["seed"]) for r in read(config)["runs"]] == [("cifar100", 6)]
+    assert read(config)["shared"]["cifar100-seed6"]["trainings"] == 1, "it shares what it has"
+    assert "0 minutes are over, 6 runs are left" in capsys.readouterr().out
 
 
 def test_a_failed_search_stops_no_other(
-    config: EvidenceConfig, searches: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    config: EvidenceConfig, searches: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good = run._search
-    monkeypatch.setattr(
-        run, "_search", lambda c, *rest: 2 if "--beta-decay" in c else good(c, *rest)
-    )
-    with pytest.raises(UserError, match=r"^failed: other-seed0 with status 2"):
+    good = run.begin
+
+    def begin(planned: Run, *rest: Any) -> Any:
+        return Ended(2) if planned.row.name == "other" else good(planned, *rest)
+
+    monkeypatch.setattr(run, "begin", begin)
+    with pytest.raises(
+        UserError, match=r"^failed: cifar10/other-seed5 with status 2; .* stands above"
+    ):
         make_evidence(config, rows=ROWS)
-    assert len(read(config)["runs"]) == 2
-    assert "**Not run yet:** `other` seed 0." in Path(config.page).read_text()
-
-
-def test_other_flags_are_refused(config: EvidenceConfig, searches: list[list[str]]) -> None:
-    make_evidence(dataclasses.replace(config, rows=("main",)), rows=ROWS)
-    other = dataclasses.replace(config, rows=("other",), search_flags="--epochs 3")
-    with pytest.raises(UserError, match=r"has main-seed0 with the flags --robust .*--out"):
-        make_evidence(other, rows=ROWS)
-    assert len(searches) == 2
-
-
-def test_a_record_of_a_preset_that_has_changed_is_refused(
-    config: EvidenceConfig, searches: list[list[str]]
-) -> None:
-    make_evidence(config, rows=ROWS)
-    evidence = read(config)
-    evidence["runs"][1]["config_hash"] = "0123456789ab"
-    write_json(Path(config.out) / "evidence.json", evidence)
-    with pytest.raises(UserError, match="has main-seed1 with another config under the same flags"):
-        make_evidence(config, rows=ROWS)
-
-
-def test_evidence_of_another_format_is_refused_before_anything_runs(
-    config: EvidenceConfig, searches: list[list[str]]
-) -> None:
-    write_json(Path(config.out) / "evidence.json", {"runs": []})
-    for again in (config, dataclasses.replace(config, page_only=True)):
-        with pytest.raises(UserError, match="has format 1, this version reads format 2"):
-            make_evidence(again, rows=ROWS)
-    assert searches == [] and read(config) == {"runs": []}
-    assert not Path(config.page).exists()
-
-
-def test_a_folder_of_another_config_is_refused(config: EvidenceConfig) -> None:
-    folder = Path(config.runs) / "main-seed0"
-    folder.mkdir(parents=True)
-    values = runs_of(ROWS, "", ("main",), (0,))[0].config().to_dict()
-    (folder / "config.json").write_text(json.dumps({"config": {**values, "epochs": 7}}))
-    with pytest.raises(UserError, match=r"another config \(epochs: 7 -> 4\)"):
-        make_evidence(config, rows=ROWS)
-    assert not Path(config.out).exists()
-
-
-def test_what_is_called_for_a_folder(tmp_path: Path) -> None:
-    (planned,) = runs_of(ROWS, "", ("other",), ())
-    folder = tmp_path / "other-seed0"
-    start = run._command(planned, folder, "images")
-    assert start[1:] == [
-        str(run.ROOT / "scripts" / "search.py"), "--data-root", "images", *planned.flags,
-        "--seed", "0", "--out", str(folder),
-    ]  # fmt: skip
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")  # killed before its first checkpoint
-    assert run._command(planned, folder, "images") == start
-    assert not (folder / "config.json").exists(), "search.py would refuse the folder"
-    (folder / "checkpoint.pt").touch()
-    assert run._command(planned, folder, None)[2:] == ["--resume", str(folder)]
+    assert len(read(config)["runs"]) == 6
+    assert "**Not run yet:** `other` seed 5 on cifar10." in Path(config.page).read_text()
+    two = dataclasses.replace(config, jobs=2)
+    with pytest.raises(UserError, match=r"what they said stands in output\.txt of their folders"):
+        make_evidence(two, rows=ROWS)
 
 
 def test_a_search_that_outlived_its_parent_is_waited_for(
-    config: EvidenceConfig, searches: list[list[str]]
+    config: EvidenceConfig, searches: list[str]
 ) -> None:
     running = pytest.raises(UserError, match="a search still runs in")
-    with run._locked(Path(config.runs)), running:
+    with locked(Path(config.runs)), running:
         make_evidence(config, rows=ROWS)
+    assert searches == []
     make_evidence(config, rows=ROWS)
-    assert len(searches) == 3
+    assert len(searches) == 7
 
 
-def test_the_lock_is_held_by_the_search(tmp_path: Path) -> None:
-    begun, end = tmp_path / "begun", tmp_path / "end"
-    program = (
-        f"import os, time; open({str(begun)!r}, 'w').close()\n"
-        f"while not os.path.exists({str(end)!r}): time.sleep(0.01)"
-    )
-    command = [sys.executable, "-c", program]
-    with run._locked(tmp_path) as lock:
-        thread = threading.Thread(target=run._search, args=(command, lock, lambda: False))
-        thread.start()
-        wait_for(begun)
+def test_the_lock_is_held_by_the_search(
+    config: EvidenceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = tmp_path / "end"
+    program = f"import os, time\nwhile not os.path.exists({str(end)!r}): time.sleep(0.01)"
+    monkeypatch.setattr(commands, "command_of", lambda *_: [sys.executable, "-c", program])
+    with locked(tmp_path) as lock:
+        process = commands.begin(run_of("cifar10/main-seed5"), config, lock)
     try:
-        with pytest.raises(UserError, match="a search still runs in"), run._locked(tmp_path):
+        with pytest.raises(UserError, match="a search still runs in"), locked(tmp_path):
             pass
     finally:
         end.touch()
-        thread.join()
-    with run._locked(tmp_path):
+        process.wait(timeout=60)
+    with locked(tmp_path):
         pass
 
 
@@ -206,37 +164,47 @@ sys.exit(130)
 """
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_is_handed_on_once_and_waited_for(
-    config: EvidenceConfig, monkeypatch: pytest.MonkeyPatch
+    config: EvidenceConfig, monkeypatch: pytest.MonkeyPatch, jobs: int
 ) -> None:
-    def command(run: Any, folder: Path, data_root: str | None) -> list[str]:
-        folder.mkdir(parents=True)
+    def command(planned: Run, config: EvidenceConfig) -> list[str]:
+        folder = Path(config.runs) / planned.name
+        folder.mkdir(parents=True, exist_ok=True)
         return [sys.executable, "-c", COUNTS_INTERRUPTS, str(folder)]
 
+    folders = [Path(config.runs) / name / "main-seed5" for name in ("cifar10", "cifar100")][:jobs]
+
     def interrupt() -> None:
-        wait_for(folder / "begun")
+        for folder in folders:
+            wait_for(folder / "begun")
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(run, "_command", command)
-    folder = Path(config.runs) / "main-seed0"
+    monkeypatch.setattr(commands, "command_of", command)
     thread = threading.Thread(target=interrupt)
     thread.start()
-    with pytest.raises(Interrupted, match="stopped in main-seed0; the same command goes on"):
-        make_evidence(config, rows=ROWS)
+    names = " and ".join(f"{folder.parent.name}/main-seed5" for folder in folders)
+    with pytest.raises(Interrupted, match=f"stopped in {names}; the same command goes on"):
+        make_evidence(dataclasses.replace(config, jobs=jobs), rows=ROWS)
     thread.join()
-    assert (folder / "checkpoint.pt").read_text() == "1"
+    assert [(folder / "checkpoint.pt").read_text() for folder in folders] == ["1"] * jobs
     assert read(config)["runs"] == []
-    assert "**Not run yet:** `main` seeds 0, 1;" in Path(config.page).read_text()
+    assert "**Not run yet:** `main` seeds 5, 6 on cifar10" in Path(config.page).read_text()
 
 
 @pytest.mark.slow
 def test_killed_it_goes_on_where_it_was(
     config: EvidenceConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real search of the digits, killed after its first epoch; the rest of it in this process."""
-    rows = (Row("main", "as it is", seeds=1),)
+    """Real searches of the digits: one that is killed after its first epoch and goes on, and a
+    budget that reads from its supernet."""
+    rows = (
+        Row("main", "as it is", seeds=(5,), images=("cifar10",)),
+        Row("within", "less", seeds=(5,), images=("cifar10",), budgets=("0.4M",), source="main"),
+    )
     config = dataclasses.replace(config, search_flags=TINY)
-    folder, children = Path(config.runs) / "main-seed0", []
+    folder, children = Path(config.runs) / "cifar10" / "main-seed5", []
+    command_of = commands.command_of
 
     class Noted(subprocess.Popen):  # type: ignore[type-arg]
         def __init__(self, command: list[str], **more: Any) -> None:
@@ -247,27 +215,32 @@ def test_killed_it_goes_on_where_it_was(
         wait_for(folder / "metrics.jsonl")
         children[0].kill()
 
-    monkeypatch.setattr(run.subprocess, "Popen", Noted)
+    monkeypatch.setattr(commands.subprocess, "Popen", Noted)
     thread = threading.Thread(target=kill)
     thread.start()
-    with pytest.raises(UserError, match="failed: main-seed0 with status -9"):
-        make_evidence(config, rows=rows)
+    only = dataclasses.replace(config, rows=("main",))
+    with pytest.raises(UserError, match="failed: cifar10/main-seed5 with status -9"):
+        make_evidence(only, rows=rows)
     thread.join()
     assert (folder / "checkpoint.pt").exists() and not (folder / "genotype.json").exists()
     assert read(config)["runs"] == []
-    assert "**Not run yet:** `main` seed 0." in Path(config.page).read_text()
+    asked: list[list[str]] = []
 
-    def resume(command: list[str], lock: int, interrupted: Any) -> int:
-        assert command[1:] == [str(run.ROOT / "scripts" / "search.py"), "--resume", str(folder)]
-        resume_search(folder, {}, quiet=True)
-        return 0
+    def noted(*arguments: Any) -> list[str]:
+        asked.append(command_of(*arguments))
+        return asked[-1]
 
-    monkeypatch.setattr(run, "_search", resume)
+    monkeypatch.setattr(commands, "command_of", noted)
     make_evidence(config, rows=rows)
-    (record,) = read(config)["runs"]
+    assert shlex.join(asked[0][2:]) == f"--resume {folder}"
+    assert shlex.join(asked[1][2:]).startswith(f"--from {folder} --max-params 0.4M ")
+    main, within = read(config)["runs"]
     assert len(list(folder.glob("events.out.tfevents.*"))) == 2, "it was resumed, not begun anew"
-    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
     saved = json.loads((folder / "genotype.json").read_text())
-    assert record["cells"]["gains"]["code"] == saved["code"]
-    assert record["config_hash"] == saved["config_hash"]
-    assert "**Not run yet:**" not in Path(config.page).read_text()
+    assert main["cells"][main["chosen_by"]]["code"] == saved["code"]
+    assert main["config_hash"] == saved["config_hash"]
+    assert (within["budget"], within["from"]) == ("0.4M", "cifar10/main-seed5")
+    assert within["cells"][within["chosen_by"]]["params"] <= 0.4e6
+    assert within["cpu_seconds"]["supernet"] == main["cpu_seconds"]["supernet"] > 0
+    shared = read(config)["shared"]["digits-seed5"]["trainings"]
+    assert 0 < main["trainings"] < shared <= main["trainings"] + within["trainings"]

@@ -1,0 +1,52 @@
+"""The command of a run of the plan, and the process that it starts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from supernet.studies.evidence.config import EvidenceConfig
+from supernet.studies.evidence.plan import Run
+
+ROOT = Path(__file__).resolve().parents[3]
+OUTPUT = "output.txt"
+"""What a search said that ran beside others."""
+
+
+def command_of(run: Run, config: EvidenceConfig) -> list[str]:
+    """The call of scripts/search.py that begins a run, or goes on with it where it was stopped."""
+    runs = Path(config.runs)
+    folder = runs / run.name
+    where = [] if config.jobs == 1 else ["--processes", str(_share(config))]
+    if config.data_root is not None:
+        where += ["--data-root", config.data_root]
+    command = [sys.executable, str(ROOT / "scripts" / "search.py"), *where]
+    if (folder / "checkpoint.pt").is_file():
+        return [*command, "--resume", str(folder)]
+    # Killed before its first checkpoint: nothing to go on from.
+    (folder / "config.json").unlink(missing_ok=True)
+    if run.source is not None:
+        return [*command, "--from", str(runs / run.source), *run.own_flags, "--out", str(folder)]
+    return [*command, *run.flags, "--seed", str(run.seed), "--out", str(folder)]
+
+
+def begin(run: Run, config: EvidenceConfig, lock: int) -> "subprocess.Popen[bytes]":
+    """Start a run. Beside others it writes to OUTPUT in its folder instead of the terminal."""
+    command = command_of(run, config)
+    # In a session of its own, or the terminal would tell it of Ctrl-C a second time, which stops
+    # it at once.
+    if config.jobs == 1:
+        return subprocess.Popen(command, start_new_session=True, pass_fds=(lock,))
+    folder = Path(config.runs) / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = {"OMP_NUM_THREADS": str(_share(config))}
+    with (folder / OUTPUT).open("ab") as output:
+        return subprocess.Popen(
+            command, start_new_session=True, pass_fds=(lock,), env={**os.environ, **threads},
+            stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+
+def _share(config: EvidenceConfig) -> int:
+    """The CPU cores of one of the jobs."""
+    return max(1, len(os.sched_getaffinity(0)) // config.jobs)

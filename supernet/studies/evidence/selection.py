@@ -1,0 +1,92 @@
+"""Which records of evidence.json stand in a line of the page. No torch."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from supernet.studies.evidence.plan import CHOSEN_ON, HELD_OUT, shown
+from supernet.studies.evidence.records import answer
+
+Record = dict[str, Any]
+
+
+class Line(NamedTuple):
+    """Some seeds of a row on one data set, and the guide that their cells are by."""
+
+    row: str
+    seeds: str
+    """In words: `seeds 5 to 9, held out`; empty where all seeds of the row are of one kind."""
+    guide: str
+    records: list[Record]
+
+    @property
+    def cells(self) -> list[Record]:
+        """The cell of each record."""
+        return [answer(record, self.guide) for record in self.records]
+
+
+def records_of(
+    evidence: Mapping[str, Any],
+    dataset: str,
+    row: str,
+    *,
+    budget: str | None = None,
+    seeds: Sequence[int] = (),
+) -> list[Record]:
+    """The runs of a row on a data set within a budget, of these seeds or of all; by seed."""
+    found = [
+        run for run in evidence["runs"]
+        if (run["dataset"], run["row"], run["budget"]) == (dataset, row, budget)
+        and (not seeds or run["seed"] in seeds)
+    ]  # fmt: skip
+    return sorted(found, key=lambda run: run["seed"])
+
+
+def lines_of(evidence: Mapping[str, Any], dataset: str) -> list[Line]:
+    """The lines of a data set's table: of each row without budgets that has a run."""
+    found = []
+    for row in evidence["plan"]:
+        if row["budgets"]:
+            continue
+        for seeds, words in kinds(row["seeds"]):
+            records = records_of(evidence, dataset, row["name"], seeds=seeds)
+            if records:
+                some = f"{shown([run['seed'] for run in records])}, {words}" if words else ""
+                found += [Line(row["name"], some, guide, records) for guide in row["guides"]]
+    return found
+
+
+def missing(evidence: Mapping[str, Any]) -> list[str]:
+    """The runs of the plan that have no record, in words: a row, its seeds and data sets at a time.
+
+    "`main` seeds 5 to 9 on cifar10, cifar100"; a row with budgets names those that lack a seed.
+    """
+    absent: dict[tuple[str, str, str], list[str]] = {}
+    for row, images in itertools.product(evidence["plan"], evidence["images"]):
+        if images["name"] not in row["images"]:
+            continue
+        seeds: dict[str, list[str]] = {}
+        for budget in row["budgets"] or [None]:
+            known = records_of(evidence, images["name"], row["name"], budget=budget)
+            lacking = sorted(set(row["seeds"]) - {run["seed"] for run in known})
+            if lacking:
+                seeds.setdefault(shown(lacking), []).append(budget or "")
+        for words, budgets in seeds.items():
+            key = (row["name"], ", ".join(filter(None, budgets)), words)
+            absent.setdefault(key, []).append(images["name"])
+    return [
+        f"`{row}`{' ' * bool(budgets)}{budgets} {seeds} on {', '.join(names)}"
+        for (row, budgets, seeds), names in absent.items()
+    ]
+
+
+def kinds(seeds: Sequence[int]) -> list[tuple[list[int], str]]:
+    """Seeds by whether settings may be chosen by them, the held-out ones first, and what they are.
+
+    All in one, without words, where all are of one kind.
+    """
+    found = [
+        ([seed for seed in seeds if seed in HELD_OUT], "held out"),
+        ([seed for seed in seeds if seed in CHOSEN_ON], "settings were chosen on them"),
+    ]
+    return found if all(kind for kind, _ in found) else [(list(seeds), "")]
