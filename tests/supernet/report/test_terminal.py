@@ -57,5 +57,5 @@ def test_a_prior_that_holds_the_judge_is_no_test(folder: Path, invented: Table) 
     record["proposals"] |= {"prior_used": True, "prior_datasets": ["cifar10", "cifar100"]}
     (folder / "genotype.json").write_text(json.dumps(record))
     text = describe_run(folder)
-    assert text.count("(no test: the prior holds CIFAR-10)") == 3
+    assert text.count("(no test: the prior holds CIFAR-10)") == 4
     assert "not used" not in text

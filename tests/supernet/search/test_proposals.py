@@ -18,7 +18,6 @@ from supernet.search.proposals import (
     Proposals,
     class_gains,
     propose,
-    starts,
 )
 
 OTHERS = ("cifar100", "imagenet16-120")
@@ -106,13 +105,16 @@ def test_scores_of_the_published_table(make: "functools.partial[Proposals]", rea
     assert len(canonical) == len({found.score(cell, "free") for cell in twins})
 
 
-def test_starts_have_the_prior_where_it_is_followed(make: "functools.partial[Proposals]") -> None:
-    cell = Genotype.parse("323333")
-    followed = make()
-    assert starts(followed, cell) == {
-        "gains": cell, "free": followed.best("free")[0], "prior": followed.best("prior")[0],
-    }  # fmt: skip
+def test_the_prior_guides_where_it_is_followed(make: "functools.partial[Proposals]") -> None:
+    followed, alone = make(), make(follows_prior=False)
     assert (followed.guide, followed.menu_guide) == ("both", "prior")
-    alone = make(follows_prior=False)
-    assert starts(alone, cell) == {"gains": cell, "free": alone.best("free")[0]}
     assert (alone.guide, alone.menu_guide) == ("free", "free")
+
+
+def test_the_standing_is_in_standard_deviations(make: "functools.partial[Proposals]") -> None:
+    found = make()
+    standing, cells = found.standing("free"), [Genotype.parse(c) for c in ("333123", "111111")]
+    scores = [found.score(cell, "free") for cell in cells]
+    assert [standing(cell) for cell in cells] == pytest.approx(
+        [score / float(np.std(found.scores["free"])) for score in scores]
+    )
