@@ -11,10 +11,10 @@ Array = NDArray[np.float64]
 SUMS: dict[str, dict[str, float]] = {
     "params+jacob_cov": {"params": 1, "jacob_cov": 1},
     "free": {"params": 2, "jacob_cov": 2, "synflow": 1},
-    "free_with_none": {"params": 1, "jacob_cov": 1, "synflow": 2},
+    "menu": {"jacob_cov": 1, "synflow": 2},
 }
-"""Name -> weights. A search orders cells by `free`, and by `free_with_none` where cells may hold
-the operator `none`."""
+"""Name -> weights. A search orders all cells by `free`, and the cells of one size on its menu by
+`menu`."""
 
 
 def rank_sum(scores: Mapping[str, Array], weights: Mapping[str, float]) -> Array:

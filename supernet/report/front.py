@@ -10,11 +10,11 @@ from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
 from supernet.report.words import column_name, dataset_name, dataset_names, percent, points
 
-GUIDES = {"free": "free scores like best", "prior": "the prior puts first"}
+GUIDES = {"menu": "free scores like best", "prior": "the prior puts first"}
 MENUS = {
     "random": "random cells",
     "synflow": "synflow alone",
-    "free": "free scores",
+    "menu": "free scores",
     "prior": "prior alone",
 }
 

@@ -57,9 +57,9 @@ def front_record(config: SearchConfig, data: ImageData, proposals: Proposals) ->
 def compared(proposals: Proposals, dataset: str, *, robust: bool) -> list[dict[str, Any]]:
     """Menus of the same cells that need no search, of one cell of each size and of PER_SIZE.
 
-    `name`: random (median of draws, with their `interval`), synflow, free (scores), and prior, made
-    of the other data sets than the one that judges (`datasets`). `hypervolume_ratio` is that of
-    their cells over the true front's.
+    `name`: random (median of draws, with their `interval`), synflow, menu (free scores), and prior,
+    made of the other data sets than the one that judges (`datasets`). `hypervolume_ratio` is that
+    of their cells over the true front's.
     """
     table, found = proposals.table, []
     cover, sizes_R = Cover(table, dataset), table.costs("params", cheapest=True)
@@ -67,7 +67,7 @@ def compared(proposals: Proposals, dataset: str, *, robust: bool) -> list[dict[s
     datasets = other_datasets(dataset)
     guides: dict[str, tuple[NDArray[np.float64], dict[str, Any]]] = {
         "synflow": (free_scores().of("synflow"), {}),
-        "free": (proposals.scores["free"], {}),
+        "menu": (proposals.scores["menu"], {}),
         "prior": (prior_scores(table, datasets, robust=robust), {"datasets": list(datasets)}),
     }
     for most in (1, PER_SIZE):

@@ -24,9 +24,9 @@ def write_front(folder: Path, table: Table, **changes: Any) -> dict[str, Any]:
         }
         for cell, place in chosen
     ]  # fmt: skip
-    shares = {"random": 0.9, "synflow": 0.91, "free": 0.92, "prior": 0.93}
+    shares = {"random": 0.9, "synflow": 0.91, "menu": 0.92, "prior": 0.93}
     record = {
-        "size_metric": "params", "picked_by": "free", "per_size": 2, "judged_by": "cifar10",
+        "size_metric": "params", "picked_by": "menu", "per_size": 2, "judged_by": "cifar10",
         "judge_is_in_prior": False, "prior_datasets": [], "cells": cells,
         "found_vs_true": found_against_true(table, [cell for cell, _ in chosen], "cifar10"),
         "first_choices_vs_true": found_against_true(table, [SMALL, FOUND], "cifar10"),

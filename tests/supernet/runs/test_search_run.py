@@ -130,11 +130,11 @@ def test_a_search_without_a_prior_shows_one_that_does_not_judge(tmp_path: Path) 
     assert not proposals["prior_used"]
     assert proposals["prior_datasets"] == ["cifar100", "imagenet16-120"]
     front = json.loads((folder / "front.json").read_text())
-    assert front["picked_by"] == "free" and front["prior_datasets"] == []
+    assert front["picked_by"] == "menu" and front["prior_datasets"] == []
     menus = {(m["name"], m["per_size"]): m["hypervolume_ratio"] for m in front["compared"]}
-    assert front["found_vs_true"]["hypervolume_ratio"] == pytest.approx(menus["free", 3])
-    assert front["first_choices_vs_true"]["hypervolume_ratio"] == pytest.approx(menus["free", 1])
-    assert menus["random", 3] < menus["synflow", 3] < menus["free", 3] < menus["prior", 3]
+    assert front["found_vs_true"]["hypervolume_ratio"] == pytest.approx(menus["menu", 3])
+    assert front["first_choices_vs_true"]["hypervolume_ratio"] == pytest.approx(menus["menu", 1])
+    assert menus["random", 3] < menus["synflow", 3] < menus["menu", 3] < menus["prior", 3]
     report = (folder / "report.md").read_text()
     assert "this search does not follow it" in report
 

@@ -57,9 +57,9 @@ def test_what_the_published_table_says_of_it(
         menu.table, np.zeros((6, 5)), others, follows_prior=True, robust=True, allow_none=True
     )
     cover = Cover(menu.table, dataset)
-    for by, least in (("free", free), ("prior", prior)):
+    for by, least in (("menu", free), ("prior", prior)):
         found = front_by(advised, by)
         assert max(choice.place for choice in found) == PER_SIZE
         assert cover.share([menu.table.row(c.cell) for c in found]) > least
         first = [menu.table.row(c.cell) for c in found if c.place == 1]
-        assert cover.share(first) > (0.96 if by == "free" else 0.985)
+        assert cover.share(first) > (0.96 if by == "menu" else 0.985)

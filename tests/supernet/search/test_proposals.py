@@ -105,16 +105,18 @@ def test_scores_of_the_published_table(make: "functools.partial[Proposals]", rea
     assert len(canonical) == len({found.score(cell, "free") for cell in twins})
 
 
-def test_the_prior_guides_where_it_is_followed(make: "functools.partial[Proposals]") -> None:
+def test_a_prior_that_is_followed_guides(make: "functools.partial[Proposals]") -> None:
     followed, alone = make(), make(follows_prior=False)
     assert (followed.guide, followed.menu_guide) == ("both", "prior")
-    assert (alone.guide, alone.menu_guide) == ("free", "free")
+    assert (alone.guide, alone.menu_guide) == ("free", "menu")
+    assert set(alone.scores) == set(followed.scores)
 
 
-def test_the_standing_is_in_standard_deviations(make: "functools.partial[Proposals]") -> None:
-    found = make()
-    standing, cells = found.standing("free"), [Genotype.parse(c) for c in ("333123", "111111")]
-    scores = [found.score(cell, "free") for cell in cells]
-    assert [standing(cell) for cell in cells] == pytest.approx(
-        [score / float(np.std(found.scores["free"])) for score in scores]
-    )
+def test_standing_and_may_be_are_those_of_the_class(make: "functools.partial[Proposals]") -> None:
+    found = make(fits=restriction({"params": 400_000}, 10, 32))
+    standing = found.standing("prior")
+    values = np.array([standing(cell) for cell in found.cells])
+    np.testing.assert_allclose(values * found.scores["prior"].std(), found.scores["prior"])
+    assert values.std() == pytest.approx(1)
+    small, large, dead = (Genotype.parse(code) for code in ("311112", "333133", "000111"))
+    assert found.may_be(small) and not found.may_be(large) and not found.may_be(dead)
