@@ -1,4 +1,4 @@
-"""The study of proposals: the truth as a score is perfect; the published numbers that are claimed."""
+"""The study of proposals: the truth as a score is perfect; published numbers that are claimed."""
 
 import json
 from pathlib import Path
