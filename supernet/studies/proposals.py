@@ -1,0 +1,248 @@
+"""How good every guide's proposals are: free scores, the prior and gains, judged by the table.
+
+The weights of `supernet.search.proposals` come from here. A data set judges what the other two
+advise. No training: gains come from searches that were made before.
+
+Legend: R classes, by row of the table.
+"""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
+from supernet.benchmark.correlation import kendall, threshold
+from supernet.benchmark.judged_by import other_datasets
+from supernet.benchmark.menus import Cover, best_of_each_size, random_menus
+from supernet.benchmark.table import DATASETS, Table
+from supernet.benchmark.true_front import BUDGETS
+from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
+from supernet.files import read_json
+from supernet.proxies.ensemble import rank_sum
+from supernet.proxies.free_scores import parts_of_sums
+from supernet.report.markdown import table as markdown_table
+from supernet.report.words import dataset_name, points
+from supernet.search.prior import normal_scores
+from supernet.search.proposals import (
+    FREE_WEIGHT,
+    FREE_WITH_NONE,
+    GAINS_WEIGHT,
+    Proposals,
+    propose,
+)
+
+Scores = NDArray[np.float64]
+
+COLUMN = "pgd_8"
+PER_SIZE = (1, 2, 3)
+"""Cells of each size on a menu."""
+SYNFLOW_WEIGHTS = (1, 3, 4)
+"""Next to that of FREE_WITH_NONE, 2: how much hangs on it."""
+KEPT = (3, 6, 9)
+"""Neighbours of 18 that a guide keeps."""
+STARTS = 60
+"""Cells whose neighbours are looked at."""
+TOP = 300
+"""Ranks from which half of them come."""
+HEADER = (
+    "guide", "Kendall", "top 10 %", "rank", "best of ten", "regret to 0.4 M", "with none",
+    "regret to 0.8 M", *[f"menu of {most}" for most in PER_SIZE], "6 of 18 kept", "of good cells",
+)  # fmt: skip
+LEGEND = """\
+By PGD-20 8/255. Kendall's tau over all connected cells, and among the benchmark's best 10 %.
+Rank of the best cell without `none`, and of the best of the ten that the guide likes most.
+Regret: points that the best cell within so many parameters lacks to the table's best.
+Menus: % of the true hypervolume over (parameters, clean, PGD-20 8/255) of so many cells of each
+size, `none` allowed.
+Kept: points that the best of the six neighbours that the guide keeps lacks to the best of all, in
+the mean of 30 cells without `none`, and of 30 of the best 300.
+Of several searches the median. The prior is made of the other two data sets."""
+
+
+def gains_of(path: Path) -> dict[str, Any]:
+    """Of a genotype.json: `path`, `dataset`, `seed` and `inner_gains` (6, 5).
+
+    Raises: UserError for a search on images that the benchmark does not know, or without gains.
+    """
+    record = read_json(path)
+    dataset, gains = record.get("dataset"), record.get("derivation", {}).get("inner_gains")
+    if dataset not in DATASETS or not gains:
+        raise UserError(
+            f"{path} is not of a search on {', '.join(DATASETS)} with a supernet; leave it out"
+        )
+    return {"path": str(path), "dataset": dataset, "seed": record["seed"], "inner_gains": gains}
+
+
+def judged_all(table: Table, searches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`judged` for each data set, with the searches that gains come from (of `gains_of`)."""
+    return {
+        "column": COLUMN,
+        "weights": {"free": FREE_WEIGHT, "gains": GAINS_WEIGHT},
+        "table": table.sources,
+        "searches": [dict(search) for search in searches],
+        "judged": [
+            judged(table, name, [s["inner_gains"] for s in searches if s["dataset"] == name])
+            for name in DATASETS
+        ],
+    }
+
+
+def judged(table: Table, dataset: str, gains: Sequence[ArrayLike]) -> dict[str, Any]:
+    """Every guide of `guides`, judged by PGD-20 8/255 on a data set: a list of records each.
+
+    gains: (6, 5) of one search each, on this data set. A guide with gains has a record for each of
+    them, the others have one. A record has `kendall` over all connected classes and, as
+    `kendall_top_10`, among the best 10 %; of the cells without `none` the `rank` of the best and
+    the `best_of_ten`; within each budget the `regret` (fractions) to the table's best, of the best
+    cell without `none` and of the best of all; of all connected cells `menus`, the share of the
+    true hypervolume that one, two and three of each size cover; and
+    `neighbours`, the regret (fractions, mean of starts) where the guide keeps 3, 6 or 9 neighbours,
+    around any cells and around the best ones.
+    """
+    cover, starts = Cover(table, dataset), _starts(table, dataset)
+    found: dict[str, list[dict[str, Any]]] = {}
+    plain, menu = (_proposals(table, dataset, np.zeros((6, 5)), none) for none in (False, True))
+    for name, score_R in _guides(plain, table, dataset).items():
+        found[name] = [_record(score_R, plain, menu, cover, starts)]
+    for gains_EO in gains:
+        proposals = _proposals(table, dataset, gains_EO, allow_none=False)
+        for name, score_R in _guides_with_gains(proposals).items():
+            record = _record(score_R, plain, menu, cover, starts)
+            found.setdefault(name, []).append(record)
+    sizes_R, rows = table.costs("params", cheapest=True), np.flatnonzero(menu.may_be_R)
+    random = [random_menus(cover, sizes_R, rows, most) | {"per_size": most} for most in PER_SIZE]
+    return {"dataset": dataset, "guides": found, "random_menus": random}
+
+
+def markdown(record: Mapping[str, Any]) -> str:
+    """A table for each data set; of several searches the median."""
+    blocks = ["# What free scores, the prior and gains propose"]
+    for part in record["judged"]:
+        lines = [_line(name, records) for name, records in part["guides"].items()]
+        menus = [points(menu["hypervolume_ratio"]) for menu in part["random_menus"]]
+        lines.append(["random menus", *[""] * 7, *menus, "", ""])
+        blocks += [f"## {dataset_name(part['dataset'])}", markdown_table(HEADER, lines)]
+    return "\n\n".join([*blocks, LEGEND]) + "\n"
+
+
+def _line(name: str, records: Sequence[Mapping[str, Any]]) -> list[str]:
+    def median(value: Callable[[Mapping[str, Any]], float]) -> float:
+        return statistics.median(value(record) for record in records)
+
+    several = f" ({len(records)} searches)" if len(records) > 1 else ""
+    return [
+        name + several,
+        f"{median(lambda r: r['kendall']):.3f}",
+        f"{median(lambda r: r['kendall_top_10']):.3f}",
+        f"{median(lambda r: r['rank']):,.0f}",
+        f"{median(lambda r: r['best_of_ten']):,.0f}",
+        *[
+            points(median(lambda r, b=budget, n=none: r["regret"][b][n]))  # type: ignore[misc]
+            for budget, none in (("400000", 0), ("400000", 1), ("800000", 0))
+        ],
+        *[points(median(lambda r, n=n: r["menus"][n])) for n in range(len(PER_SIZE))],  # type: ignore[misc]
+        *[
+            points(median(lambda r, s=start: r["neighbours"][s][1]))  # type: ignore[misc]
+            for start in ("any", "best")
+        ],
+    ]
+
+
+def _proposals(table: Table, dataset: str, gains_EO: ArrayLike, allow_none: bool) -> Proposals:
+    return propose(
+        table, gains_EO, other_datasets(dataset), follows_prior=True, robust=True,
+        allow_none=allow_none,
+    )  # fmt: skip
+
+
+def _guides(proposals: Proposals, table: Table, dataset: str) -> dict[str, Scores]:
+    """Scores that no search takes part in."""
+    parts, scores = parts_of_sums(table), proposals.scores
+    menu = _proposals(table, dataset, np.zeros((6, 5)), allow_none=True)
+    columns = [table.values(other, COLUMN) for other in other_datasets(dataset)]
+    return {
+        **{name: parts[name] for name in ("params", "jacob_cov", "synflow")},
+        "free": scores["free"],
+        "free, none allowed": menu.scores["free"],
+        **{
+            f"the same, synflow x {weight}": rank_sum(parts, FREE_WITH_NONE | {"synflow": weight})
+            for weight in SYNFLOW_WEIGHTS
+        },
+        "prior, mean of ranks": np.mean([rankdata(column) for column in columns], axis=0),
+        "prior": scores["prior"],
+        "prior + free": scores["prior"] + FREE_WEIGHT * normal_scores(scores["free"]),
+    }
+
+
+def _guides_with_gains(proposals: Proposals) -> dict[str, Scores]:
+    scores = proposals.scores
+    gains_R = GAINS_WEIGHT * normal_scores(scores["gains"])
+    return {
+        "gains": scores["gains"],
+        "free + gains": normal_scores(scores["free"]) + gains_R,
+        "prior + free + gains": scores["both"],
+    }
+
+
+def _record(
+    score_R: Scores,
+    plain: Proposals,
+    menu: Proposals,
+    cover: Cover,
+    starts: Mapping[str, Sequence[Genotype]],
+) -> dict[str, Any]:
+    table, dataset = plain.table, cover.dataset
+    truth_R, ranks_R = table.values(dataset, COLUMN), table.ranks(dataset, COLUMN)
+    top_R = menu.may_be_R & (truth_R >= threshold(truth_R, 0.1))
+    best, best_of_all = (
+        rows[np.argsort(-score_R[rows], kind="stable")]
+        for rows in (np.flatnonzero(plain.may_be_R), np.flatnonzero(menu.may_be_R))
+    )
+    sizes_R = table.costs("params", cheapest=True)
+    return {
+        "kendall": kendall(score_R[menu.may_be_R], truth_R[menu.may_be_R]),
+        "kendall_top_10": kendall(score_R[top_R], truth_R[top_R]),
+        "rank": int(ranks_R[best[0]]),
+        "best_of_ten": int(ranks_R[best[:10]].min()),
+        "regret": {
+            f"{budget:.0f}": [
+                float(truth_R[sizes_R <= budget].max() - truth_R[b[sizes_R[b] <= budget][0]])
+                for b in (best, best_of_all)
+            ]
+            for budget in BUDGETS["params"]
+        },
+        "menus": [
+            cover.share(best_of_each_size(score_R, sizes_R, np.flatnonzero(menu.may_be_R), most)[0])
+            for most in PER_SIZE
+        ],
+        "neighbours": {name: _lost(table, score_R, truth_R, c) for name, c in starts.items()},
+    }
+
+
+def _starts(table: Table, dataset: str) -> dict[str, list[Genotype]]:
+    """Cells without `none`, drawn from all and from the TOP best."""
+    random = np.random.default_rng(0)
+    rows = np.array([row for row, cell in enumerate(table.genotypes) if 0 not in cell.ops])
+    best = rows[table.ranks(dataset, COLUMN)[rows] <= TOP]
+    return {
+        name: [table.genotypes[row] for row in random.choice(some, STARTS // 2, replace=False)]
+        for name, some in (("any", rows), ("best", best))
+    }
+
+
+def _lost(
+    table: Table, score_R: Scores, truth_R: Scores, starts: Sequence[Genotype]
+) -> list[float]:
+    """Mean over starts of what the best neighbour is better than the best of those kept."""
+    lost = np.zeros(len(KEPT))
+    for start in starts:
+        around = [cell for cell in start.neighbours() if 0 not in cell.ops]
+        rows = np.array([table.row(cell) for cell in around])
+        truth = truth_R[rows[np.argsort(-score_R[rows], kind="stable")]]
+        lost += [truth.max() - truth[:kept].max() for kept in KEPT]
+    return [float(value) for value in lost / len(starts)]
