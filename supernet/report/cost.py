@@ -4,9 +4,12 @@ from typing import Any
 
 from ops.space import NUM_EDGES, NUM_OPS
 from supernet.cells.cost import Cost
+from supernet.cells.genotype import Genotype
 
 BENCHMARK_EPOCHS, BENCHMARK_IMAGES, BENCHMARK_PASSES = 50, 50_000, 8
 """The benchmark's recipe: PGD-7 and the training step itself, over all training images."""
+SHORT_BATCH, SHORT_PASSES = 64, {"none": 1, "pgd": 8}
+"""Images of a step of a short training; passes by its attack, two where the attack is one step."""
 
 
 def search_passes(config: dict[str, Any], follows: list[str]) -> tuple[float, float]:
@@ -49,13 +52,38 @@ def search_cost(description: dict[str, Any], follows: list[str]) -> float:
     return float(images * (warm * mixture + searching * step))
 
 
-def cells_at_equal_cost(description: dict[str, Any], follows: list[str]) -> float:
+def refinement_cost(description: dict[str, Any], refinement: dict[str, Any]) -> float:
+    """Multiply-adds of the forward passes of the short trainings of a refine.json, as above.
+
+    Left out: measuring. A training counts once however often it was asked for.
+    """
+    config, data = description["config"], description["data"]
+    trainings = {
+        (judged["number"], cell)
+        for sweep in refinement["sweeps"]
+        for judged in sweep["rounds"]
+        for cell in judged["cells"]
+    }
+    passes = SHORT_PASSES.get(config["refine_attack"], 2)
+    flops = (
+        config["refine_steps"][number]
+        * Genotype.parse(cell).flops(data["num_classes"], data["image_size"])
+        for number, cell in trainings
+    )
+    return float(SHORT_BATCH * passes * sum(flops))
+
+
+def cells_at_equal_cost(
+    description: dict[str, Any], follows: list[str], refinement: dict[str, Any] | None = None
+) -> float:
     """How many random cells the benchmark's recipe could train for what the search cost.
 
+    refinement: the content of its refine.json, None without one.
     A random string has each operator on a fifth of its six edges: base + 6/5 * (1x1 + 3x3).
     """
     base, conv1, conv3 = Cost.flops()
     mean_flops = base + NUM_EDGES / NUM_OPS * (conv1 + conv3)
-    return search_cost(description, follows) / (
-        BENCHMARK_EPOCHS * BENCHMARK_IMAGES * BENCHMARK_PASSES * mean_flops
-    )
+    cost = search_cost(description, follows)
+    if refinement is not None:
+        cost += refinement_cost(description, refinement)
+    return cost / (BENCHMARK_EPOCHS * BENCHMARK_IMAGES * BENCHMARK_PASSES * mean_flops)

@@ -6,10 +6,11 @@ from supernet.benchmark.order_statistics import expected_best_of
 from supernet.benchmark.rows import baseline_rows
 from supernet.benchmark.table import COLUMNS, DATASETS
 from supernet.cells.genotype import Genotype
+from supernet.files import read_json
 from supernet.report import figures
 from supernet.report.cost import cells_at_equal_cost
 from supernet.report.markdown import table
-from supernet.report.run_files import RunFiles, answers, holds_judge
+from supernet.report.run_files import REFINEMENT_FILE, RunFiles, answers, holds_judge
 from supernet.report.words import (
     baseline_name,
     better_than,
@@ -138,7 +139,11 @@ def _compared(value: float, other: float) -> str:
 
 
 def _equal_cost(run: RunFiles) -> str:
-    cells = cells_at_equal_cost(run.description, run.record["alpha_follows"])
+    path = run.folder / REFINEMENT_FILE
+    refinement = read_json(path) if path.is_file() else None
+    cells = cells_at_equal_cost(run.description, run.record["alpha_follows"], refinement)
+    if cells == 0:
+        return "This search trained nothing: its answer costs a look-up of scores."
     if cells >= 1:
         value = expected_best_of(run.table, int(cells), *run.judge)
         cost = f"{cells:.2g} times"

@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supernet.report.markdown import table
-from supernet.report.words import GUIDE_NAMES, points
+from supernet.report.words import points
 from supernet.studies.evidence.numbers import spread
 from supernet.studies.evidence.plan import ROWS
 from supernet.studies.evidence.selection import Record, records_of
 
 DRAWN = ROWS[0]
 """The row whose front is drawn, of its first seed."""
+WORDS = {"random": "random cells", "synflow": "synflow", "free": "free scores",
+         "prior": "the prior"}  # fmt: skip
+"""What picks the cells of a front."""
 
 
 def section(evidence: Mapping[str, Any], folder: str) -> list[str]:
@@ -51,7 +54,7 @@ def _lines(evidence: Mapping[str, Any], images: Record) -> list[list[str]]:
     lines = [
         [
             images["words"], f"`{name}`", str(len(fronts)),
-            ", ".join(dict.fromkeys(_words(front["picked_by"]) for front in fronts)),
+            ", ".join(dict.fromkeys(WORDS[front["picked_by"]] for front in fronts)),
             *_pair([front["hypervolume"] for front in fronts]),
         ]
         for name, fronts in found.items()
@@ -59,13 +62,8 @@ def _lines(evidence: Mapping[str, Any], images: Record) -> list[list[str]]:
     first: Sequence[Record] = next(iter(found.values()), [])
     for name in first[0]["compared"] if first else ():
         pairs = [front["compared"][name] for front in first]
-        lines.append([images["words"], _words(name), "", "", *_pair(pairs)])
+        lines.append([images["words"], WORDS[name], "", "", *_pair(pairs)])
     return lines
-
-
-def _words(name: str) -> str:
-    """A guide's name, or that of another score as it is."""
-    return GUIDE_NAMES.get(name, name)
 
 
 def _pair(pairs: Sequence[Sequence[float]]) -> list[str]:

@@ -60,7 +60,7 @@ class Row:
     """The row whose trained supernet of the same seed answers again, instead of a new one."""
     images: tuple[str, ...] = tuple(images.name for images in IMAGES)
     guides: tuple[str, ...] = ("answer",)
-    """What the page shows a line for: the answer, or the cell by one of `derivation.cells`."""
+    """What the page shows a line for: the answer, or the cell by alpha, gains, free, ..."""
 
 
 BUDGETS = ("0.2M", "0.4M", "0.6M", "0.8M", "1.2M")
@@ -70,7 +70,7 @@ ROWS = (
     Row("main", "the search as it is: supernet, free scores, short trainings",
         seeds=HELD_OUT + CHOSEN_ON, guides=("answer", "gains")),
     Row("free", "no supernet: free scores and short trainings", "--epochs 0",
-        seeds=HELD_OUT + CHOSEN_ON),
+        seeds=HELD_OUT + CHOSEN_ON, guides=("answer", "free")),
     Row("free-8", "no supernet and no moves: the best of the proposals of free scores",
         "--epochs 0 --refine-moves 0"),
     Row("both", "the search with a prior, the benchmark's other two data sets",

@@ -55,8 +55,9 @@ def record_of(run: Run, folder: Path, table: Table) -> Record:
     """The record of a finished search: its cells, the way to its answer, costs, what its front
     reaches, and the circumstances it ran in.
 
-    `cells` has the cell by each guide with its place on the data set, `path` the answers of the
-    refinement's sweeps; `trainings` and `cpu_seconds` are what the search alone would have cost.
+    `cells` has the cell by each guide and by each proposal (free, prior, both), with its place on
+    the data set; `path` has the answers of the refinement's sweeps. `trainings` and `cpu_seconds`
+    are what the search alone would have cost.
     """
     result, description = read_json(folder / FINISHED), read_json(folder / "config.json")
     derivation = result["derivation"]
@@ -70,7 +71,7 @@ def record_of(run: Run, folder: Path, table: Table) -> Record:
         "chosen_by": derivation["chosen_by"],
         "cells": {
             guide: judged(table, cell["code"], run.images.name)
-            for guide, cell in derivation["cells"].items()
+            for guide, cell in {**result["proposals"]["cells"], **derivation["cells"]}.items()
         },
         **_refinement(folder, description),
         "front": front_numbers(read_json(folder / "front.json")),

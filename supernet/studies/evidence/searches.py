@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supernet.report.markdown import table
-from supernet.report.words import GUIDE_NAMES, points
+from supernet.report.words import GUIDE_NAMES, PROPOSAL_NAMES, points
 from supernet.studies.evidence.numbers import count, millions, minutes, spread
 from supernet.studies.evidence.plan import HALF, JUDGE, TOP
 from supernet.studies.evidence.selection import Line, Record, lines_of
@@ -25,9 +25,10 @@ def searches(evidence: Mapping[str, Any], images: Record, letters: Mapping[str, 
 
 
 def name_of(line: Line) -> str:
-    """`main`; `main` by gains, seeds 5 to 9, held out."""
-    words = "" if line.guide == "answer" else f" by {GUIDE_NAMES.get(line.guide, line.guide)}"
-    return f"`{line.row}`{words}" + (f", {line.seeds}" if line.seeds else "")
+    """`main`; `main`, supernet alone, seeds 5 to 9, held out; `deep`, by alpha."""
+    named = PROPOSAL_NAMES.get(line.guide) or f"by {GUIDE_NAMES.get(line.guide)}"
+    words = "" if line.guide == "answer" else named
+    return ", ".join(filter(None, (f"`{line.row}`", words, line.seeds)))
 
 
 def _searched(line: Line, stand_in: str, letters: Mapping[str, str]) -> list[str]:
@@ -40,14 +41,15 @@ def _searched(line: Line, stand_in: str, letters: Mapping[str, str]) -> list[str
 
 
 def _costs(line: Line) -> list[str]:
-    """Trainings and CPU minutes of a line: a cell that was read before them has cost none."""
-    records = line.records
-    if line.guide == "answer":
-        trainings = [record["trainings"] for record in records]
-        seconds = [sum(record["cpu_seconds"].values()) for record in records]
-    else:
-        trainings = [0] * len(records)
-        seconds = [record["cpu_seconds"]["supernet"] for record in records]
+    """Trainings and CPU minutes of a line: a cell that was there before them has cost none, and one
+    by free scores no supernet either."""
+    answers = line.guide == "answer"
+    costs = [r["cpu_seconds"] for r in line.records]
+    seconds = [
+        c["refine"] * answers + c["supernet"] * (answers or line.guide in GUIDE_NAMES)
+        for c in costs
+    ]  # fmt: skip
+    trainings = [r["trainings"] * answers for r in line.records]
     return [spread(trainings, count), spread(seconds, minutes)]
 
 

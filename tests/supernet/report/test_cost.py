@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from supernet.cells.genotype import Genotype, all_genotypes
-from supernet.report.cost import cells_at_equal_cost, search_cost, search_passes
+from supernet.report.cost import cells_at_equal_cost, refinement_cost, search_cost, search_passes
+from supernet.train.short import Recipe
 from tests.supernet.report.runs import CONFIG
 
 BOTH = ["clean", "robust"]
@@ -67,6 +68,27 @@ def test_gdas_computes_one_operator_of_five() -> None:
     drawn = none + (conv3 + conv1 - 2 * none) / 5
     expected = 500 * 11 * drawn
     assert search_cost(_description(strategy="gdas"), BOTH) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("attack", "passes"), [("none", 1), ("n_fgsm", 2), ("pgd", 8)])
+def test_short_trainings_cost_steps_times_their_own_cells(attack: str, passes: int) -> None:
+    rounds = [{"number": 0, "cells": ["333333", "111111"]}, {"number": 1, "cells": ["333333"]}]
+    again = [{"number": 0, "cells": ["333333"]}]  # trained once
+    record = {"sweeps": [{"rounds": rounds}, {"rounds": again}]}
+    large, small = (Genotype.parse(code).flops() for code in ("333333", "111111"))
+    found = refinement_cost(
+        _description(refine_steps=[50, 200], refine_attack=attack), record
+    )  # fmt: skip
+    assert found == Recipe(steps=50).batch_size * passes * (250 * large + 50 * small)
+
+
+def test_a_search_without_supernet_costs_its_short_trainings() -> None:
+    record = {"sweeps": [{"rounds": [{"number": 0, "cells": ["333333"]}]}]}
+    free = _description(epochs=0, warmup_epochs=0, refine_steps=[50], refine_attack="none")
+    mean = statistics.fmean(cell.flops() for cell in all_genotypes())
+    expected = 50 * 64 * Genotype.parse("333333").flops() / (50 * 50_000 * 8 * mean)
+    assert cells_at_equal_cost(free, BOTH, record) == pytest.approx(expected)
+    assert cells_at_equal_cost(free, BOTH) == 0
 
 
 def test_cost_in_units_of_one_random_cell() -> None:

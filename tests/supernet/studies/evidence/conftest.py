@@ -24,6 +24,8 @@ ROWS = (
 )  # fmt: skip
 CELLS = {"alpha": "333333", "gains": "323133", "refined": "333133"}
 """What every invented search ends with."""
+FREE = "333123"
+"""The best cell by free scores, in every invented search."""
 TRAINING = {"cell": "333133", "seed": 5000, "steps": 50, "outcome": {"loss": 1.5, "seconds": 30.0}}
 """A line of every invented search's refine.jsonl, and of no other data set or seed."""
 
@@ -89,8 +91,10 @@ def write_search(runs: Path, planned: Run) -> Path:
         guide: {"code": code, "params": Genotype.parse(code).params()}
         for guide, code in CELLS.items()
     }
-    derivation = {"chosen_by": "refined", "cells": cells}
-    write_json(folder / "genotype.json", {"derivation": derivation, "seconds": 95.0})
+    write_json(folder / "genotype.json", {
+        "derivation": {"chosen_by": "refined", "cells": cells},
+        "proposals": {"cells": {"gains": cells["gains"], "free": {"code": FREE}}}, "seconds": 95.0,
+    })  # fmt: skip
     return folder
 
 

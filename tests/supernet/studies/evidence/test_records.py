@@ -17,14 +17,15 @@ from supernet.studies.evidence.records import (
     record_of,
     write_evidence,
 )
-from tests.supernet.studies.evidence.conftest import CELLS, run_of, write_search
+from tests.supernet.studies.evidence.conftest import CELLS, FREE, run_of, write_search
 
 
 def test_a_record_has_cells_way_costs_and_front(tmp_path: Path, invented: Table) -> None:
     planned = run_of("cifar100/main-seed6")
     record = record_of(planned, write_search(tmp_path, planned), invented)
     assert key_of(record) == planned.key == ("cifar100", "main", None, 6)
-    assert {guide: cell["code"] for guide, cell in record["cells"].items()} == CELLS
+    codes = {guide: cell["code"] for guide, cell in record["cells"].items()}
+    assert codes == {**CELLS, "free": FREE}
     assert record["cells"]["gains"] == judged(invented, CELLS["gains"], "cifar100")
     assert answer(record)["code"] == CELLS["refined"]
     assert answer(record, "gains")["code"] == CELLS["gains"]

@@ -14,12 +14,23 @@ def test_median_and_range_of_each_line() -> None:
         "| 300 (2..301) | 302 (4..303) | 301 (3..302) | 1 | 0 | 2.11 (0.11..2.11) | 0.80 M "
         "| 70 (60..80) | 16 (15..17) | A |"
     ]
-    (gains,) = lines_of(text, "| `main` by gains, seeds 5 to 7, held out |")
+    (gains,) = lines_of(text, "| `main`, supernet alone, seeds 5 to 7, held out |")
     assert "| 46.00 (45.00..47.00) |" in gains
     assert gains.endswith("| 0 | 10 | A |"), "gains are read before any short training"
     (free,) = lines_of(text, "| `free` |")
     assert "| 1 | 70.00 | 44.00 | 40.00 | 1,500 |" in free and free.endswith("| 0 | 0 | B |")
     assert lines_of(text, "| `prior`") == []
+
+
+def test_a_cell_by_free_scores_costs_nothing() -> None:
+    some = evidence()
+    some["plan"][0]["guides"] = ["answer", "free", "alpha"]
+    for run in some["runs"]:
+        run["cells"]["free"] = run["cells"]["gains"]
+    text = searches(some, some["images"][0], LETTERS)
+    (free,) = lines_of(text, "| `main`, free scores alone, seeds 5 to 7, held out |")
+    (alpha,) = lines_of(text, "| `main`, by alpha, seeds 5 to 7, held out |")
+    assert free.endswith("| 0 | 0 | A |") and alpha.endswith("| 0 | 10 | A |")
 
 
 def test_rows_without_search_have_no_cost() -> None:

@@ -26,7 +26,7 @@ def test_a_verdict_on_each_line_of_main() -> None:
         "points; better than all 3x3 (47.37 %) in 0 of 1; better than best of 50 (46.00 %) in 0 of "
         "1; better than the prior's best (47.73 %) in 0 of 1."
     ]
-    assert len(said(evidence(), "`main` by gains, ")) == 2
+    assert len(said(evidence(), "`main`, supernet alone, ")) == 2
 
 
 def test_what_short_trainings_add_to_gains() -> None:
