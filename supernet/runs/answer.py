@@ -32,7 +32,7 @@ def derivation_of(search: Search) -> Derivation:
         search.strategy.expected_weights(),
         operator_gains(search.net, search.images.for_gains(config.seed)),
         by=config.derive_by,
-        allow_none=config.derive_none,
+        allow_none=bool(config.derive_none),
         fits=search.fits,
     )
 
@@ -91,7 +91,7 @@ def answers_in_order(refinement: dict[str, Any], proposals: Proposals) -> Iterat
 def _random(config: SearchConfig, proposals: Proposals) -> Genotype:
     generator = torch.Generator().manual_seed(config.seed)
     while True:
-        cell = uniform_cell(generator, config.derive_none)
+        cell = uniform_cell(generator, config.allows_none)
         if proposals.may_be(cell):
             return cell
 

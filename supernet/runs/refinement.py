@@ -95,7 +95,7 @@ class Refinement:
 
     def _around(self, cell: Genotype) -> list[Genotype]:
         """The AROUND neighbours with the highest scores."""
-        near = neighbours(cell, allow_none=self.config.derive_none, fits=self.fits)
+        near = neighbours(cell, allow_none=self.config.allows_none, fits=self.fits)
         return self.scored.ordered(near, self.scored.guide)[:AROUND]
 
     def _trial(self, cell: Genotype, number: int) -> Trial:

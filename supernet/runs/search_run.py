@@ -169,11 +169,11 @@ class SearchRun(Run[Search]):
         search, config = self.job, self.job.config
         record = measurement_of(search)
         w_EO = search.strategy.expected_weights()
-        record["cell"] = argmax_cell(w_EO, config.derive_none, search.fits).code
+        record["cell"] = argmax_cell(w_EO, bool(config.derive_none), search.fits).code
         warming_up = search.epoch <= config.warmup_epochs
         record["warnings"] = [] if warming_up else warnings(
             record, attack=config.attack, num_classes=search.data.num_classes,
-            none=config.derive_none,
+            none=bool(config.derive_none),
         )  # fmt: skip
         return record
 
@@ -182,7 +182,7 @@ class SearchRun(Run[Search]):
         search, config = self.job, self.job.config
         self.tracker.epoch(record)
         w_EO, cell = search.strategy.expected_weights().cpu(), Genotype.parse(record["cell"])
-        self.tracker.edge_weights(w_EO, cell, search.step, none=config.derive_none)
+        self.tracker.edge_weights(w_EO, cell, search.step, none=bool(config.derive_none))
         self.tracker.cell(cell, search.step)
         if record["epoch"] in config.keep_epochs:
             # Before the checkpoint: a run that is killed here comes by again.
@@ -209,7 +209,7 @@ class SearchRun(Run[Search]):
         derivation = derivation_of(search)
         answers, menu = (
             proposals_of(search, derivation, self.table, allow_none=allow_none)
-            for allow_none in (config.derive_none, True)
+            for allow_none in (config.allows_none, True)
         )
         refinement = self._refine(starting_cells(config, derivation, answers), answers)
         derivation = derivation.improved(Genotype.parse(refinement["answer"]))
@@ -240,7 +240,7 @@ class SearchRun(Run[Search]):
         name, largest = largest_cell(search.fits, config.seed)
         candidates = choose_finalists(
             answers, config.finalists, {name: largest, "prior": proposals.best("prior")[0]},
-            allow_none=config.derive_none, seed=config.seed,
+            allow_none=config.allows_none, seed=config.seed,
         )  # fmt: skip
         write_finalists(self.folder, search, candidates, self.table, quiet=self.quiet)
 

@@ -107,8 +107,9 @@ class SearchConfig:
     """What the cell's operators are read from: gains (how fast the clean loss falls as an operator
     gains weight in the even mixture, measured at the end), inner_gains (without the network's last
     cell) or alpha (its edge weights). The report shows all three."""
-    derive_none: bool = setting(False, group="answer")
-    """Whether the cell may hold the operator none."""
+    derive_none: bool | None = setting(None, group="answer", none="within a budget, else not")
+    """Whether the answer may hold the operator none: a small cell is better with fewer edges. A
+    cell that is read from a supernet holds it only where this is on."""
     prior: tuple[str, ...] | None = setting(
         None, choices=PRIORS, group="answer",
         none="tables for images that the benchmark does not know, else none",
@@ -227,6 +228,11 @@ class SearchConfig:
         """The most of params and flops that a cell may have; empty where nothing limits it."""
         given = {"params": self.max_params, "flops": self.max_flops}
         return {name: most for name, most in given.items() if most is not None}
+
+    @property
+    def allows_none(self) -> bool:
+        """Whether the answer may hold the operator none."""
+        return bool(self.budgets) if self.derive_none is None else self.derive_none
 
     @property
     def alpha_follows(self) -> tuple[str, ...]:

@@ -30,8 +30,8 @@ from supernet.report.words import dataset_name, points
 from supernet.search.prior import normal_scores
 from supernet.search.proposals import (
     FREE_WEIGHT,
-    FREE_WITH_NONE,
     GAINS_WEIGHT,
+    MENU,
     Proposals,
     propose,
 )
@@ -42,7 +42,7 @@ COLUMN = "pgd_8"
 PER_SIZE = (1, 2, 3)
 """Cells of each size on a menu."""
 SYNFLOW_WEIGHTS = (1, 3, 4)
-"""Next to that of FREE_WITH_NONE, 2: how much hangs on it."""
+"""Next to that of MENU, 2: how much hangs on it."""
 KEPT = (3, 6, 9)
 """Neighbours of 18 that a guide keeps."""
 STARTS = 60
@@ -168,9 +168,9 @@ def _guides(proposals: Proposals, table: Table, dataset: str) -> dict[str, Score
     return {
         **{name: parts[name] for name in ("params", "jacob_cov", "synflow")},
         "free": scores["free"],
-        "free, none allowed": menu.scores["free"],
+        "free, menu": menu.scores["menu"],
         **{
-            f"the same, synflow x {weight}": rank_sum(parts, FREE_WITH_NONE | {"synflow": weight})
+            f"the same, synflow x {weight}": rank_sum(parts, MENU | {"synflow": weight})
             for weight in SYNFLOW_WEIGHTS
         },
         "prior, mean of ranks": np.mean([rankdata(column) for column in columns], axis=0),
