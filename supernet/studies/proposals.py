@@ -30,8 +30,8 @@ from supernet.report.words import dataset_name, points
 from supernet.search.prior import normal_scores
 from supernet.search.proposals import (
     FREE_WEIGHT,
-    FREE_WITH_NONE,
     GAINS_WEIGHT,
+    MENU,
     Proposals,
     propose,
 )
@@ -42,7 +42,7 @@ COLUMN = "pgd_8"
 PER_SIZE = (1, 2, 3)
 """Cells of each size on a menu."""
 SYNFLOW_WEIGHTS = (1, 3, 4)
-"""Next to that of FREE_WITH_NONE, 2: how much hangs on it."""
+"""Next to that of MENU, 2: how much hangs on it."""
 KEPT = (3, 6, 9)
 """Neighbours of 18 that a guide keeps."""
 STARTS = 60
@@ -163,14 +163,13 @@ def _proposals(table: Table, dataset: str, gains_EO: ArrayLike, allow_none: bool
 def _guides(proposals: Proposals, table: Table, dataset: str) -> dict[str, Scores]:
     """Scores that no search takes part in."""
     parts, scores = parts_of_sums(table), proposals.scores
-    menu = _proposals(table, dataset, np.zeros((6, 5)), allow_none=True)
     columns = [table.values(other, COLUMN) for other in other_datasets(dataset)]
     return {
         **{name: parts[name] for name in ("params", "jacob_cov", "synflow")},
         "free": scores["free"],
-        "free, none allowed": menu.scores["free"],
+        "menu": scores["menu"],
         **{
-            f"the same, synflow x {weight}": rank_sum(parts, FREE_WITH_NONE | {"synflow": weight})
+            f"menu, synflow x {weight}": rank_sum(parts, MENU | {"synflow": weight})
             for weight in SYNFLOW_WEIGHTS
         },
         "prior, mean of ranks": np.mean([rankdata(column) for column in columns], axis=0),
