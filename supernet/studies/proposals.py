@@ -163,14 +163,13 @@ def _proposals(table: Table, dataset: str, gains_EO: ArrayLike, allow_none: bool
 def _guides(proposals: Proposals, table: Table, dataset: str) -> dict[str, Scores]:
     """Scores that no search takes part in."""
     parts, scores = parts_of_sums(table), proposals.scores
-    menu = _proposals(table, dataset, np.zeros((6, 5)), allow_none=True)
     columns = [table.values(other, COLUMN) for other in other_datasets(dataset)]
     return {
         **{name: parts[name] for name in ("params", "jacob_cov", "synflow")},
         "free": scores["free"],
-        "free, menu": menu.scores["menu"],
+        "menu": scores["menu"],
         **{
-            f"the same, synflow x {weight}": rank_sum(parts, MENU | {"synflow": weight})
+            f"menu, synflow x {weight}": rank_sum(parts, MENU | {"synflow": weight})
             for weight in SYNFLOW_WEIGHTS
         },
         "prior, mean of ranks": np.mean([rankdata(column) for column in columns], axis=0),

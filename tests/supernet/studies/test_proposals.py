@@ -64,7 +64,7 @@ def test_what_stands_in_comments_and_pages(record: dict[str, Any]) -> None:
     ):
         guides = {name: records[0] for name, records in part["guides"].items()}
         assert guides["free"]["rank"] == rank
-        assert guides["free, menu"]["menus"][2] > menu > guides["synflow"]["menus"][2]
+        assert guides["menu"]["menus"][2] > menu > guides["synflow"]["menus"][2]
         assert guides["prior"]["kendall"] == pytest.approx(tau, abs=0.01)
         assert guides["prior"]["kendall_top_10"] > guides["prior, mean of ranks"]["kendall_top_10"]
         assert guides["prior"]["menus"][2] > 0.99
