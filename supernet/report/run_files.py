@@ -57,12 +57,17 @@ class RunFiles:
                 f"{folder} holds no finished search (genotype.json is missing); "
                 f"finish it with python scripts/search.py --resume {shlex.quote(str(folder))}"
             )
-        description = read_json(folder / "config.json")
+        description, record = read_json(folder / "config.json"), read_json(folder / "genotype.json")
+        if "proposals" not in record:
+            raise UserError(
+                f"{folder} was searched by an earlier version, whose results this one cannot "
+                "report; search again with another --out"
+            )
         found = sorted([*folder.glob("evaluation.json"), *folder.glob("*/evaluation.json")])
         return cls(
             folder=folder,
             description=description,
-            record=read_json(folder / "genotype.json"),
+            record=record,
             epochs=read_jsonl(folder / METRICS_FILE),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
             table=table or _table_of(description["config"]["data_root"]),

@@ -7,8 +7,9 @@ from typing import Any
 from supernet.errors import UserError
 from supernet.files import read_json
 
-FORMAT = 2
-"""The format of config.json and of the files next to it. Format 1 had settings that are gone."""
+FORMAT = 3
+"""The format of config.json and of the files next to it. Format 1 had settings that are gone,
+format 2 neither proposals nor a refinement."""
 
 SCRIPTS = {"search": "scripts/search.py", "training": "scripts/train.py"}
 """Kind of run -> the command that makes and resumes it."""

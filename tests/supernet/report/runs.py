@@ -29,7 +29,7 @@ def write_run(folder: Path, table: Table, **changes: Any) -> Path:
     data = {key: changes.get(key, value) for key, value in data.items()}
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "config.json", {
-        "format": 2, "kind": "search",
+        "format": 3, "kind": "search",
         "config": config, "config_hash": "0123456789ab", "command": "python scripts/search.py X",
         "eps": 8 / 255,
         "impl": "batched", "steps_per_epoch": 50, "data": data, "device": "a test", "threads": 1,

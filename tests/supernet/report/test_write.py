@@ -183,3 +183,12 @@ def test_an_unfinished_run_is_refused(tmp_path: Path, invented: Table) -> None:
     with pytest.raises(UserError, match=r"genotype\.json is missing.*--resume"):
         write_report(tmp_path)
     assert not (tmp_path / "report.md").exists()
+
+
+def test_a_search_of_an_earlier_version_is_refused(tmp_path: Path, invented: Table) -> None:
+    folder = write_run(tmp_path / "run", invented)
+    record = json.loads((folder / "genotype.json").read_text())
+    del record["proposals"]
+    (folder / "genotype.json").write_text(json.dumps(record))
+    with pytest.raises(UserError, match=f"{folder} was searched by an earlier version"):
+        write_report(folder, invented)

@@ -399,7 +399,7 @@ def test_files_of_another_format_are_refused_by_name_and_version(
         description = json.loads(path.read_text())
         del description["format"]  # as the first versions wrote it
         path.write_text(json.dumps(description))
-        expected = r"old has format 1 \(robust-supernet 0\.1\.0\); this version reads format 2: use"
+        expected = r"old has format 1 \(robust-supernet 0\.1\.0\); this version reads format 3: use"
     else:
         torch.save({"format": 1, "search": {}}, path)
         expected = r"checkpoint .*checkpoint\.pt has format 1, this version reads format 2; use"
