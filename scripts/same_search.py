@@ -26,6 +26,8 @@ from supernet.errors import UserError
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = "--robust --seed 3 --epochs 4"
 COMPARED = ("alpha", "edge_weights")
+SUPERNET_ALONE = ["--proposals", "supernet", "--refine-moves", "0"]
+"""Alpha does not depend on the short trainings that follow; earlier commits have none."""
 
 
 def main() -> None:
@@ -66,7 +68,10 @@ def _clone(commit: str, folder: Path) -> Path:
 
 def _search(root: Path, flags: list[str], out: Path) -> dict[str, Any]:
     """genotype.json of a search by the code under `root`."""
-    command = [sys.executable, str(root / "scripts" / "search.py"), *flags, "--out", str(out)]
+    config = (root / "supernet" / "search" / "config.py").read_text(encoding="utf-8")
+    alone = SUPERNET_ALONE if "refine_moves" in config else []
+    script = str(root / "scripts" / "search.py")
+    command = [sys.executable, script, *flags, *alone, "--out", str(out)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"the search of {root} failed: {done.stderr.strip()}")
