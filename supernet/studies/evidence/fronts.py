@@ -4,6 +4,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from supernet.report.front import MENUS
 from supernet.report.markdown import table
 from supernet.report.words import points
 from supernet.studies.evidence.numbers import spread
@@ -12,9 +13,6 @@ from supernet.studies.evidence.selection import Record, records_of
 
 DRAWN = ROWS[0]
 """The row whose front is drawn, of its first seed."""
-WORDS = {"random": "random cells", "synflow": "synflow", "free": "free scores",
-         "prior": "the prior"}  # fmt: skip
-"""What picks the cells of a front."""
 
 
 def section(evidence: Mapping[str, Any], folder: str) -> list[str]:
@@ -54,7 +52,7 @@ def _lines(evidence: Mapping[str, Any], images: Record) -> list[list[str]]:
     lines = [
         [
             images["words"], f"`{name}`", str(len(fronts)),
-            ", ".join(dict.fromkeys(WORDS[front["picked_by"]] for front in fronts)),
+            ", ".join(dict.fromkeys(MENUS[front["picked_by"]] for front in fronts)),
             *_pair([front["hypervolume"] for front in fronts]),
         ]
         for name, fronts in found.items()
@@ -62,7 +60,7 @@ def _lines(evidence: Mapping[str, Any], images: Record) -> list[list[str]]:
     first: Sequence[Record] = next(iter(found.values()), [])
     for name in first[0]["compared"] if first else ():
         pairs = [front["compared"][name] for front in first]
-        lines.append([images["words"], WORDS[name], "", "", *_pair(pairs)])
+        lines.append([images["words"], MENUS[name], "", "", *_pair(pairs)])
     return lines
 
 

@@ -27,7 +27,7 @@ def run(row: str, seed: int, refined: Any, gains: Any, **more: Any) -> dict[str,
 
 def front(first: float, all_of_them: float, **compared: list[float]) -> dict[str, Any]:
     pair = [first, all_of_them]
-    return {"picked_by": "free", "per_size": 3, "hypervolume": pair, "compared": compared}
+    return {"picked_by": "menu", "per_size": 3, "hypervolume": pair, "compared": compared}
 
 
 def row(name: str, seeds: list[int], **more: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def test_a_line_per_row_then_what_needs_no_search() -> None:
         "| CIFAR-10 | `main` | 2 | free scores | 91.00 (90.00..92.00) | 95.00 |",
         "| CIFAR-10 | `free` | 1 | free scores | 90.00 | 93.00 |",
         "| CIFAR-10 | random cells |  |  | 91.50 (91.00..92.00) | 94.00 |",
-        "| CIFAR-10 | synflow |  |  | 95.60 | 97.00 |",
+        "| CIFAR-10 | synflow alone |  |  | 95.60 | 97.00 |",
     ]
     assert lines_of(text, "| a stand-in |") == []
 

@@ -35,7 +35,7 @@ def test_a_record_has_cells_way_costs_and_front(tmp_path: Path, invented: Table)
     assert record["cpu_seconds"] == {"supernet": 600.0, "refine": 600.0}
     assert (record["trainings"], record["seconds"]) == (40, 95.0)
     assert record["front"] == {
-        "picked_by": "free", "per_size": 3, "hypervolume": [0.912346, 0.95],
+        "picked_by": "menu", "per_size": 3, "hypervolume": [0.912346, 0.95],
         "compared": {"random": [0.9, 0.94], "prior": [0.975, 0.99]},
     }  # fmt: skip
     assert record["flags"].endswith("--preset cpu --prior none --dataset cifar100 --epochs 20")
