@@ -47,12 +47,15 @@ def test_entropy_of_known_variances() -> None:
 
 
 def test_expressivity_and_progressivity_of_a_chain() -> None:
-    """The stem has log 3; the first block keeps two channels, the second both of them."""
-    keep = torch.eye(3, dtype=torch.float64)[:2].view(2, 3, 1, 1)
-    model = nn.Sequential(nn.Identity(), _conv(keep), _conv(2 * torch.eye(2)[..., None, None]))
-    scores = az_nas(model, _image(1, 1, 1), LABELS)
-    assert scores["az_expressivity"] == pytest.approx(math.log(3) + 2 * math.log(2))
+    """The first block makes variances of 1, 4 and 9 equal, the second keeps two of the channels."""
+    even = torch.tensor([1, 1 / 2, 1 / 3]).double().diag()[..., None, None]
+    keep = torch.eye(3, dtype=torch.float64)[:2, :, None, None]
+    model = nn.Sequential(nn.Identity(), _conv(even), _conv(keep))
+    scores = az_nas(model, _image(1, 2, 3), LABELS)
+    stem = entropy(_image(1, 2, 3))
+    assert scores["az_expressivity"] == pytest.approx(stem + math.log(3) + math.log(2))
     assert scores["az_progressivity"] == pytest.approx(math.log(2) - math.log(3))
+    assert stem < math.log(3), "so that the first block adds"
 
 
 def test_trainability_of_blocks_with_one_output_channel() -> None:

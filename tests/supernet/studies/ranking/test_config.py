@@ -79,3 +79,9 @@ def test_fields_that_change_no_score_are_free() -> None:
 def test_bad_fields(fields: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         RankConfig(**fields)  # type: ignore[arg-type]
+
+
+def test_shipped_scores_are_not_scored_anew() -> None:
+    for fields in ({"proxies": ("snip",)}, {"supernet": "runs/x"}):
+        with pytest.raises(UserError, match="leave --proxies and --supernet out"):
+            RankConfig(shipped=True, **fields)

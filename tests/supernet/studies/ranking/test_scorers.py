@@ -12,10 +12,12 @@ from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
+from supernet.proxies.az_nas import az_nas
 from supernet.proxies.ntk import ntk_kernels
 from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.registry import NTK_NAMES, PROXIES
 from supernet.search.gains import gain_of, operator_gains
+from supernet.studies.ranking import scorers
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.scorers import (
     balanced_batch,
@@ -51,6 +53,26 @@ def test_scores_are_those_of_the_named_functions(config: RankConfig) -> None:
     assert at_8["croze"] == PROXIES["croze"](network, images, labels)
     kernels = ntk_kernels(network, images, labels)
     assert {n: at_8[n] for n in NTK_NAMES} == kernel_scores(kernels)
+
+
+def test_az_nas_takes_one_pass_and_signs_of_its_own(
+    config: RankConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PGD draws its start from the cell's generator; the signs of az_trainability do not move."""
+    passes = []
+
+    def counted(*arguments: Any) -> dict[str, float]:
+        passes.append(arguments)
+        return az_nas(*arguments)
+
+    monkeypatch.setattr(scorers, "az_nas", counted)
+    alone = dataclasses.replace(config, proxies=("az_trainability",), attack="pgd")
+    names = ("robust_snip", "az_progressivity", "az_trainability")
+    score, together = (
+        make_scorer(c)[0](CELL) for c in (alone, dataclasses.replace(alone, proxies=names))
+    )
+    assert list(together) == list(names) and len(passes) == 2
+    assert together["az_trainability"] == score["az_trainability"]
 
 
 @pytest.mark.slow
