@@ -56,4 +56,5 @@ def test_a_search_in_single_precision_agrees_in_alpha() -> None:
         searched(impl, False, warmup_epochs=0, **fields) for impl in ("reference", "native")
     )
     assert one.strategy.alpha.abs().max() > 1e-3
-    assert (one.strategy.alpha - two.strategy.alpha).abs().max() < 1e-4
+    # One step of Adam moves alpha by up to 3e-4; by processor the difference is 4e-5 to 1.1e-4.
+    assert (one.strategy.alpha - two.strategy.alpha).abs().max() < 2e-4
