@@ -11,7 +11,6 @@ from supernet.studies.evidence.selection import Record, records_of
 FREE = {
     "largest": "one of the largest cells that fit (expected)",
     "prior": "the prior's best that fits",
-    "without_none": "the best that fits without `none`, which no search here may use",
 }
 
 
@@ -21,7 +20,8 @@ def section(evidence: Mapping[str, Any]) -> list[str]:
         "## Within a budget",
         "`--max-params` restricts every proposal and every move.\n"
         "The table has the regret within the budget: how many points of PGD-20 8/255 the answer "
-        "lacks to the best cell of the benchmark that fits, cells with `none` among them.\n"
+        "lacks to the best cell of the benchmark that fits.\n"
+        "Within a budget the answer may hold `none`: fewer edges make room for larger ones.\n"
         "Parameters are those of the cell's own network for the data set's classes.\n"
         "A budget of `main` starts from the trained supernet of the same seed (`--from`), so that "
         "it trains no second one.",

@@ -39,8 +39,9 @@ def without_search(table: Table, dataset: str) -> list[dict[str, Any]]:
     rows = {row["key"]: {"name": baseline_name(row), **_place(row, dataset)} for row in baselines}
     others = " and ".join(map(dataset_name, other_datasets(dataset)))
     best = table.genotypes[int(table.values(dataset, JUDGE).argmax())].code
-    prior_N, indices_N = _prior(table, dataset)
-    prior = table.order.codes[indices_N[prior_N.argmax()]]
+    indices = _without_none(table)
+    scores = _prior(table, dataset)[table.row_of[indices]]
+    prior = table.order.codes[indices[scores.argmax()]]
     found = {
         "all_3x3": {"code": "333333", **rows["all_3x3"], "name": "all 3x3, the largest cell"},
         f"best_of_{RANDOM}": {"code": None, **rows[f"best_of_{RANDOM}"]},
@@ -57,32 +58,40 @@ def within_budget(table: Table, dataset: str, most: float) -> dict[str, Any]:
     """What there is within `most` parameters of a network for the data set's classes.
 
     `best`: the highest accuracy by the judge (a fraction); regret within the budget is to it.
-    Then the regrets of `largest`, one of the largest cells that fit in expectation; `prior`, the
-    best by the prior; `without_none`, the best that a search without the operator none may find.
+    Then the regrets of `largest`, one of the largest cells that fit in expectation, and of `prior`,
+    the best by the prior. Cells may hold `none`, as the answers of searches within a budget may.
     """
-    values = table.values(dataset, JUDGE)
-    best = values[table.costs("params", cheapest=True) + _head(dataset) <= most].max()
-    prior_N, indices_N = _prior(table, dataset)
+    indices_N = _connected(table)
     sizes_N = table.costs_of_all("params")[indices_N] + _head(dataset)
     fits_N = sizes_N <= most
-    robust, sizes = values[table.row_of[indices_N[fits_N]]], sizes_N[fits_N]
+    rows, sizes = table.row_of[indices_N[fits_N]], sizes_N[fits_N]
+    values, prior_R = table.values(dataset, JUDGE)[rows], _prior(table, dataset)
+    best = float(values.max())
     found = {
-        "largest": robust[sizes == sizes.max()].mean(),
-        "prior": robust[prior_N[fits_N].argmax()],
-        "without_none": robust.max(),
+        "largest": values[sizes == sizes.max()].mean(),
+        "prior": values[prior_R[rows].argmax()],
     }
-    regrets = {name: round(float(best - value), DIGITS) for name, value in found.items()}
-    return {"best": round(float(best), DIGITS), **regrets}
+    regrets = {name: round(best - float(value), DIGITS) for name, value in found.items()}
+    return {"best": round(best, DIGITS), **regrets}
 
 
-def _prior(table: Table, dataset: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(N,) scores by the other data sets, and indices, of N cells: of each class with a cell
-    without `none`, the cheapest such cell."""
+def _prior(table: Table, dataset: str) -> NDArray[np.float64]:
+    """(R,) scores by the other data sets."""
+    return prior_scores(table, other_datasets(dataset), robust=True)
+
+
+def _connected(table: Table) -> NDArray[np.int64]:
+    """(N,) index of the cheapest member of each class with a path from input to output."""
+    members = table.cheapest_members
+    return members[[table.order.genotype(int(index)).is_connected for index in members]]
+
+
+def _without_none(table: Table) -> NDArray[np.int64]:
+    """(N,) index of the cheapest member without `none` of each class that has one."""
     without = np.flatnonzero((table.digits != NONE).all(axis=1))
     order = without[np.argsort(table.costs_of_all("params")[without], kind="stable")]
     _, first = np.unique(table.row_of[order], return_index=True)
-    scores_R = prior_scores(table, other_datasets(dataset), robust=True)
-    return scores_R[table.row_of[order[first]]], order[first]
+    return order[first]
 
 
 def _place(entry: dict[str, Any], dataset: str) -> dict[str, Any]:

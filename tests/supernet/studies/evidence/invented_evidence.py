@@ -63,7 +63,7 @@ def evidence() -> dict[str, Any]:
         "without_search": {name: free_rows() for name in ("cifar10", "imagenet16-120")},
         "budgets": {
             name: {
-                most: {"best": 0.47, "largest": 0.04, "prior": 0.01, "without_none": 0.005}
+                most: {"best": 0.47, "largest": 0.04, "prior": 0.01}
                 for most in ("0.4M", "0.8M")
             }
             for name in ("cifar10", "imagenet16-120")
