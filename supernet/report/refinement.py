@@ -7,7 +7,7 @@ from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
 from supernet.files import read_json
 from supernet.report.markdown import table
-from supernet.report.run_files import REFINEMENT_FILE, RunFiles
+from supernet.report.run_files import REFINEMENT_FILE, RunFiles, holds_judge
 from supernet.report.words import (
     START_NAMES,
     column_name,
@@ -56,7 +56,9 @@ def _introduction(run: RunFiles, record: dict[str, Any]) -> str:
             f"{duration(record['cpu_seconds'])} of computing.",
             "Cells are ordered by held-out loss and, because small cells learn fastest, by their "
             "standing among all cells without training.",
-            "The benchmark's values are shown for comparison; nothing was chosen by them.",
+            "The benchmark's values took part through the prior, and prove nothing here."
+            if holds_judge(run.record, run.judge[0])
+            else "The benchmark's values are shown for comparison; nothing was chosen by them.",
         ]
     )
 

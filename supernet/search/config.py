@@ -104,7 +104,7 @@ class SearchConfig:
     """L-inf radius in the pixel range [0, 1]. Automatic is the data set's: 8/255, digits 32/255."""
 
     derive_by: str = setting("gains", choices=GUIDES, group="answer")
-    """What the cell's operators are read from: gains (how fast the clean loss falls as an operator
+    """What the supernet's cell is read from: gains (how fast the clean loss falls as an operator
     gains weight in the even mixture, measured at the end), inner_gains (without the network's last
     cell) or alpha (its edge weights). The report shows all three."""
     derive_none: bool | None = setting(None, group="answer", none="within a budget, else not")

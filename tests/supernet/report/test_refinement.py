@@ -47,8 +47,19 @@ def test_the_path_and_its_cost(tmp_path: Path, invented: Table) -> None:
     assert "led from the search's proposals to the answer: 333333 -> 333123." in text
     assert "by the supernet `323332`; by scores that need no training `333333`, `333133`." in text
     assert "9 trainings on clean images" in text and "1 min 5 s" in text
+    assert "nothing was chosen by them." in text
     attacked = _section(tmp_path / "attacked", invented, refine_attack="n_fgsm")[1]
     assert "9 trainings on images attacked by n_fgsm" in attacked
+
+
+def test_values_that_the_prior_has_seen_prove_nothing(tmp_path: Path, invented: Table) -> None:
+    _section(tmp_path, invented)
+    path = tmp_path / "run" / "genotype.json"
+    record = json.loads(path.read_text())
+    record["proposals"] |= {"prior_used": True, "prior_datasets": ["cifar10"]}
+    path.write_text(json.dumps(record))
+    text = refinement.section(RunFiles.read(tmp_path / "run", invented))[1]
+    assert "took part through the prior" in text and "nothing was chosen" not in text
 
 
 def test_the_cells_of_a_sweep_stand_in_the_order_of_their_last_round(

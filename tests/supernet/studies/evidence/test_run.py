@@ -242,5 +242,5 @@ def test_killed_it_goes_on_where_it_was(
     assert (within["budget"], within["from"]) == ("0.4M", "cifar10/main-seed5")
     assert within["cells"][within["chosen_by"]]["params"] <= 0.4e6
     assert within["cpu_seconds"]["supernet"] == main["cpu_seconds"]["supernet"] > 0
-    shared = read(config)["shared"]["digits-seed5"]["trainings"]
+    shared = read(config)["shared"]["cifar10-seed5"]["trainings"]
     assert 0 < main["trainings"] < shared <= main["trainings"] + within["trainings"]
