@@ -61,6 +61,7 @@ def test_shared_trainings_are_told_from_those_of_a_search_alone() -> None:
 def test_the_introduction_says_what_to_know() -> None:
     text = page_text(evidence(), notes=None, source="e")
     assert "`python scripts/search.py --robust --preset cpu`" in text and "None" not in text
+    assert "no seed is held out from them" in text
     noted = page_text({**evidence(), "note": "These are old."}, notes=None, source="e")
     assert "These are old." in noted.splitlines()
 

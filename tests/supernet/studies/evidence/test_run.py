@@ -32,7 +32,7 @@ from tests.supernet.studies.evidence.conftest import (
 
 TINY = (
     "--dataset digits --preset digits --C 2 --epochs 2 --warmup-epochs 0 --limit 128 "
-    "--probe-images 16 --refine-steps 1 --refine-moves 1"
+    "--probe-images 16 --refine-steps 1 --refine-moves 0"
 )
 
 
