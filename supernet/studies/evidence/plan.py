@@ -73,8 +73,8 @@ ROWS = (
         seeds=HELD_OUT + CHOSEN_ON, guides=("answer", "free")),
     Row("free-8", "no supernet and no moves: the best of eight proposals of free scores",
         "--epochs 0 --refine-moves 0"),
-    Row("both", "the search with a prior, the benchmark's other two data sets",
-        "--prior tables", guides=("answer", "both")),
+    Row("both", "the search with a prior, the benchmark's other two data sets; from the trained "
+        "supernet of `main`", "--prior tables", source="main", guides=("answer", "both")),
     Row("prior", "no supernet: short trainings from the prior's best cells", _ALONE,
         guides=("answer", "prior")),
     Row("prior-8", "no supernet and no moves: the best of eight proposals of the prior",

@@ -81,16 +81,16 @@ def test_held_out_seeds_first_and_a_group_at_a_time() -> None:
     assert len({run.name for run in runs}) == len(runs)
 
 
-def test_a_budget_comes_after_the_supernet_that_it_reads() -> None:
+def test_what_reads_a_supernet_comes_after_it() -> None:
     names = [run.name for run in runs_of(ROWS)]
-    budgets = [run for run in runs_of(ROWS) if run.row.source]
-    assert len(budgets) == 5 * 3 * len(IMAGES)
-    for run in budgets:
+    readers = [run for run in runs_of(ROWS) if run.row.source]
+    assert len(readers) == (1 + 5) * 3 * len(IMAGES)
+    for run in readers:
         assert run.source is not None and names.index(run.source) < names.index(run.name)
-    assert budgets[0].name == "cifar10/main-budgets-0.2M-seed5"
-    assert (budgets[0].source, budgets[0].own_flags) == (
-        "cifar10/main-seed5", ("--max-params", "0.2M")
-    )  # fmt: skip
+    both, first = readers[:2]
+    assert (both.source, both.own_flags) == ("cifar10/main-seed5", ("--prior", "tables"))
+    assert first.name == "cifar10/main-budgets-0.2M-seed5"
+    assert (first.source, first.own_flags) == ("cifar10/main-seed5", ("--max-params", "0.2M"))
     assert set(HELD_OUT) <= set(ROWS[0].seeds)
 
 
