@@ -61,7 +61,8 @@ class Sitting:
         groups = {run.group: [r for r in self.left if r.group == run.group] for run in self.left}
         Jobs(self.start, self.ended, most=self.config.jobs).run(groups.values(), interrupted)
         if interrupted():
-            stopped = " and ".join(self.failed)
+            # In the plan's order: searches side by side end in any.
+            stopped = " and ".join(run.name for run in self.left if run.name in self.failed)
             raise Interrupted(f"stopped{' in ' * bool(stopped)}{stopped}; the same command goes on")
         if self.late:
             print(
