@@ -1,17 +1,30 @@
-"""The isomorphism classes of many cells at once. No torch here.
+"""The isomorphism classes of many cells. No torch here.
 
 Legend: N cells, E edges.
 """
 
 import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ops.space import NONE, NUM_OPS, OP_NAMES, SKIP
+from supernet.cells.genotype import Genotype
 
 Terms = tuple[str, ...]
 """A node as `Genotype.canonical` writes it, before its terms are joined by "+"."""
+
+
+def one_of_each_class(
+    cells: Iterable[Genotype], besides: Iterable[Genotype] = ()
+) -> Iterator[Genotype]:
+    """The first cell of every isomorphism class, in their order, without the classes `besides`."""
+    seen = {cell.canonical for cell in besides}
+    for cell in cells:
+        if cell.canonical not in seen:
+            seen.add(cell.canonical)
+            yield cell
 
 
 def class_numbers(ops_NE: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 refine.jsonl has every short training, a line each; a run that was stopped goes on from them.
 """
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from supernet.cells.genotype import Genotype
+from supernet.cells.isomorphs import one_of_each_class
 from supernet.data import ImageData
 from supernet.search.config import SearchConfig
 from supernet.search.derive import Fits
@@ -21,7 +23,6 @@ from supernet.search.refine import (
     KEEP_ONE_IN,
     Round,
     Sweep,
-    distinct,
     neighbours,
     refine,
 )
@@ -55,7 +56,7 @@ class Refinement:
         `proposals` are cells by where they come from; `trainings` counts those that the refinement
         used, whether they were made now or before.
         """
-        cells = distinct([cell for group in proposals.values() for cell in group])
+        cells = list(one_of_each_class(itertools.chain(*proposals.values())))
         standing = self.scored.standing(self.scored.guide)
         data = self.images.as_split(HELD_OUT)
         used: dict[Trial, Outcome] = {}

@@ -7,6 +7,7 @@ import torch
 
 from ops.space import CONV1, CONV3, NUM_EDGES
 from supernet.cells.genotype import Genotype
+from supernet.cells.isomorphs import one_of_each_class
 from supernet.search.derive import Fits, connected_cells
 
 RANDOM_CELLS = 2
@@ -39,17 +40,6 @@ def choose_finalists(
     for number, cell in enumerate(islice(drawn, RANDOM_CELLS), start=1):
         named[f"random of equal size {number}"] = cell
     return named
-
-
-def one_of_each_class(
-    cells: Iterable[Genotype], besides: Iterable[Genotype] = ()
-) -> Iterator[Genotype]:
-    """The first cell of every isomorphism class, in their order, without the classes `besides`."""
-    seen = {cell.canonical for cell in besides}
-    for cell in cells:
-        if cell.canonical not in seen:
-            seen.add(cell.canonical)
-            yield cell
 
 
 def largest_cell(fits: Fits | None, seed: int) -> tuple[str, Genotype]:

@@ -12,11 +12,12 @@ No round trains on: each starts anew with a schedule of its own length and anoth
 luck in one round is not luck in the next.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ops.space import NONE, NUM_EDGES, NUM_OPS
+from ops.space import NONE, NUM_EDGES
 from supernet.cells.genotype import Genotype
+from supernet.cells.isomorphs import one_of_each_class
 from supernet.search.derive import Fits
 
 Judge = Callable[[Sequence[Genotype], int], list[float]]
@@ -59,7 +60,7 @@ class Sweep:
 
 
 def refine(
-    proposals: Sequence[Genotype],
+    proposals: Iterable[Genotype],
     judge: Judge,
     *,
     standing: Standing,
@@ -76,7 +77,7 @@ def refine(
     moves: sweeps around a cell at most. One that chooses its own start is the last.
     """
     settings = (judge, standing, rounds, loss_weight)
-    sweep = _sweep(None, distinct(proposals), *settings)
+    sweep = _sweep(None, list(one_of_each_class(proposals)), *settings)
     yield sweep
     for _ in range(moves):
         start = sweep.chosen
@@ -112,7 +113,7 @@ def neighbours(cell: Genotype, *, allow_none: bool, fits: Fits | None = None) ->
     cell small enough again. Of isomorphic cells the first counts, and the cell's own class is left
     out.
     """
-    singles = list(_changed(cell, allow_none))
+    singles = _changed(cell, allow_none)
     if fits is None:
         found = singles
     else:
@@ -123,19 +124,11 @@ def neighbours(cell: Genotype, *, allow_none: bool, fits: Fits | None = None) ->
                 pair for pair in _changed(large, allow_none)
                 if pair.ops[edge] == large.ops[edge] and fits(pair)
             ]  # fmt: skip
-    return [other for other in distinct([cell, *found])[1:] if other.is_connected]
+    return [other for other in one_of_each_class(found, [cell]) if other.is_connected]
 
 
-def distinct(cells: Sequence[Genotype]) -> list[Genotype]:
-    """One cell of each class, the first that is named."""
-    return list({cell.canonical: cell for cell in reversed(cells)}.values())[::-1]
-
-
-def _changed(cell: Genotype, allow_none: bool) -> Iterator[Genotype]:
-    for edge in range(NUM_EDGES):
-        for op in range(NUM_OPS):
-            if op != cell.ops[edge] and (allow_none or op != NONE):
-                yield cell.replace(edge, op)
+def _changed(cell: Genotype, allow_none: bool) -> list[Genotype]:
+    return [other for other in cell.neighbours() if allow_none or not other.count(NONE)]
 
 
 def _sweep(

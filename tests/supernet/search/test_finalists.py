@@ -7,7 +7,6 @@ from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.search.finalists import (
     choose_finalists,
     largest_cell,
-    one_of_each_class,
     random_of_equal_size,
 )
 
@@ -84,8 +83,3 @@ def test_the_largest_cell_is_all_3x3_or_the_largest_that_fits() -> None:
     assert {cell.params() for _, cell in found} == {largest}
     assert all(cell.is_connected and NONE not in cell.ops for _, cell in found)
     assert len({cell for _, cell in found}) > 10
-
-
-def test_classes_besides_are_left_out() -> None:
-    first, twin, other = cells("123121", "132211", "333133")
-    assert list(one_of_each_class([first, twin, other], besides=[twin])) == [other]
