@@ -82,6 +82,23 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     return [_object(line, f"{path} line {number}") for number, line in enumerate(lines, start=1)]
 
 
+def recover_jsonl(path: str | Path) -> list[dict[str, Any]]:
+    """`read_jsonl`, after the line that a kill cut short is cut away: the file can be added to."""
+    path = Path(path)
+    if path.exists():
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+    return read_jsonl(path)
+
+
+def append_jsonl(path: str | Path, value: dict[str, Any]) -> None:
+    """Add a line to a file of JSON objects. NaN and infinity are refused."""
+    with Path(path).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(value, allow_nan=False) + "\n")
+
+
 def _object(line: bytes, where: str) -> dict[str, Any]:
     try:
         value = json.loads(line)

@@ -10,12 +10,9 @@ import functools
 import json
 import multiprocessing
 import os
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -25,7 +22,8 @@ import torch
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData
 from supernet.errors import UserError
-from supernet.files import read_jsonl
+from supernet.files import append_jsonl, recover_jsonl
+from supernet.processes import one_thread, start_worker
 from supernet.train.short import Outcome, Recipe, train_briefly
 
 
@@ -62,7 +60,7 @@ class SideBySide:
         done: Callable[[Trial, Outcome], None] | None = None,
     ) -> None:
         self.data, self.ledger, self.processes, self.done = data, ledger, processes, done
-        self._known = {_text(line): Outcome(**line["outcome"]) for line in _read(ledger)}
+        self._known = {trial_key(line): Outcome(**line["outcome"]) for line in _read(ledger)}
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._workers: list[Any] = []
         self._images: Path | None = None
@@ -88,7 +86,7 @@ class SideBySide:
 
     def is_known(self, trial: Trial) -> bool:
         """Whether the ledger has it."""
-        return _text(trial.key()) in self._known
+        return trial_key(trial.key()) in self._known
 
     def outcomes(self, trials: Sequence[Trial]) -> list[Outcome]:
         """The outcome of every trial, in their order; those that are not known yet are trained.
@@ -100,11 +98,11 @@ class SideBySide:
             self._write(trial, outcome)
             if self.done is not None:
                 self.done(trial, outcome)
-        return [self._known[_text(trial.key())] for trial in trials]
+        return [self._known[trial_key(trial.key())] for trial in trials]
 
     def _trained(self, trials: list[Trial]) -> Iterator[tuple[Trial, Outcome]]:
         if self.processes == 1 or len(trials) == 0:
-            with one_thread(self.data.train_x.device):
+            with one_thread():
                 for trial in trials:
                     yield trial, _train(self.data, trial)
             return
@@ -126,7 +124,7 @@ class SideBySide:
                 self.processes,
                 # Spawned: a forked process inherits torch's threads in an unknown state.
                 mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start,
+                initializer=start_worker,
             )
             futures = self._sent(trials)
             self._workers = [p for p in multiprocessing.active_children() if p not in others]
@@ -143,18 +141,12 @@ class SideBySide:
 
     def _write(self, trial: Trial, outcome: Outcome) -> None:
         line = {**trial.key(), "outcome": dataclasses.asdict(outcome)}
-        with self.ledger.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line, allow_nan=False) + "\n")
-        self._known[_text(trial.key())] = outcome
+        append_jsonl(self.ledger, line)
+        self._known[trial_key(trial.key())] = outcome
 
 
 def _read(ledger: Path) -> list[dict[str, Any]]:
-    if ledger.exists():  # a line that a kill cut short is cut away
-        data = ledger.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(ledger, whole)
-    lines = read_jsonl(ledger)
+    lines = recover_jsonl(ledger)
     fields = {field.name for field in dataclasses.fields(Outcome)}
     for number, line in enumerate(lines, start=1):
         if not isinstance(line.get("outcome"), dict) or set(line["outcome"]) != fields:
@@ -165,7 +157,8 @@ def _read(ledger: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _text(line: dict[str, Any]) -> str:
+def trial_key(line: dict[str, Any]) -> str:
+    """What a line of a ledger is recognised by: all that the trial depends on, as text."""
     return json.dumps({k: v for k, v in line.items() if k != "outcome"}, sort_keys=True)
 
 
@@ -189,32 +182,5 @@ def _images(path: str, device: str) -> ImageData:
     return ImageData(**values)
 
 
-def _start() -> None:
-    # Ctrl-C goes to the whole group; the parent alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A parent that is killed cannot end its processes, which would wait for work for ever.
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
 def _train_here(images: str, device: str, trial: Trial) -> Outcome:
     return _train(_images(images, device), trial)
-
-
-@contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """One thread on a CPU, as in a worker process, so that sums are rounded alike."""
-    before = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

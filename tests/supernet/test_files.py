@@ -77,3 +77,17 @@ def test_the_data_root_is_named_or_found(tmp_path: Path, monkeypatch: pytest.Mon
         files.data_root()
     with pytest.raises(UserError, match="from --data-root"):
         files.data_root(tmp_path / "nowhere")
+
+
+def test_a_file_that_a_kill_cut_short_is_added_to(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    assert files.recover_jsonl(path) == [] and not path.exists()
+    files.append_jsonl(path, {"number": 1})
+    with path.open("a") as stream:
+        stream.write('{"number": 2, "rest')
+    assert files.recover_jsonl(path) == [{"number": 1}]
+    files.append_jsonl(path, {"number": 3})
+    assert files.read_jsonl(path) == [{"number": 1}, {"number": 3}]
+    with pytest.raises(ValueError, match="JSON compliant"):
+        files.append_jsonl(path, {"number": float("nan")})
+    assert len(files.read_jsonl(path)) == 2

@@ -13,6 +13,7 @@ from supernet.files import atomic_write, read_jsonl
 from supernet.runs.folder import plain
 from supernet.runs.refinement import LEDGER
 from supernet.search.config import SearchConfig
+from supernet.train.side_by_side import trial_key
 
 Line = dict[str, Any]
 IMAGE_FIELDS = ("dataset", "limit", "side", "shrink", "seed")
@@ -71,12 +72,8 @@ def _images(config: SearchConfig) -> Line:
 
 def _merged(first: list[Line], second: list[Line]) -> list[Line]:
     """The lines of both, of equal trainings the first."""
-    known = {_key(line): line for line in first}
-    return [*known.values(), *(line for line in second if _key(line) not in known)]
-
-
-def _key(line: Line) -> str:
-    return json.dumps({k: v for k, v in line.items() if k != "outcome"}, sort_keys=True)
+    known = {trial_key(line): line for line in first}
+    return [*known.values(), *(line for line in second if trial_key(line) not in known)]
 
 
 def _write(path: Path, lines: list[Line]) -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import multiprocessing
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from supernet.benchmark.load import load_table
@@ -19,6 +17,7 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import atomic_write, sha256, write_json
+from supernet.processes import one_thread, start_worker
 from supernet.proxies.free_scores import free_scores
 from supernet.report.words import duration
 from supernet.runs.machine import describe, resolve_device
@@ -188,14 +187,8 @@ def _mapped(
         return
     # Spawned, not forked: a forked process inherits torch's thread pools in an unknown state.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(config.processes, _start_worker) as pool:
+    with context.Pool(config.processes, start_worker) as pool:
         yield pool.imap(functools.partial(_score_in_worker, config), genotypes)
-
-
-def _start_worker() -> None:
-    # Ctrl-C goes to the whole group; the parent alone answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
 
 
 def _score_in_worker(config: RankConfig, genotype: Genotype) -> dict[str, float]:
@@ -207,18 +200,6 @@ def _scorer_of(config: RankConfig) -> Scorer:
     """A worker makes its scorer for the first cell and keeps it for the others."""
     scorer, _ = make_scorer(config)
     return scorer
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread inside: sums keep their order, so that scores never depend on the machine's
-    cores or on `processes`, which is the better use of cores here."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def summary(folder: Path, ranking: dict[str, Any]) -> str:

@@ -1,12 +1,10 @@
 """The file of scores: one JSON line per cell, in the order of the sample, resumable. No torch."""
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 from supernet.errors import UserError
-from supernet.files import read_json, read_jsonl, write_json
+from supernet.files import append_jsonl, read_json, read_jsonl, recover_jsonl, write_json
 from supernet.settings import another_version
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.sample import Cell
@@ -86,14 +84,9 @@ class Store:
             "random": cell.random,
             "scores": scores,
         }
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record, allow_nan=False) + "\n")
+        append_jsonl(self.path, record)
 
     def recover(self, cells: list[Cell]) -> list[dict[str, Any]]:
         """Cut a torn last line off, then read."""
-        if self.path.exists():
-            data = self.path.read_bytes()
-            whole = data.rfind(b"\n") + 1
-            if whole < len(data):
-                os.truncate(self.path, whole)
+        recover_jsonl(self.path)
         return self.read(cells)
