@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
     parser.add_argument(
         "--from", dest="source", type=Path, metavar="RUN",
-        help="Read another answer from the trained supernet of this finished run: its flags, but "
-        "for those of the answer and the refinement.",
+        help="Read another answer from the trained supernet of this finished run. Flags of the "
+        "answer and the refinement may be given; all others are the run's.",
     )  # fmt: skip
     parser.add_argument("--seeds", metavar="A,B,..", help="Run these seeds one after the other.")
     parser.add_argument("--quiet", action="store_true", help="Print the result alone.")

@@ -73,7 +73,7 @@ def _sweep(run: RunFiles, sweep: dict[str, Any]) -> Iterator[str]:
         for judged in rounds
     }
     rows = []
-    for code in _ordered(rounds)[:SHOWN]:
+    for code in in_order(rounds)[:SHOWN]:
         cell, entry = Genotype.parse(code), run.query(Genotype.parse(code))
         rows.append([
             f"`{code}`" + (" **(chosen)**" if code == sweep["chosen"] else ""),
@@ -88,8 +88,8 @@ def _sweep(run: RunFiles, sweep: dict[str, Any]) -> Iterator[str]:
     yield table(header, rows, align="ll" + "r" * (len(header) - 2))
 
 
-def _ordered(rounds: list[dict[str, Any]]) -> list[str]:
-    """The cells by score, those of later rounds first."""
+def in_order(rounds: list[dict[str, Any]]) -> list[str]:
+    """The codes of a sweep's cells, each once: by score, those of later rounds first."""
     order: dict[str, None] = {}
     for judged in reversed(rounds):
         pairs = sorted(zip(judged["scores"], judged["cells"], strict=True), key=lambda p: -p[0])

@@ -9,6 +9,7 @@ from ops.space import NUM_EDGES, NUM_OPS
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
+from supernet.report.refinement import in_order
 from supernet.runs.genotype_json import shown_prior
 from supernet.search.config import SearchConfig
 from supernet.search.derive import Derivation, derive, uniform_cell
@@ -32,7 +33,7 @@ def derivation_of(search: Search) -> Derivation:
         search.strategy.expected_weights(),
         operator_gains(search.net, search.images.for_gains(config.seed)),
         by=config.derive_by,
-        allow_none=bool(config.derive_none),
+        allow_none=config.reads_none,
         fits=search.fits,
     )
 
@@ -82,9 +83,7 @@ def answers_in_order(refinement: dict[str, Any], proposals: Proposals) -> Iterat
     """
     yield Genotype.parse(refinement["answer"])
     for sweep in reversed(refinement["sweeps"]):
-        for judged in reversed(sweep["rounds"]):
-            pairs = zip(judged["scores"], judged["cells"], strict=True)
-            yield from (Genotype.parse(code) for _, code in sorted(pairs, key=lambda p: -p[0]))
+        yield from map(Genotype.parse, in_order(sweep["rounds"]))
     yield from proposals.best(proposals.guide, len(proposals.cells))
 
 

@@ -1,7 +1,7 @@
 """Starts or resumes a search in its run directory, follows it, and writes its results.
 
 config.json  checkpoint.pt  metrics.jsonl  events.*
-genotype.json  front.json  finalists.json  report.md  figures/
+refine.json  genotype.json  front.json  finalists.json  report.md  figures/
 """
 
 import dataclasses
@@ -169,11 +169,11 @@ class SearchRun(Run[Search]):
         search, config = self.job, self.job.config
         record = measurement_of(search)
         w_EO = search.strategy.expected_weights()
-        record["cell"] = argmax_cell(w_EO, bool(config.derive_none), search.fits).code
+        record["cell"] = argmax_cell(w_EO, config.reads_none, search.fits).code
         warming_up = search.epoch <= config.warmup_epochs
         record["warnings"] = [] if warming_up else warnings(
             record, attack=config.attack, num_classes=search.data.num_classes,
-            none=bool(config.derive_none),
+            none=config.reads_none,
         )  # fmt: skip
         return record
 
@@ -182,7 +182,7 @@ class SearchRun(Run[Search]):
         search, config = self.job, self.job.config
         self.tracker.epoch(record)
         w_EO, cell = search.strategy.expected_weights().cpu(), Genotype.parse(record["cell"])
-        self.tracker.edge_weights(w_EO, cell, search.step, none=bool(config.derive_none))
+        self.tracker.edge_weights(w_EO, cell, search.step, none=config.reads_none)
         self.tracker.cell(cell, search.step)
         if record["epoch"] in config.keep_epochs:
             # Before the checkpoint: a run that is killed here comes by again.

@@ -59,7 +59,7 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
     data = read_json(folders[0] / "config.json")["data"]
     mean_EO = mean_gains(gains)
     fits = restriction(config.budgets, data["num_classes"], data["full_size"])
-    cell = argmax_cell(weights_of(mean_EO), bool(config.derive_none), fits)
+    cell = argmax_cell(weights_of(mean_EO), config.reads_none, fits)
     table = load_table(config.data_root)
     return {
         **cell_record(cell, table, data["num_classes"], data["full_size"]),

@@ -230,6 +230,11 @@ class SearchConfig:
         return {name: most for name, most in given.items() if most is not None}
 
     @property
+    def reads_none(self) -> bool:
+        """Whether a cell that is read from the supernet may hold the operator none."""
+        return bool(self.derive_none)
+
+    @property
     def allows_none(self) -> bool:
         """Whether the answer may hold the operator none."""
         return bool(self.budgets) if self.derive_none is None else self.derive_none

@@ -117,15 +117,9 @@ def derive(
     Shapes: w_EO (6, 5); gains two of (6, 5), of the whole network and without its last cell.
     With `fits`, all of them among the cells that fit.
     """
-    guides = guides_of(w_EO, gains)
+    guides = {"alpha": w_EO, "gains": weights_of(gains[0]), "inner_gains": weights_of(gains[1])}
     cells = {name: argmax_cell(guide, allow_none, fits) for name, guide in guides.items()}
     return Derivation(cells, by, gains)
-
-
-def guides_of(w_EO: Tensor, gains: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-    """What the strongest operators can be read from -> (6, 5) edge weights: alpha's own, and those
-    of the two kinds of gains."""
-    return {"alpha": w_EO, "gains": weights_of(gains[0]), "inner_gains": weights_of(gains[1])}
 
 
 def weights_of(gains_EO: Tensor) -> Tensor:

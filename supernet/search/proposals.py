@@ -86,8 +86,8 @@ class Proposals:
 
     def standing(self, by: str) -> Callable[[Genotype], float]:
         """cell -> its score in standard deviations of all classes."""
-        values_R = self.scores[by]
-        return lambda cell: float(values_R[self.table.row(cell)] / values_R.std())
+        deviation = float(self.scores[by].std())
+        return lambda cell: self.score(cell, by) / deviation
 
     def ordered(self, cells: Sequence[Genotype], by: str) -> list[Genotype]:
         """These cells, the highest score first; cells of equal score keep their order."""

@@ -76,10 +76,10 @@ class Weights:
         # Alpha is 30 numbers; on a GPU this wait is paid in path steps alone.
         w_EO = self.strategy.expected_weights().cpu()
         if config.path_kind == "sandwich":
-            even = uniform_cell(self.stream, bool(config.derive_none))
-            best = argmax_cell(w_EO, bool(config.derive_none))
+            even = uniform_cell(self.stream, config.reads_none)
+            best = argmax_cell(w_EO, config.reads_none)
             return [self.strategy.edge_weights().detach()], [even.ops, best.ops]
-        if not bool(config.derive_none):
+        if not config.reads_none:
             w_EO[:, NONE] = 0
         return [], [tuple(torch.multinomial(w_EO, 1, generator=self.stream).flatten().tolist())]
 

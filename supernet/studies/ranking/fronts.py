@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from supernet.benchmark.menus import AXES
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import scaled_hypervolume, true_front
 from supernet.cells.genotype import Genotype
 from supernet.cells.pareto import non_dominated
 from supernet.studies.ranking.config import SUPERNET_LOSSES
 
-AXES = ("params", "clean", "pgd_8")
 DRAWS = 1000
 """Draws of one random cell per size; with a standard deviation of 0.01 their mean is exact to
 0.0003."""

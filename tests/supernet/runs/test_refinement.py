@@ -10,13 +10,10 @@ import torch
 from supernet.benchmark.load import shipped_table
 from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
-from supernet.errors import UserError
 from supernet.randomness import Randomness
-from supernet.runs.answer import answers_in_order, starting_cells
 from supernet.runs.refinement import AROUND, LEDGER, Refinement, sentence
 from supernet.search.config import SearchConfig
-from supernet.search.derive import Derivation, restriction
-from supernet.search.gains import Gains
+from supernet.search.derive import restriction
 from supernet.search.halves import Halves
 from supernet.search.proposals import Proposals, propose
 from supernet.search.refine import Sweep
@@ -31,7 +28,7 @@ CONFIG = SearchConfig(
 )  # fmt: skip
 
 
-def _proposals(config: SearchConfig) -> Proposals:
+def proposals_for(config: SearchConfig) -> Proposals:
     return propose(
         shipped_table(), NO_GAINS, ("cifar100",), follows_prior=False, robust=True,
         allow_none=False, fits=restriction(config.budgets, 10, 32),
@@ -46,7 +43,7 @@ def images() -> Halves:
 
 def _refinement(config: SearchConfig, images: Halves, folder: Path) -> Refinement:
     fits = restriction(config.budgets, 10, 32)
-    return Refinement(config, images, folder, _proposals(config), fits, quiet=True)
+    return Refinement(config, images, folder, proposals_for(config), fits, quiet=True)
 
 
 def _measured(cell: Genotype, *rest: object) -> Outcome:
@@ -131,52 +128,6 @@ def test_two_processes_lead_to_what_one_does(images: Halves, tmp_path: Path) -> 
         records.append({**record, "cpu_seconds": 0})
     assert records[0] == records[1]
     assert records[0]["trainings"] == AROUND + 4
-
-
-def test_what_the_refinement_starts_from() -> None:
-    found = Genotype.parse("323332")
-    derivation = Derivation({"gains": found}, "gains", Gains(NO_GAINS, NO_GAINS))
-    every = dataclasses.replace(
-        CONFIG, epochs=1, prior=("cifar100",),
-        proposals=("supernet", "free", "prior", "random", "333133", "333123"),
-    )  # fmt: skip
-    scored = _proposals(every)
-    cells = starting_cells(every, derivation, scored)
-    assert list(cells) == ["supernet", "free", "prior", "random", "given"]
-    assert cells["supernet"] == [found]
-    assert cells["free"] == scored.best("free", 4)
-    assert cells["prior"] == scored.best("both", 4)
-    assert [cell.code for cell in cells["given"]] == ["333133", "333123"]
-    assert starting_cells(every, derivation, scored)["random"] == cells["random"]
-    alone = dataclasses.replace(every, proposals=("free",))
-    assert starting_cells(alone, derivation, scored) == {"free": scored.best("free", 8)}
-    other = dataclasses.replace(every, seed=1)
-    assert starting_cells(other, derivation, scored)["random"] != cells["random"]
-
-
-def test_a_random_cell_fits_and_a_given_one_must() -> None:
-    derivation = Derivation({}, "", Gains(NO_GAINS, NO_GAINS))
-    small = dataclasses.replace(CONFIG, max_params=2e5, proposals=("random",))
-    for seed in range(5):
-        config = dataclasses.replace(small, seed=seed)
-        assert starting_cells(config, derivation, _proposals(config))["random"][0].params() <= 2e5
-    given = dataclasses.replace(small, proposals=("333333",))
-    with pytest.raises(UserError, match="--proposals 333333 may not be the answer: it is too"):
-        starting_cells(given, derivation, _proposals(given))
-
-
-def test_answers_come_in_the_order_of_the_refinement() -> None:
-    refinement = {
-        "answer": "333123",
-        "sweeps": [
-            {"rounds": [{"cells": ["333133", "111111"], "scores": [1.0, 0.5]}]},
-            {"rounds": [{"cells": ["323123", "333123"], "scores": [0.2, 0.9]}]},
-        ],
-    }
-    scored = _proposals(CONFIG)
-    order = [cell.code for cell in answers_in_order(refinement, scored)]
-    assert order[:5] == ["333123", "333123", "323123", "333133", "111111"]
-    assert order[5:8] == [cell.code for cell in scored.best("free", 3)]
 
 
 def test_a_sweep_in_a_sentence() -> None:
