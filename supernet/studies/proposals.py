@@ -23,7 +23,7 @@ from supernet.benchmark.true_front import BUDGETS
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import read_json
-from supernet.proxies.ensemble import rank_sum
+from supernet.proxies.ensemble import SUMS, rank_sum
 from supernet.proxies.free_scores import parts_of_sums
 from supernet.report.markdown import table as markdown_table
 from supernet.report.words import dataset_name, points
@@ -166,8 +166,7 @@ def _guides(proposals: Proposals, table: Table, dataset: str) -> dict[str, Score
     columns = [table.values(other, COLUMN) for other in other_datasets(dataset)]
     return {
         **{name: parts[name] for name in ("params", "jacob_cov", "synflow")},
-        "free": scores["free"],
-        "menu": scores["menu"],
+        **{name: rank_sum(parts, weights) for name, weights in SUMS.items()},
         **{
             f"menu, synflow x {weight}": rank_sum(parts, MENU | {"synflow": weight})
             for weight in SYNFLOW_WEIGHTS
