@@ -12,6 +12,7 @@ from supernet.benchmark.true_front import scaled_hypervolume, true_front
 from supernet.cells.genotype import Genotype
 from supernet.cells.pareto import non_dominated
 from supernet.studies.ranking.config import SUPERNET_LOSSES
+from supernet.studies.ranking.sample import sample_words
 
 DRAWS = 1000
 """Draws of one random cell per size; with a standard deviation of 0.01 their mean is exact to
@@ -91,8 +92,8 @@ def markdown(fronts: Mapping[str, Mapping[str, Any]], cells: int) -> list[str]:
         "",
         "A score picks its best cell of each number of parameters; of random picks, the mean and "
         "in brackets the 2.5th and 97.5th percentile. Hypervolume over (parameters, "
-        f"clean, PGD-20 8/255) by the benchmark's values, of the {cells} random cells, as a share "
-        "of the true front's.",
+        f"clean, PGD-20 8/255) by the benchmark's values, of {sample_words(cells)}, as a share of "
+        "the true front's.",
     ]
 
 

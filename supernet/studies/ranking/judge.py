@@ -23,7 +23,7 @@ from supernet.studies.ranking import fronts
 from supernet.studies.ranking.config import RankConfig, lower_is_better
 from supernet.studies.ranking.fronts import pick_fronts
 from supernet.studies.ranking.ridge import one_hot_rows, ridge_predictions
-from supernet.studies.ranking.sample import Cell
+from supernet.studies.ranking.sample import Cell, sample_words
 
 STANDARD = "standard:"
 PARAMETERS = "parameters"
@@ -200,7 +200,8 @@ def check_combinations(config: RankConfig, names: tuple[str, ...]) -> None:
 
 def markdown(ranking: dict[str, Any]) -> str:
     """The rows as tables, one per column, best global Kendall first."""
-    lines = [f"# {ranking['cells']} random cells of {ranking['benchmark']}"]
+    sample = sample_words(ranking["cells"])
+    lines = [f"# {sample[0].upper()}{sample[1:]} of {ranking['benchmark']}"]
     if ranking["top_cells"]:
         lines[0] += f", and {ranking['top_cells']} more of its best 10 %"
     lines += ["", f"Images: {ranking['images']}."] if "images" in ranking else []
@@ -236,7 +237,7 @@ def markdown(ranking: dict[str, Any]) -> str:
         "nDCG at 50: the gain is 2^accuracy in percent, discounted by place. Picks: ranks in "
         "the benchmark of the best scored cell, and of the best of the ten best scored. "
         "Regret: accuracy points between the best scored cell's value and the best value among "
-        "the random cells.",
+        f"{sample}.",
     ]
     return "\n".join(lines) + "\n"
 

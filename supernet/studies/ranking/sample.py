@@ -8,6 +8,7 @@ from supernet.benchmark.correlation import threshold
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
+from supernet.proxies.free_scores import CELLS
 from supernet.studies.ranking.config import RankConfig
 
 TOP = 0.1
@@ -49,3 +50,8 @@ def draw_cells(table: Table, config: RankConfig) -> list[Cell]:
             )
         drawn += [(row, False) for row in left[: config.top_cells]]
     return [Cell(row, table.unique[row], table.genotypes[row], r) for row, r in drawn]
+
+
+def sample_words(cells: int) -> str:
+    """What a drawn sample is called: `300 random cells`, or `all 6,466 cells`."""
+    return f"all {CELLS:,} cells" if cells == CELLS else f"{cells:,} random cells"

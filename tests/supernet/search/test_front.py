@@ -47,7 +47,7 @@ def test_a_budget_cuts_the_front(menu: Proposals) -> None:
 
 @pytest.mark.parametrize(
     ("dataset", "free", "prior"),
-    [("cifar10", 0.980, 0.998), ("cifar100", 0.971, 0.999), ("imagenet16-120", 0.968, 0.994)],
+    [("cifar10", 0.989, 0.998), ("cifar100", 0.984, 0.999), ("imagenet16-120", 0.977, 0.994)],
 )
 def test_what_the_published_table_says_of_it(
     menu: Proposals, dataset: str, free: float, prior: float
@@ -62,4 +62,4 @@ def test_what_the_published_table_says_of_it(
         assert max(choice.place for choice in found) == PER_SIZE
         assert cover.share([menu.table.row(c.cell) for c in found]) > least
         first = [menu.table.row(c.cell) for c in found if c.place == 1]
-        assert cover.share(first) > (0.96 if by == "menu" else 0.985)
+        assert cover.share(first) > (0.97 if by == "menu" else 0.985)

@@ -57,4 +57,4 @@ def test_as_a_table_best_first() -> None:
     }  # fmt: skip
     text = "\n".join(markdown(fronts, 40))
     assert text.index("| b | 9 | 81.2 % |") < text.index("| a | 3 | 50.0 % [40.0, 60.0] |")
-    assert "of the 40 random cells" in text
+    assert "of 40 random cells" in text

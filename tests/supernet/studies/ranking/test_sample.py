@@ -8,7 +8,7 @@ from supernet.benchmark.correlation import threshold
 from supernet.benchmark.table import Table
 from supernet.errors import UserError
 from supernet.studies.ranking.config import RankConfig
-from supernet.studies.ranking.sample import draw_cells
+from supernet.studies.ranking.sample import draw_cells, sample_words
 
 
 def test_all_cells_are_the_evaluated_ones_by_index(invented: Table) -> None:
@@ -46,3 +46,9 @@ def test_more_than_there_are(invented: Table) -> None:
         draw_cells(invented, RankConfig(cells=1, top_cells=9000))
     with pytest.raises(UserError, match="only 0 cells of the best 10 % are left"):
         draw_cells(invented, RankConfig(cells=0, top_cells=1))
+
+
+def test_a_sample_has_a_name(invented: Table) -> None:
+    everything = len(draw_cells(invented, RankConfig(cells=0)))
+    assert sample_words(everything) == "all 6,466 cells"
+    assert sample_words(everything - 1) == "6,465 random cells"
