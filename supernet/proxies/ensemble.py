@@ -10,7 +10,9 @@ Array = NDArray[np.float64]
 
 SUMS: dict[str, dict[str, float]] = {
     "params+jacob_cov": {"params": 1, "jacob_cov": 1},
-    "free": {"params": 2, "jacob_cov": 2, "synflow": 2, "az_progressivity": 1, "az_trainability": 1},
+    "free": {
+        "params": 2, "jacob_cov": 2, "synflow": 2, "az_progressivity": 1, "az_trainability": 1,
+    },
     "ensemble": {
         "params": 2, "jacob_cov": 2, "synflow": 2,
         "az_progressivity": 1, "az_trainability": 1, "az_expressivity": 1,
