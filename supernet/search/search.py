@@ -57,7 +57,7 @@ class Search:
         self.net = Supernet(
             C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean, std=data.std,
             impl=config.impl,
-        ).to(device)  # fmt: skip
+        ).use_layout(torch.channels_last).to(device)  # fmt: skip
         self.strategy = make_strategy(config.strategy, self.random["alpha"]).to(device)
         self.objective = make_objective(
             config.objective, config.alpha_follows, config.robust_weight

@@ -52,7 +52,7 @@ class Training:
         self.net = DerivedNetwork(
             genotype, C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean,
             std=data.std,
-        ).to(device)  # fmt: skip
+        ).use_layout(torch.channels_last).to(device)  # fmt: skip
         self.eps = data.eps if config.eps is None else config.eps
         self.attack = make_attack(config, self.eps)
         self.batches = Batches(

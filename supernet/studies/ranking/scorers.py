@@ -243,7 +243,7 @@ def initialised(
         return DerivedNetwork(
             genotype, C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean,
             std=data.std,
-        )  # fmt: skip
+        ).use_layout(torch.channels_last)  # fmt: skip
 
 
 def score_names(config: RankConfig) -> list[str]:
