@@ -159,6 +159,7 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
         ATTACKS[config.attack_name],
         eps=search.eps if config.eps is None else config.eps,
         steps=config.steps if config.attack_name == "pgd" else 1,
+        trusted=True,
     )
     x, y = search.images.held_out(config.images)
     predictor = Predictor(search.net, x, y, search.images.calibration(), attack, config.seed)
