@@ -30,6 +30,8 @@ def main() -> None:
     if min(arguments.limit, arguments.batch_size, arguments.steps) < 1:
         raise UserError("--limit, --batch-size and --steps must be at least 1")
 
+    import torch
+
     from supernet.data import load_dataset
     from supernet.files import write_json
     from supernet.runs.machine import describe, resolve_device
@@ -41,7 +43,7 @@ def main() -> None:
         facts["dataset"], data_root=arguments.data_root, limit=0, test_limit=arguments.limit,
         side=facts.get("side"), device=device,
     )  # fmt: skip
-    rows = measure(model.eval(), data, arguments)
+    rows = measure(model.use_layout(torch.channels_last), data, arguments)
     print(
         f"{data.source}, {len(data.test_y)} test images, PGD-{arguments.steps}, eps {data.eps:.4g}"
     )

@@ -30,6 +30,8 @@ def main() -> None:
         raise UserError(f"--batch-size is {arguments.batch_size}; it must be at least 1")
 
     # After the flags are known to be good: importing torch takes seconds.
+    import torch
+
     from supernet.data import load_dataset
     from supernet.files import write_json
     from supernet.runs.machine import describe, resolve_device
@@ -38,6 +40,7 @@ def main() -> None:
 
     device = resolve_device(arguments.device)
     model, facts = load_model(arguments.model, device)
+    model.use_layout(torch.channels_last)
     folder = arguments.model if arguments.model.is_dir() else arguments.model.parent
     dataset = arguments.dataset or facts.get("dataset")
     if dataset is None:

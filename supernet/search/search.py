@@ -57,7 +57,7 @@ class Search:
         self.net = Supernet(
             C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean, std=data.std,
             impl=config.impl,
-        ).to(device)  # fmt: skip
+        ).use_layout(torch.channels_last).to(device)  # fmt: skip
         self.strategy = make_strategy(config.strategy, self.random["alpha"]).to(device)
         self.objective = make_objective(
             config.objective, config.alpha_follows, config.robust_weight
@@ -166,10 +166,11 @@ class Search:
     def _attacks(self) -> tuple[Attack, Attack]:
         config = self.config
         attack = functools.partial(
-            ATTACKS[config.attack], eps=self.eps, generator=self.random["attack"],
+            ATTACKS[config.attack], eps=self.eps, generator=self.random["attack"], trusted=True,
             steps=config.attack_steps if config.attack == "pgd" else 1,
         )  # fmt: skip
-        return attack, functools.partial(ATTACKS["pgd"], eps=self.eps, steps=PROBE_STEPS)
+        probe = functools.partial(ATTACKS["pgd"], eps=self.eps, steps=PROBE_STEPS, trusted=True)
+        return attack, probe
 
     def _set_progress(self) -> None:
         # 0 in the first epoch, 1 in the last.

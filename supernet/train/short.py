@@ -80,7 +80,9 @@ def train_briefly(cell: Genotype, data: ImageData, recipe: Recipe, seed: int) ->
         network, x, y = training.net.eval().fold(), to_float(data.test_x), data.test_y
         probe: Attack | None = None
         if recipe.attack != "none":
-            probe = functools.partial(ATTACKS["pgd"], eps=training.eps, steps=recipe.pgd_steps)
+            probe = functools.partial(
+                ATTACKS["pgd"], eps=training.eps, steps=recipe.pgd_steps, trusted=True
+            )
         found = evaluate(network, x, y, probe if recipe.attack_all else None, seed)
         robust_loss, robust_acc = (found.robust_loss, found.robust) if probe else (None, None)
         if probe is not None and not recipe.attack_all:

@@ -159,6 +159,7 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
         ATTACKS[config.attack_name],
         eps=search.eps if config.eps is None else config.eps,
         steps=config.steps if config.attack_name == "pgd" else 1,
+        trusted=True,
     )
     x, y = search.images.held_out(config.images)
     predictor = Predictor(search.net, x, y, search.images.calibration(), attack, config.seed)
@@ -243,7 +244,7 @@ def initialised(
         return DerivedNetwork(
             genotype, C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean,
             std=data.std,
-        )  # fmt: skip
+        ).use_layout(torch.channels_last)  # fmt: skip
 
 
 def score_names(config: RankConfig) -> list[str]:

@@ -32,9 +32,9 @@ def _training(data: ImageData, **changes: Any) -> Training:
 def test_attack_settings() -> None:
     pgd = make_attack(TrainConfig(), 8 / 255)
     assert pgd is not None
-    assert pgd.keywords == {"eps": 8 / 255, "step_size": 2 / 255, "steps": 7}  # type: ignore[attr-defined]
+    assert pgd.keywords == {"eps": 8 / 255, "step_size": 2 / 255, "steps": 7, "trusted": True}  # type: ignore[attr-defined]
     single = make_attack(TrainConfig(attack="n_fgsm", step_size=0.1), 0.2)
-    assert single.keywords == {"eps": 0.2, "step_size": 0.1}  # type: ignore[union-attr]
+    assert single.keywords == {"eps": 0.2, "step_size": 0.1, "trusted": True}  # type: ignore[union-attr]
     assert make_attack(TrainConfig(attack="none"), 8 / 255) is None
 
 
