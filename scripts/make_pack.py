@@ -2,7 +2,8 @@
 """Make an image pack (lossless WebP sheets in one .npz) from a folder of pictures.
 
 The folder has one subfolder per class, or splits (train/ and test/ or val/, in any spelling) with
-one subfolder per class each. The pack is read back and compared pixel by pixel before it takes its name.
+one subfolder per class each. The pack is read back and compared pixel by pixel before it takes
+its name.
 
     python scripts/make_pack.py pictures/ pets.npz --side 32
     python scripts/search.py --robust --dataset pack:pets.npz

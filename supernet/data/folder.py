@@ -52,8 +52,8 @@ def read_folder(folder: str | Path, side: int, seed: int) -> Source:
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise UserError(
-            f"there is no folder {folder}; name the one that has a subfolder of pictures per class,"
-            " for a run with --dataset folder:PATH"
+            f"there is no folder {folder}; name the one that has the pictures, as --dataset"
+            " folder:PATH in a run, also in one that is resumed after they moved"
         )
     check_side(f"the pictures in {folder} would become", side, "give --side")
     left = LeftOut()

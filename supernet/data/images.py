@@ -106,14 +106,14 @@ class ImageData:
 def same_images(before: Any, now: Mapping[str, Any]) -> bool:
     """Whether two `facts` tell of the same images: the same pixels and labels, wherever they lie.
 
-    Where the digests differ, or one is missing, all else decides: another version of a decoder may
-    round in another way.
+    Where the digests differ, or one is missing, the name and the source decide: another version of
+    a decoder may round in another way.
     """
     if not isinstance(before, Mapping):
         return False
-    if before.get("digest") == now["digest"]:
-        return True
-    return {**before, "digest": None} == {**now, "digest": None}
+    places = ("digest", "name", "source")
+    differ = {key for key in {**before, **now} if before.get(key) != now.get(key)}
+    return differ <= {*places} and ("digest" not in differ or differ == {"digest"})
 
 
 def build(
