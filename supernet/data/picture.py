@@ -1,6 +1,7 @@
 """Decodes one picture file to a square of 8-bit RGB, within bounds on pixels and bytes."""
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Iterator
@@ -49,6 +50,7 @@ class _Unfit(Exception):
     """What is wrong with a picture that could be decoded: the rest of a sentence after its name."""
 
 
+@functools.cache
 def readable_formats() -> tuple[str, ...]:
     """The keys of FORMATS that the Pillow here can decode."""
     return tuple(name for name in FORMATS if name not in OPTIONAL or _is_built(OPTIONAL[name]))
@@ -73,6 +75,11 @@ def read_picture(path: Path, side: int) -> tuple[PixelArray, frozenset[str]]:
             return _read(stream, path, side)
     except _Unfit as error:
         raise UserError(f"{path} {error}") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(
+            f"{path} has over {2 * MOST_PIXELS:,} pixels, and at most {MOST_PIXELS:,} are read;"
+            " make it smaller or remove it"
+        ) from error
     except UnidentifiedImageError as error:
         raise UserError(
             f"{path} is not a readable picture (it holds none of {', '.join(_formats(path))});"
@@ -102,22 +109,32 @@ def _read(stream: BinaryIO, path: Path, side: int) -> tuple[PixelArray, frozense
                 " are read; make it smaller or remove it"
             )
         with _DECODED.taken(pixels):
-            # In place: a copy would double the memory of every picture.
-            ImageOps.exif_transpose(picture, in_place=True)
-            upright, found = _to_rgb(picture)
-            square = ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC)
-        return np.asarray(square), found | _frames(picture)
+            try:
+                return _decode(picture, side)
+            finally:
+                picture.close()  # its pixels are gone before another thread takes their room
 
 
-def _to_rgb(picture: Image.Image) -> tuple[Image.Image, frozenset[str]]:
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        return _to_8_bits(picture)
-    if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        return _on_white(picture.convert("RGBA"))
-    return (picture if picture.mode == "RGB" else picture.convert("RGB")), frozenset()
+def _decode(picture: Image.Image, side: int) -> tuple[PixelArray, frozenset[str]]:
+    # In place: a copy would double the memory of every picture.
+    ImageOps.exif_transpose(picture, in_place=True)
+    upright, found = _to_8_bits(picture)
+    square = ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC)
+    return np.asarray(square.convert("RGB")), found | _frames(picture)
 
 
 def _to_8_bits(picture: Image.Image) -> tuple[Image.Image, frozenset[str]]:
+    """The picture as RGB or grey of 8 bits, without transparency."""
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        return _scaled(picture)
+    if "transparency" in picture.info or picture.mode in ("LA", "PA", "RGBa", "La"):
+        return _on_white(picture.convert("RGBA"))
+    if picture.mode == "RGBA":
+        return _on_white(picture)
+    return (picture if picture.mode == "RGB" else picture.convert("RGB")), frozenset()
+
+
+def _scaled(picture: Image.Image) -> tuple[Image.Image, frozenset[str]]:
     full = _full_range(picture)
     raw = np.asarray(picture)
     values = raw.astype(np.uint32)
@@ -131,7 +148,7 @@ def _to_8_bits(picture: Image.Image) -> tuple[Image.Image, frozenset[str]]:
         hidden = raw == picture.info["transparency"]
         values[hidden] = 255
         found |= {TRANSPARENT} if hidden.any() else set()
-    return Image.fromarray(values.astype(np.uint8)).convert("RGB"), frozenset(found)
+    return Image.fromarray(values.astype(np.uint8)), frozenset(found)
 
 
 def _full_range(picture: Image.Image) -> int:

@@ -189,6 +189,16 @@ def test_half_transparent_parts_are_mixed_with_white(tmp_path: Path) -> None:
     assert (read_picture(tmp_path / "a.png", 64)[0] == 204).all()
 
 
+def _headed(width: int, height: int) -> bytes:
+    """A PNG that says its size and holds no pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in (header, b"IDAT")
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_are_turned_upright(tmp_path: Path, orientation: int) -> None:
     exif = Image.Exif()
@@ -222,17 +232,13 @@ def test_no_other_decoder_is_started(tmp_path: Path) -> None:
 def test_large_pictures_are_refused_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    header = b"IHDR" + struct.pack(">IIBBBBB", 9000, MOST_PIXELS // 9000 + 1, 8, 2, 0, 0, 0)
-    chunks = [header, b"IDAT"]
-    (tmp_path / "a.png").write_bytes(
-        b"\x89PNG\r\n\x1a\n" + b"".join(
-            struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-            for chunk in chunks
-        )
-    )  # fmt: skip
+    (tmp_path / "a.png").write_bytes(_headed(9000, MOST_PIXELS // 9000 + 1))
+    (tmp_path / "c.png").write_bytes(_headed(100_000, 100_000))
     monkeypatch.setattr(ImageOps, "exif_transpose", lambda *_, **__: pytest.fail("it was decoded"))
     with pytest.raises(UserError, match=r"a\.png has 9,000 x 8,889 pixels, and at most 80,000,000"):
         read_picture(tmp_path / "a.png", 64)
+    with pytest.raises(UserError, match=r"c\.png has over 160,000,000 pixels, and at most 80,000,"):
+        read_picture(tmp_path / "c.png", 64)
     with (tmp_path / "b.webp").open("wb") as stream:
         stream.truncate(module.MOST_BYTES + 1)  # a hole: no bytes are on the disk
     with pytest.raises(UserError, match=r"b\.webp is larger than 640,000,000 bytes"):
@@ -256,3 +262,29 @@ def test_threads_wait_for_room() -> None:
     for thread in threads:
         thread.join()
     assert most[0] == 8
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of damage, too
+def test_damage_ends_in_a_sentence_or_a_picture(tmp_path: Path) -> None:
+    """Whatever is changed in a file, nothing but a UserError is raised."""
+    random = np.random.RandomState(0)
+    alpha = Image.fromarray(np.dstack([RGB, RAMP])).resize((20, 16))
+    whole = {}
+    for name in ("a.png", "a.jpg", "a.webp", "a.gif", "a.bmp", "a.tif", "a.ppm", "a.tga"):
+        (alpha if name in ("a.png", "a.webp", "a.tga") else alpha.convert("RGB")).save(
+            tmp_path / name
+        )
+        whole[name] = (tmp_path / name).read_bytes()
+    refused = 0
+    for name, data in whole.items():
+        for _ in range(15):
+            bytes_ = bytearray(data)
+            for place in random.randint(0, min(len(data), 200), 3):
+                bytes_[place] = random.choice([0, 1, 127, 128, 255])
+            (tmp_path / name).write_bytes(bytes_[: random.choice([len(data), len(data) // 2])])
+            try:
+                read_picture(tmp_path / name, 8)
+            except UserError as error:
+                refused += 1
+                assert str(error).startswith(str(tmp_path / name))
+    assert 30 < refused < 120
