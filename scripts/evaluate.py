@@ -32,29 +32,19 @@ def main() -> None:
     # After the flags are known to be good: importing torch takes seconds.
     import torch
 
-    from supernet.data import load_dataset
     from supernet.files import write_json
     from supernet.runs.machine import describe, resolve_device
     from supernet.train.evaluate import evaluate
-    from supernet.train.export import load_model
+    from supernet.train.export import load_images_of, load_model
 
     device = resolve_device(arguments.device)
     model, facts = load_model(arguments.model, device)
     model.use_layout(torch.channels_last)
     folder = arguments.model if arguments.model.is_dir() else arguments.model.parent
-    dataset = arguments.dataset or facts.get("dataset")
-    if dataset is None:
-        raise UserError(f"{folder / 'model.json'} names no data set; give --dataset")
-    side = facts.get("side") if dataset == facts.get("dataset") else None
-    data = load_dataset(
-        dataset, data_root=arguments.data_root, limit=0, test_limit=arguments.limit,
-        side=arguments.side or side, device=device,
+    data = load_images_of(
+        facts, arguments.dataset, side=arguments.side, data_root=arguments.data_root, limit=0,
+        test_limit=arguments.limit, device=device,
     )  # fmt: skip
-    if data.num_classes != facts["num_classes"]:
-        raise UserError(
-            f"the network has {facts['num_classes']} classes and {dataset} has {data.num_classes};"
-            " give the --dataset it was trained on"
-        )
     rows = evaluate(
         model, data, attacks=arguments.attacks, radii=arguments.eps, seed=arguments.seed,
         batch_size=arguments.batch_size, progress=not arguments.quiet,
@@ -67,12 +57,13 @@ def main() -> None:
         "C": facts["C"],
         "N": facts["N"],
         "weights": facts.get("weights"),
-        "dataset": dataset,
+        "dataset": data.name,
         "split": "test",
         "images": rows[0]["images"],
         "source": data.source,
         "stand_in": data.stand_in,
         "image_size": data.image_size,
+        "trained_image_size": facts.get("image_size"),
         "precision": "float32",
         "batch_size": arguments.batch_size,
         "command": shlex.join(["python", *sys.argv]),
@@ -100,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--eps", type=_radii, metavar="A,B,..",
         help="L-inf radii in the pixel range [0, 1]; AutoAttack runs at the largest. Default:"
         " 3/255,8/255, for digits 12/255,32/255.")  # fmt: skip
-    add("--side", type=int, metavar="N", help="Side in pixels for folder:PATH.")
+    add("--side", type=int, metavar="N", help="Side in pixels for folder:PATH. Default: the one"
+        " that the network was trained with.")  # fmt: skip
     add("--seed", type=int, default=0, help="Seed of the attacks' random starts. Default: 0.")
     add("--batch-size", type=int, default=250, metavar="N", help="Images at once. Default: 250.")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N. Default: auto.")
@@ -122,12 +114,14 @@ _radii.__name__ = "list of radii"
 
 def _table(content: dict[str, Any]) -> str:
     stand_in = " (a STAND-IN)" if content["stand_in"] else ""
+    side, trained = content["image_size"], content["trained_image_size"]
+    other_side = "" if trained in (None, side) else f"; trained with {trained}x{trained}"
     lines = [
         "",
         f"cell       {content['arch']}  (code {content['code']}, C={content['C']},"
         f" N={content['N']})",
         f"images     {content['images']:,} test images of {content['dataset']}{stand_in};"
-        f" {content['source']}",
+        f" {content['source']}{other_side}",
         "",
         f"{'attack':12} {'eps':>9} {'steps':>6} {'accuracy':>9} {'seconds':>8}",
     ]

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Make an image pack (lossless WebP sheets in one .npz) from a folder of pictures.
 
-The folder has one subfolder per class, or train/ and test/ (or val/) with one subfolder per class
-each. The pack is read back and compared pixel by pixel before it takes its name.
+The folder has one subfolder per class, or splits (train/ and test/ or val/, in any spelling) with
+one subfolder per class each. The pack is read back and compared pixel by pixel before it takes
+its name.
 
     python scripts/make_pack.py pictures/ pets.npz --side 32
     python scripts/search.py --robust --dataset pack:pets.npz
@@ -72,6 +73,7 @@ def make(folder: Path, pack: Path, side: int, seed: int, note: str) -> None:
         f" each), {side}x{side}, {size / 1e6:.2f} MB ({size / raw:.0%} of the raw pixels);"
         " read back and equal"
     )
+    print("; ".join(filter(None, (source.origin, source.remark, source.seen()))))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ KINDS: dict[type, str] = {
 }  # fmt: skip
 """The types that a field may have, alone, in a tuple or with None, and their names."""
 
+PLACES = ("folder:", "pack:")
+"""How values begin that name a place of images, as --data-root does: folder:PATH."""
+
 Config = TypeVar("Config")
 Value = TypeVar("Value")
 
@@ -202,22 +205,30 @@ def another_version(where: object, reason: str) -> UserError:
     )
 
 
+def without_place(value: Any) -> Any:
+    """folder: of folder:PATH, pack: of pack:PATH; any other value as it is."""
+    found = [kind for kind in PLACES if isinstance(value, str) and value.startswith(kind)]
+    return found[0] if found else value
+
+
 def differences(saved: Any, given: Mapping[str, Any], *, free: Collection[str] = ()) -> list[str]:
     """Where `given` fields are others than those of the saved config, as `field: 1 -> 2`.
 
-    Fields named in `free` may differ.
+    Fields named in `free` may differ, and so may places (folder:PATH): whoever goes on with a run
+    compares the images themselves.
     """
     return [
         f"{name}: {getattr(saved, name)} -> {value}"
         for name, value in given.items()
-        if name not in free and value != getattr(saved, name)
+        if name not in free and without_place(value) != without_place(getattr(saved, name))
     ]
 
 
 def resumed(
     saved: Config, given: Mapping[str, Any], folder: object, *, free: Collection[str]
 ) -> Config:
-    """The config of a run that goes on: the saved one, with the `free` fields that the user named.
+    """The config of a run that goes on: the saved one, with the places and the `free` fields that
+    the user named.
 
     Raises: UserError when the user named another value for any other field.
     """
@@ -227,5 +238,5 @@ def resumed(
             f"{folder} was started with another config ({'; '.join(changed)}); resume it without "
             "these flags, or start a new run with another --out"
         )
-    places = {name: value for name, value in given.items() if name in free}
-    return typing.cast(Config, dataclasses.replace(typing.cast(Any, saved), **places))
+    # What is no difference and not free is equal, or a place.
+    return typing.cast(Config, dataclasses.replace(typing.cast(Any, saved), **given))

@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 
+from supernet.data.images import same_images
 from supernet.errors import UserError
 from supernet.files import read_json
 
 REMEDIES = {
-    "data": "name the same images with --data-root",
+    "data": "name the same images with --data-root, or with --dataset folder:PATH if they moved",
     "device_type": "resume on the same kind of device",
 }
 
@@ -114,7 +115,7 @@ def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
         if name not in REMEDIES:
             continue
         before = saved[name]
-        if before != value:
+        if before != value and not (name == "data" and _goes_on_with(folder, before, value)):
             raise UserError(
                 f"{folder} was started with another {name} ({_difference(before, value)})"
                 f"; {REMEDIES[name]}"
@@ -127,8 +128,22 @@ def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
         )
 
 
+def _goes_on_with(folder: Path, before: Any, now: Mapping[str, Any]) -> bool:
+    """Whether the images may take the place of those before; another rounding is a warning."""
+    if not same_images(before, now):
+        return False
+    if before.get("digest") not in (None, now.get("digest")):
+        print(
+            f"warning: the pixels of {now['name']} are others than when {folder} was started: the"
+            " files have changed, or another version decodes them",
+            file=sys.stderr,
+        )
+    return True
+
+
 def _difference(saved: Any, here: Any) -> str:
     if not isinstance(saved, dict):
         return f"{saved} -> {here}"
     names = [name for name in {**saved, **here} if saved.get(name) != here.get(name)]
+    names = [name for name in names if name != "digest"] or names
     return "; ".join(f"{name}: {saved.get(name)} -> {here.get(name)}" for name in names)

@@ -117,11 +117,15 @@ def _line(record: dict[str, Any], training: Training) -> str:
 
 
 def with_images(config: TrainConfig, record: dict[str, Any]) -> TrainConfig:
-    """The config with its images named: as in the search that found the cell, else CIFAR-10."""
-    if config.dataset is not None:
-        return config
-    side = record.get("side") if config.side is None else config.side
-    return dataclasses.replace(config, dataset=record.get("dataset") or "cifar10", side=side)
+    """The config with its images named: as in the search that found the cell, else CIFAR-10.
+
+    Pictures of a folder get the side of that search wherever they lie.
+    """
+    dataset = config.dataset or record.get("dataset") or "cifar10"
+    side = config.side
+    if side is None and dataset.startswith("folder:"):
+        side = record.get("side")
+    return dataclasses.replace(config, dataset=dataset, side=side)
 
 
 def _prepare(config: TrainConfig, genotype: Genotype) -> Training:

@@ -18,6 +18,7 @@ from supernet.settings import (
     choose,
     setting,
     setting_of,
+    without_place,
 )
 
 OBJECTIVE_NAMES = ("weighted", "mgda")
@@ -255,10 +256,10 @@ class SearchConfig:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     def hash(self) -> str:
-        """Twelve hexadecimal digits that two runs share when all that matters is equal."""
-        return hashlib.sha256(
-            json.dumps(self.what(), sort_keys=True).encode()
-        ).hexdigest()[:12]  # fmt: skip
+        """Twelve hexadecimal digits that two runs share when all that matters is equal, but for
+        the place of pictures: folder:PATH counts as folder:, and PATH may move."""
+        what = {name: without_place(value) for name, value in self.what().items()}
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
     def what(self) -> dict[str, Any]:
         """The fields that determine the result (WHERE_FIELDS left out)."""

@@ -27,7 +27,8 @@ class TrainConfig:
     limit: int | None = setting(None, least=1, group="cell and images", hint="5000", none="all")
     """Use at most this many training images, class by class as evenly as they come."""
     side: int | None = setting(None, least=1, group="cell and images", hint="32")
-    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""
+    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is the genotype
+    file's, else 32."""
 
     C: int = setting(16, least=1, group="network")
     """Channels of the first stage; the others have 2C and 4C."""

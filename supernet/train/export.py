@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from supernet.cells.genotype import Genotype
+from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, write_json
 from supernet.nets.derived import DerivedNetwork
@@ -73,6 +74,40 @@ def load_model(
             " keep the two files of one training together"
         ) from error
     return network.to(device).eval(), metadata
+
+
+def load_images_of(
+    facts: dict[str, Any], dataset: str | None, *, side: int | None = None, **options: Any
+) -> ImageData:
+    """The images that a network is to be measured on, as it was trained: pictures of a folder get
+    the side that it was trained with, wherever they lie, unless another is given.
+
+    facts: the metadata of `load_model`. dataset: None is the one it was trained on. options: those
+    of `load_dataset`.
+    Raises: UserError when no data set is named, when its classes are not the network's or stand in
+            another order, and as `load_dataset` does.
+    """
+    dataset = dataset or facts.get("dataset")
+    if not isinstance(dataset, str):
+        raise UserError(f"{METADATA} names no data set; give --dataset")
+    if side is None and dataset.startswith("folder:"):
+        trained = facts.get("image_size")
+        side = trained if isinstance(trained, int) else None
+    data = load_dataset(dataset, side=side, **options)
+    if data.num_classes != facts["num_classes"]:
+        raise UserError(
+            f"the network has {facts['num_classes']} classes and {dataset} has {data.num_classes};"
+            " give the --dataset it was trained on"
+        )
+    names = facts.get("class_names")
+    others = zip(data.class_names, names, strict=False) if isinstance(names, list) else ()
+    for here, there in others:
+        if here != there:
+            raise UserError(
+                f"a class of {dataset} is called {here} where the network's is {there}, and labels"
+                f" would mean other classes; name them as class_names in {METADATA} does"
+            )
+    return data
 
 
 def _read_tensors(path: Path) -> Any:

@@ -44,3 +44,18 @@ def test_another_number_of_threads_is_a_warning(
 ) -> None:
     refuse_other_surroundings(_run(tmp_path, threads=99), {})
     assert "was started with 99 threads, this process has" in capsys.readouterr().err
+
+
+def test_images_may_have_moved_but_not_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {"name": "folder:a", "digest": "1", "train_images": 3}
+    folder = _run(tmp_path, data=before)
+    refuse_other_surroundings(folder, {"data": {**before, "name": "folder:b"}})
+    assert capsys.readouterr().err == ""
+    refuse_other_surroundings(folder, {"data": {**before, "digest": "2"}})
+    assert "warning: the pixels of folder:a are others than when" in capsys.readouterr().err
+    with pytest.raises(
+        UserError, match=r"another data \(name: folder:a -> folder:b\); name the sa"
+    ):
+        refuse_other_surroundings(folder, {"data": {**before, "name": "folder:b", "digest": "2"}})

@@ -247,6 +247,9 @@ def test_a_folders_pictures_keep_the_side_they_were_searched_with(
     found = train_run.with_images(config, record)
     assert cell.code == "313021" and (found.dataset, found.side) == ("folder:pictures", 24)
     assert train_run.with_images(dataclasses.replace(config, side=32), record).side == 32
+    elsewhere = dataclasses.replace(config, dataset="folder:/elsewhere/pictures")
+    assert train_run.with_images(elsewhere, record).side == 24
+    assert train_run.with_images(dataclasses.replace(config, dataset="digits"), record).side is None
 
 
 def test_nothing_is_written_when_the_input_is_bad(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
-from supernet.train.export import load_model, save_model
+from supernet.train.export import load_images_of, load_model, save_model
 
 
 @pytest.fixture
@@ -54,3 +55,35 @@ def test_damage_is_named(saved: tuple[Path, DerivedNetwork]) -> None:
     path.with_suffix(".json").unlink()
     with pytest.raises(UserError, match=r"model\.json is missing"):
         load_model(path)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for name in ("ant", "bee"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / name / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def test_pictures_have_the_side_of_the_training_by_whatever_name(pictures: Path) -> None:
+    facts = {"dataset": "folder:elsewhere", "image_size": 16, "side": None, "num_classes": 2}
+    named = f"folder:{pictures}"
+    assert load_images_of(facts, named).image_size == 16
+    assert load_images_of({**facts, "dataset": named}, None).image_size == 16
+    assert load_images_of(facts, named, side=8).image_size == 8
+    assert load_images_of({**facts, "image_size": "16"}, named).image_size == 32
+    assert load_images_of({**facts, "num_classes": 10}, "digits").image_size == 16
+
+
+def test_images_of_other_classes_are_refused(pictures: Path) -> None:
+    facts = {"dataset": f"folder:{pictures}", "image_size": 8, "num_classes": 2}
+    assert load_images_of({**facts, "class_names": ["ant", "bee"]}, None).num_classes == 2
+    # Capitals go before small letters: bee is 0 where the network's 0 is ant.
+    (pictures / "bee").rename(pictures / "Bee")
+    with pytest.raises(UserError, match=r"is called Bee where the network's is ant, and labels"):
+        load_images_of({**facts, "class_names": ["ant", "bee"]}, None)
+    with pytest.raises(UserError, match="the network has 2 classes and digits has 10; give"):
+        load_images_of(facts, "digits")
+    with pytest.raises(UserError, match=r"model\.json names no data set; give --dataset"):
+        load_images_of({"num_classes": 2}, None)
