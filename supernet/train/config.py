@@ -29,9 +29,9 @@ class TrainConfig:
     side: int | None = setting(None, least=1, group="cell and images", hint="32")
     """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""
 
-    C: int = setting(16, least=1, group="network")
+    C: int = setting(16, least=1, most=4096, group="network")
     """Channels of the first stage; the others have 2C and 4C."""
-    N: int = setting(5, least=1, group="network")
+    N: int = setting(5, least=1, most=1000, group="network")
     """Cells per stage."""
 
     epochs: int = setting(50, least=1, group="training")

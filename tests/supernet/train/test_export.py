@@ -54,3 +54,10 @@ def test_damage_is_named(saved: tuple[Path, DerivedNetwork]) -> None:
     path.with_suffix(".json").unlink()
     with pytest.raises(UserError, match=r"model\.json is missing"):
         load_model(path)
+
+
+@pytest.mark.parametrize("name", ["genotype.json", "model.json"])
+def test_a_file_without_weights_is_told_from_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=rf"{name} holds no weights; name the model\.pt that"):
+        load_model(tmp_path / name)
