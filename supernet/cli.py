@@ -177,6 +177,10 @@ class _OneSentenceParser(argparse.ArgumentParser):
             if text.startswith("--") and text.endswith("=--"):
                 # argparse of Python before 3.12.5 takes the value away and then misses it.
                 self.error(f"{text.removesuffix('=--')}: expected one argument")
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                # Neither TensorBoard's log nor a report can hold such a name.
+                encoding = sys.getfilesystemencoding().upper()
+                self.error(f"{text} is not {encoding}; rename it, or link to it by such a name")
             if not text.strip() or (text.startswith("--") and text.endswith("=")):
                 # Of an unset shell variable, as in --out "$FOLDER".
                 flag = text.strip()[:-1] or (before if before.startswith("-") else "an argument")

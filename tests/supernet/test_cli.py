@@ -225,3 +225,12 @@ def test_an_unset_shell_variable_is_refused(arguments: list[str], name: str) -> 
     message = f"^{name} is empty; give it a value, or leave it out"
     with pytest.raises(UserError, match=message):
         parser.parse_args(arguments)
+
+
+def test_a_name_that_no_log_can_hold_is_refused() -> None:
+    parser = cli.argument_parser("An example.", prog="example.py")
+    parser.add_argument("--dataset")
+    assert parser.parse_args(["--dataset", "folder:café →"]).dataset == "folder:café →"
+    message = r"^folder:caf\udce9 is not UTF-8; rename it, or link to it by such a name"
+    with pytest.raises(UserError, match=message):
+        parser.parse_args(["--dataset", "folder:caf\udce9"])
