@@ -20,14 +20,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
-from supernet.flags import fraction
+from supernet.flags import fraction, whole_number
 
 
 def main() -> None:
     """Parse, run, print."""
     arguments = _parser().parse_args()
-    if arguments.batch_size < 1:
-        raise UserError(f"--batch-size is {arguments.batch_size}; it must be at least 1")
+    if arguments.out is not None and (arguments.out.suffix != ".json" or arguments.out.is_dir()):
+        raise UserError(f"--out {arguments.out} must be a file that ends in .json; rename it")
 
     # After the flags are known to be good: importing torch takes seconds.
     import torch
@@ -84,17 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", metavar="NAME", help="Default: the one the network was trained on.")
     add("--data-root", metavar="PATH",
         help="Folder with data sets; else ROBUST_SUPERNET_DATA, else ./data.")  # fmt: skip
-    add("--limit", type=int, metavar="N",
+    add("--limit", type=whole_number(1), metavar="N",
         help="Only the first N test images, classes evenly. Default: all of them.")  # fmt: skip
     add("--attacks", type=_names, default=("clean", "fgsm", "pgd", "autoattack"), metavar="A,B,..",
         help="Among clean, fgsm, pgd, autoattack. Default: all four.")  # fmt: skip
     add("--eps", type=_radii, metavar="A,B,..",
         help="L-inf radii in the pixel range [0, 1]; AutoAttack runs at the largest. Default:"
         " 3/255,8/255, for digits 12/255,32/255.")  # fmt: skip
-    add("--side", type=int, metavar="N", help="Side in pixels for folder:PATH. Default: the one"
-        " that the network was trained with.")  # fmt: skip
-    add("--seed", type=int, default=0, help="Seed of the attacks' random starts. Default: 0.")
-    add("--batch-size", type=int, default=250, metavar="N", help="Images at once. Default: 250.")
+    add("--side", type=whole_number(1), metavar="N", help="Side in pixels for folder:PATH. Default:"
+        " the one that the network was trained with.")  # fmt: skip
+    add("--seed", type=whole_number(), default=0, metavar="N",
+        help="Seed of the attacks' random starts. Default: 0.")  # fmt: skip
+    add("--batch-size", type=whole_number(1), default=250, metavar="N",
+        help="Images at once. Default: 250.")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N. Default: auto.")
     add("--out", type=Path, metavar="FILE", help="Default: evaluation.json next to the model.")
     add("--quiet", action="store_true", help="No progress bars.")

@@ -5,13 +5,15 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from supernet.files import read_json
+from supernet.errors import UserError, refusal
+from supernet.files import naming, read_json
 from supernet.runs.checkpoint import save_checkpoint
 from supernet.runs.interrupts import Interrupted, deferred_interrupts
 from supernet.runs.machine import peak_memory_mb
@@ -74,7 +76,8 @@ class Run(ABC, Generic[AnyJob]):
         self.resumed = resumed
         self.seconds_before, self.started = seconds, time.perf_counter()
         description = read_json(folder / "config.json")
-        self.tracker = Tracker(folder, description, resume_step=job.step if resumed else None)
+        with naming(folder):
+            self.tracker = Tracker(folder, description, resume_step=job.step if resumed else None)
 
     @abstractmethod
     def introduce(self) -> None:
@@ -99,17 +102,28 @@ class Run(ABC, Generic[AnyJob]):
         return self.seconds_before + time.perf_counter() - self.started
 
     def finish(self) -> Path:
-        """Train, then conclude; whatever happens, the log is on the disk."""
+        """Train, then conclude; whatever happens, the log is on the disk.
+
+        Raises: Interrupted after Ctrl-C; UserError, saying how to go on, when the disk or a
+                standard stream refuses what is written.
+        """
         try:
             self.train()
             self.conclude()
+            self.tracker.close()
         except Interrupted:
             raise
         except KeyboardInterrupt:
             # While concluding: the training is complete and its checkpoint is written.
             self.stop()
+        except OSError as error:
+            words = refusal(error, self.folder)
+            if words is None:
+                raise
+            raise UserError(f"{words}; when that is mended, {self._way_on}") from error
         finally:
-            self.tracker.close()
+            with suppress(OSError):  # said above
+                self.tracker.close()
         return self.folder
 
     def train(self) -> None:
@@ -136,6 +150,13 @@ class Run(ABC, Generic[AnyJob]):
             self.folder / "checkpoint.pt",
             {"kind": self.kind, "state": self.job.state_dict(), "seconds": self.seconds},
         )
+
+    @property
+    def _way_on(self) -> str:
+        """The command that goes on with a run which could not be written any further."""
+        if not (self.folder / "checkpoint.pt").is_file():
+            return "give the same command again"
+        return f"go on with: python {self.script} --resume {shlex.quote(str(self.folder))}"
 
     def stop(self) -> NoReturn:
         """End the process's part of the run, and say how to go on."""

@@ -15,7 +15,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
-from supernet.files import atomic_write, read_jsonl
+from supernet.files import appending, atomic_write, read_jsonl
 from supernet.report import figures
 from supernet.report.run_files import METRICS_FILE
 
@@ -64,7 +64,7 @@ class Tracker:
         """
         clean = _finite(dict(record))
         line = json.dumps(clean, allow_nan=False)
-        with open(self.metrics, "a", encoding="utf-8") as stream:
+        with appending(self.metrics) as stream:
             stream.write(line + "\n")
         numbers = {
             name: value

@@ -56,9 +56,9 @@ class SearchConfig:
     """Search on images smaller by this factor, each pixel the mean of shrink x shrink: with 2 a
     step takes a quarter of the time. The cell that is found is trained alone at full size."""
 
-    C: int = setting(16, least=1, group="network")
+    C: int = setting(16, least=1, most=4096, group="network")
     """Channels of the first stage; the others have 2C and 4C. The benchmark's networks have 16."""
-    N: int = setting(5, least=1, group="network")
+    N: int = setting(5, least=1, most=1000, group="network")
     """Cells per stage. The benchmark's networks have 5."""
 
     robust: bool = setting(False, group="search")
@@ -143,7 +143,7 @@ class SearchConfig:
     refine_attack: str = setting("none", choices=TRAIN_ATTACKS, group="refinement")
     """Attack of these trainings, whose loss under PGD then decides; with none the clean loss
     does."""
-    processes: int | None = setting(None, least=1, group="refinement")
+    processes: int | None = setting(None, least=1, most=1024, group="refinement")
     """Trainings at a time, each with one thread on a CPU. Automatic is the number of CPU cores, or
     4 on a GPU. The outcome does not depend on it."""
 

@@ -30,9 +30,9 @@ class TrainConfig:
     """Side in pixels that the pictures of folder:PATH are resized to. Automatic is the genotype
     file's, else 32."""
 
-    C: int = setting(16, least=1, group="network")
+    C: int = setting(16, least=1, most=4096, group="network")
     """Channels of the first stage; the others have 2C and 4C."""
-    N: int = setting(5, least=1, group="network")
+    N: int = setting(5, least=1, most=1000, group="network")
     """Cells per stage."""
 
     epochs: int = setting(50, least=1, group="training")

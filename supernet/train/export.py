@@ -54,6 +54,11 @@ def load_model(
     path = Path(path).expanduser()
     if path.is_dir():
         path = path / WEIGHTS
+    if path.suffix == ".json":
+        raise UserError(
+            f"{path} holds no weights; name the {WEIGHTS} that scripts/train.py left, or train the "
+            f"cell first with scripts/train.py --genotype"
+        )
     if not path.is_file():
         raise UserError(f"there is no model {path}; name the {WEIGHTS} that scripts/train.py left")
     metadata = _read_metadata(path.with_suffix(".json"))

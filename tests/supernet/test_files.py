@@ -1,9 +1,14 @@
 """Files are written whole or not at all."""
 
+import contextlib
+import errno
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from supernet import files
 from supernet.errors import UserError
@@ -91,3 +96,67 @@ def test_a_file_that_a_kill_cut_short_is_added_to(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         files.append_jsonl(path, {"number": float("nan")})
     assert len(files.read_jsonl(path)) == 2
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A limit on the size of files: writing beyond it fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_named_by_the_path_that_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "result"
+    path.write_text("old")
+    with largest_file(1000):
+        with pytest.raises(OSError) as text, files.atomic_write(path) as stream:
+            stream.write("x" * 5000)
+        with pytest.raises(OSError) as tensors, files.atomic_write(path, "wb") as stream:
+            torch.save(torch.rand(5000), stream)
+        with pytest.raises(OSError) as line:
+            files.append_jsonl(path, {"text": "x" * 5000})
+    for caught in (text, tensors, line):
+        assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert os.listdir(tmp_path) == ["result"]
+    assert path.read_text().startswith("old")
+
+
+def test_no_error_names_a_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        files.write_json(tmp_path / "folder", {})
+    assert refused.value.filename == str(tmp_path / "folder") and refused.value.filename2 is None
+    long = tmp_path / ("x" * 250)  # a name that fits, whose temporary neighbour does not
+    with pytest.raises(OSError) as refused:
+        files.write_json(long, {})
+    assert (refused.value.errno, refused.value.filename) == (errno.ENAMETOOLONG, str(long))
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as absent, files.atomic_write(tmp_path / "a"):
+        (tmp_path / "absent").read_text()
+    assert absent.value.filename == str(tmp_path / "absent")
+    with pytest.raises(ConnectionResetError) as reset, files.atomic_write(tmp_path / "a"):
+        raise ConnectionResetError(errno.ECONNRESET, "the other side hung up")
+    assert reset.value.filename is None
+
+
+def test_a_name_that_is_not_utf_8_is_written_as_an_escape(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    with files.atomic_write(tmp_path / "report.md") as stream:
+        stream.write(f"# {name}")
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == "# caf\\udce9"
+    files.write_json(tmp_path / name, {"folder": name})
+    assert files.read_json(tmp_path / name) == {"folder": name}
+    files.append_jsonl(tmp_path / f"{name}.jsonl", {"folder": name})
+    assert files.read_jsonl(tmp_path / f"{name}.jsonl") == [{"folder": name}]
+
+
+def test_the_mark_that_windows_puts_first_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert files.read_json(tmp_path / "a.json") == {"a": 1}

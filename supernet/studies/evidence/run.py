@@ -17,7 +17,7 @@ from supernet.studies.evidence.collected import Evidence
 from supernet.studies.evidence.commands import OUTPUT, begin
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.jobs import Jobs
-from supernet.studies.evidence.page import write_page
+from supernet.studies.evidence.page import refuse_other_page, write_page
 from supernet.studies.evidence.plan import ROWS, Row, Run
 from supernet.studies.evidence.records import FINISHED
 
@@ -29,6 +29,7 @@ def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Pa
     the searches that ran have written their checkpoints.
     """
     out, page = Path(config.out), Path(config.page)
+    refuse_other_page(out, page)
     if config.page_only:
         return write_page(out, page)
     evidence = Evidence(config, rows)

@@ -44,6 +44,10 @@ class Store:
     def _refuse_another(self, fixed: dict[str, Any], facts: dict[str, Any]) -> None:
         path = self.folder / CONFIG
         whole = read_json(path)
+        if isinstance(whole, dict) and "kind" in whole:
+            raise UserError(
+                f"{self.folder} holds a {whole['kind']}, not a ranking; give another --out"
+            )
         saved = whole.get("config", {})
         if set(saved) != set(fixed):
             others = ", ".join(sorted(set(saved) ^ set(fixed)))

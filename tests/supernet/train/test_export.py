@@ -87,3 +87,10 @@ def test_images_of_other_classes_are_refused(pictures: Path) -> None:
         load_images_of(facts, "digits")
     with pytest.raises(UserError, match=r"model\.json names no data set; give --dataset"):
         load_images_of({"num_classes": 2}, None)
+
+
+@pytest.mark.parametrize("name", ["genotype.json", "model.json"])
+def test_a_file_without_weights_is_told_from_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=rf"{name} holds no weights; name the model\.pt that"):
+        load_model(tmp_path / name)

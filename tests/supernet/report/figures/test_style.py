@@ -32,3 +32,14 @@ def test_drawing_leaves_the_settings_alone() -> None:
     before = dict(matplotlib.rcParams)
     draw_cell(Genotype.parse("333133"))
     assert dict(matplotlib.rcParams) == before
+
+
+def test_the_users_settings_change_no_figure(tmp_path: Path) -> None:
+    w = np.full((6, 5), 0.2)
+    first = [path.read_bytes() for path in save(heatmap(w, (1,) * 6), tmp_path / "a")]
+    own = {"text.usetex": True, "axes.facecolor": "black", "savefig.bbox": "tight",
+           "font.family": "serif", "figure.dpi": 20, "svg.fonttype": "none",
+           "axes.formatter.use_locale": True}  # fmt: skip
+    with matplotlib.rc_context(own):
+        again = [path.read_bytes() for path in save(heatmap(w, (1,) * 6), tmp_path / "b")]
+    assert first == again

@@ -96,3 +96,10 @@ def test_damaged_files(cells: list[Cell], tmp_path: Path) -> None:
     (tmp_path / "config.json").unlink()
     with pytest.raises(UserError, match=r"is there without its config\.json"):
         store.open(CONFIG, {}, cells)
+
+
+def test_the_folder_of_a_search_is_no_ranking(cells: list[Cell], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"kind": "search", "config": {}}')
+    with pytest.raises(UserError, match="holds a search, not a ranking; give another --out"):
+        Store(tmp_path).open(CONFIG, {}, cells)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
