@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,9 @@ from typing import IO, Any
 from supernet.errors import UserError
 
 DATA_ROOT_VARIABLE = "ROBUST_SUPERNET_DATA"
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp", re.DOTALL)
+""".NAME.xxxxxxxx.tmp, as `temporary_neighbour` names a file."""
 
 
 @contextmanager
@@ -24,7 +28,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     encoding = None if "b" in mode else "utf-8"
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    fd, temporary = temporary_neighbour(path)
     try:
         with os.fdopen(fd, mode, encoding=encoding) as stream:
             yield stream
@@ -39,6 +43,21 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         if os.path.exists(temporary):
             os.unlink(temporary)
         raise
+
+
+def temporary_neighbour(path: Path) -> tuple[int, str]:
+    """Make the file .NAME.xxxxxxxx.tmp next to `path`; returns its descriptor and its name."""
+    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary neighbours that a killed process left in a folder.
+
+    Only for one who knows that no other process writes there, by a lock for instance.
+    """
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name) and (path.is_symlink() or path.is_file()):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:
