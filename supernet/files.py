@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,9 @@ from supernet.errors import UserError
 DATA_ROOT_VARIABLE = "ROBUST_SUPERNET_DATA"
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """What a full, limited, broken or read-only disk says."""
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp", re.DOTALL)
+""".NAME.xxxxxxxx.tmp, as `temporary_neighbour` names a file."""
 
 
 @contextmanager
@@ -32,7 +36,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     encoding, errors = (None, None) if "b" in mode else ("utf-8", "backslashreplace")
     temporary = None
     try:
-        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        fd, temporary = temporary_neighbour(path)
         with os.fdopen(fd, mode, encoding=encoding, errors=errors) as stream:
             yield stream
             stream.flush()
@@ -84,6 +88,21 @@ def _raise_naming(path: Path, error: BaseException) -> None:
 
 def _names_temporary_of(path: Path, error: OSError) -> bool:
     return error.filename is not None and Path(error.filename).name.startswith(f".{path.name}.")
+
+
+def temporary_neighbour(path: Path) -> tuple[int, str]:
+    """Make the file .NAME.xxxxxxxx.tmp next to `path`; returns its descriptor and its name."""
+    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary neighbours that a killed process left in a folder.
+
+    Only for one who knows that no other process writes there, by a lock for instance.
+    """
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name) and (path.is_symlink() or path.is_file()):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

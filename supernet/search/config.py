@@ -37,6 +37,8 @@ IMPL_NAMES = ("auto", "reference", "batched", "native")
 WHERE_FIELDS = ("out", "data_root", "keep_epochs", "processes", "finalists", "finalist_steps")
 """Fields that do not change the result (places, what to keep, what to check it by). The hash
 leaves them out, and a resumed run may change them."""
+MACHINE_FIELDS = ("device", "impl")
+"""Fields that change how sums are rounded; a resumed run may name others."""
 
 
 @dataclass(frozen=True, kw_only=True)

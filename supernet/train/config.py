@@ -10,6 +10,8 @@ from supernet.settings import TRAIN_ATTACKS, check_settings, choose, setting
 
 WHERE_FIELDS = ("out", "data_root")
 """Fields that do not change the result: a resumed run may name others."""
+MACHINE_FIELDS = ("device",)
+"""Fields that change how sums are rounded; a resumed run may name others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from supernet.attacks.accuracy import evaluate
 from supernet.cells.genotype import Genotype
 from supernet.data import Batches, ImageData, augment, to_float
 from supernet.errors import UserError
+from supernet.finite import norm, refuse_not_finite
 from supernet.nets.derived import DerivedNetwork
 from supernet.randomness import Randomness
 from supernet.train.config import TrainConfig
@@ -99,8 +100,21 @@ class Training:
         assert isinstance(average, DerivedNetwork)
         return average
 
+    @property
+    def optimisers(self) -> tuple[torch.optim.Optimizer, ...]:
+        """All that move a parameter."""
+        return (self.optimiser,)
+
+    @property
+    def remedy(self) -> str:
+        """What to do where its numbers are not finite any more."""
+        return f"start a new run with a lower --lr (it is {self.config.lr:g})"
+
     def train_step(self) -> None:
-        """Attack one batch and learn from it."""
+        """Attack one batch and learn from it.
+
+        Raises: Diverged when the loss or the weights are not finite.
+        """
         index = next(self.batches).to(self.device)
         x, y = self.data.train_x[index], self.data.train_y[index]
         x = augment(x, self.random["augment"], self.data.pad, self.data.flip)
@@ -117,6 +131,10 @@ class Training:
         self.step += 1
         if self.ema is not None:
             self.ema.update(self.net, step=self.step)
+        refuse_not_finite(
+            {"train_loss": loss, "norm of the weights": norm(self.net.parameters())}, self.step,
+            self.remedy,
+        )  # fmt: skip
         right = (logits.argmax(1) == y).double().mean()
         self.totals += torch.stack([loss.detach().double(), right])
 

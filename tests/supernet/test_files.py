@@ -160,3 +160,21 @@ def test_a_name_that_is_not_utf_8_is_written_as_an_escape(tmp_path: Path) -> Non
 def test_the_mark_that_windows_puts_first_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
     assert files.read_json(tmp_path / "a.json") == {"a": 1}
+
+
+def test_leftovers_are_what_atomic_write_leaves_and_nothing_else(tmp_path: Path) -> None:
+    kept = {"a.json", ".a.json.tmp", ".a.json.ABCDEFGH.tmp", "a.json.abcd_123.tmp", ".lock"}
+    for name in (*kept, ".a.json.abcd_123.tmp", ".a b\nc.00000000.tmp"):
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.abcd_123.tmp").mkdir()
+    with files.atomic_write(tmp_path / "b"):
+        written = {path.name for path in tmp_path.iterdir()}
+        files.remove_leftovers(tmp_path)
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {*kept, ".folder.abcd_123.tmp"} and len(written - left) == 3
+        descriptor, name = files.temporary_neighbour(tmp_path / "b")
+        os.close(descriptor)
+        (tmp_path / next(n for n in written if n.startswith(".b."))).touch()
+    files.remove_leftovers(tmp_path)
+    assert not Path(name).exists() and (tmp_path / "b").exists()
+    files.remove_leftovers(tmp_path / "gone")
