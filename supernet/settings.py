@@ -34,6 +34,9 @@ KINDS: dict[type, str] = {
 }  # fmt: skip
 """The types that a field may have, alone, in a tuple or with None, and their names."""
 
+_MOST_SHOWN = 300
+"""Characters of a file's content that a message shows."""
+
 Config = TypeVar("Config")
 Value = TypeVar("Value")
 
@@ -183,7 +186,7 @@ def from_saved(config: type[Config], values: Any, where: object) -> Config:
         raise another_version(where, "it holds no config")
     unknown = [name for name in values if name not in names]
     if unknown:
-        raise another_version(where, f"unknown fields {', '.join(unknown)}")
+        raise another_version(where, f"unknown fields {', '.join(unknown)[:_MOST_SHOWN]}")
     missing = [name for name in names if name not in values]
     if missing:
         raise another_version(where, f"no {', '.join(missing)}")
@@ -191,7 +194,7 @@ def from_saved(config: type[Config], values: Any, where: object) -> Config:
     try:
         return config(**fields)
     except UserError as error:
-        raise another_version(where, str(error)) from error
+        raise another_version(where, str(error)[:_MOST_SHOWN]) from error
 
 
 def another_version(where: object, reason: str) -> UserError:

@@ -89,5 +89,5 @@ def _cells_of_json(path: Path, text: str) -> list[str]:
         value = json.loads(text)
         items = _cells(value) or [value]
         return [i if isinstance(i, str) else str(i.get("arch") or i["code"]) for i in items]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is JSON without cells that have 'arch' or 'code'") from error

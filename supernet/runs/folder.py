@@ -6,6 +6,7 @@ from typing import Any
 
 from supernet.errors import UserError
 from supernet.files import read_json
+from supernet.shapes import misfit, require
 
 FORMAT = 3
 """The format of config.json and of the files next to it. Format 1 had settings that are gone,
@@ -13,6 +14,16 @@ format 2 neither proposals nor a refinement."""
 
 SCRIPTS = {"search": "scripts/search.py", "training": "scripts/train.py"}
 """Kind of run -> the command that makes and resumes it."""
+
+DESCRIPTION = {
+    "config": dict, "config_hash": str, "command": str, "data": {"name": str, "source": str},
+    "device": str, "device_type": str, "threads": int, "versions": dict,
+}  # fmt: skip
+"""What config.json holds of every run, with its shape."""
+OF_KIND: dict[str, dict[str, Any]] = {
+    "search": {"impl": ("reference", "batched", "native")},
+    "training": {"code": str},
+}
 
 _MOST = 10_000
 
@@ -62,13 +73,21 @@ def read_description(folder: Path, kind: str) -> dict[str, Any]:
     if not isinstance(description, dict) or not isinstance(description.get("config"), dict):
         raise UserError(f"{path} is not the config.json of a run; name another folder")
     if description.get("format") != FORMAT:
-        written = (description.get("versions") or {}).get("robust-supernet", "an unknown version")
+        versions = description.get("versions")
+        written = versions.get("robust-supernet") if isinstance(versions, dict) else None
+        named = misfit(description.get("format", 1), int) is None
         raise UserError(
-            f"{folder} has format {description.get('format', 1)} (robust-supernet {written}); this "
-            f"version reads format {FORMAT}: use the version that wrote it, or start a new run"
+            f"{folder} has format {description.get('format', 1) if named else 'unknown'}"
+            f" (robust-supernet {written if isinstance(written, str) else 'of an unknown version'})"
+            f"; this version reads format {FORMAT}: use the version that wrote it, or start a new"
+            " run"
         )
     found = description.get("kind")
     if found != kind:
-        hint = f"; {SCRIPTS[found]} made it" if found in SCRIPTS else ""
-        raise UserError(f"{folder} holds a {found}, not a {kind}{hint}")
+        made = SCRIPTS.get(found) if isinstance(found, str) else None
+        hint = f"; {made} made it" if made else ""
+        raise UserError(
+            f"{folder} holds {f'a {found}' if made else 'another run'}, not a {kind}{hint}"
+        )
+    require(description, {**DESCRIPTION, **OF_KIND[kind]}, path)
     return description
