@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import tempfile
@@ -19,6 +20,9 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp", re.DOTALL)
 """.NAME.xxxxxxxx.tmp, as `temporary_neighbour` names a file."""
+MOST_JSON_BYTES = 32 << 20
+MOST_JSON_DEPTH = 50
+"""The files of this program have up to ten levels."""
 
 
 @contextmanager
@@ -113,19 +117,55 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file of finite numbers, with or without a byte order mark.
 
-    Raises: UserError when the file is missing or not JSON.
+    Raises: UserError when the file is missing, not JSON, longer than MOST_JSON_BYTES or nested more
+            than MOST_JSON_DEPTH levels deep.
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        with path.open("rb") as stream:
+            data = stream.read(MOST_JSON_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    if len(data) > MOST_JSON_BYTES:
+        raise UserError(f"{path} is longer than {MOST_JSON_BYTES:,} bytes; name another file")
+    try:
+        value = json.loads(
+            data.decode("utf-8-sig"), parse_constant=_finite_number, parse_float=_finite_number
+        )
+    except RecursionError as error:
+        raise _too_deep(path) from error
     except ValueError as error:
         raise UserError(
             f"{path} is not valid JSON ({error}); it may be cut short: write it again"
         ) from error
+    if _depth_above(value, MOST_JSON_DEPTH):
+        raise _too_deep(path)
+    return value
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is not a finite number")
+    return number
+
+
+def _depth_above(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def _too_deep(path: Path) -> UserError:
+    return UserError(f"{path} is nested more than {MOST_JSON_DEPTH} levels deep; name another file")
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:

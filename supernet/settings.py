@@ -36,6 +36,8 @@ KINDS: dict[type, str] = {
 
 PLACES = ("folder:", "pack:")
 """How values begin that name a place of images, as --data-root does: folder:PATH."""
+_MOST_SHOWN = 300
+"""Characters of a file's content that a message shows."""
 
 Config = TypeVar("Config")
 Value = TypeVar("Value")
@@ -186,7 +188,7 @@ def from_saved(config: type[Config], values: Any, where: object) -> Config:
         raise another_version(where, "it holds no config")
     unknown = [name for name in values if name not in names]
     if unknown:
-        raise another_version(where, f"unknown fields {', '.join(unknown)}")
+        raise another_version(where, f"unknown fields {', '.join(unknown)[:_MOST_SHOWN]}")
     missing = [name for name in names if name not in values]
     if missing:
         raise another_version(where, f"no {', '.join(missing)}")
@@ -194,7 +196,7 @@ def from_saved(config: type[Config], values: Any, where: object) -> Config:
     try:
         return config(**fields)
     except UserError as error:
-        raise another_version(where, str(error)) from error
+        raise another_version(where, str(error)[:_MOST_SHOWN]) from error
 
 
 def another_version(where: object, reason: str) -> UserError:

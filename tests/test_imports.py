@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    ("errors",), ("files", "finite", "text", "randomness", "settings", "processes"),
+    ("errors",), ("files", "finite", "text", "randomness", "settings", "shapes", "processes"),
     ("flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),

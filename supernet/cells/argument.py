@@ -102,7 +102,7 @@ def _cells_of_json(path: Path, text: str) -> list[str]:
         return [
             str(i) if isinstance(i, str | int) else str(i.get("arch") or i["code"]) for i in items
         ]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is JSON without cells; it must hold indices, codes, or objects with 'arch' or "
             "'code'"

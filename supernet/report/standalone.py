@@ -8,7 +8,7 @@ from supernet.files import read_jsonl
 from supernet.report import figures
 from supernet.report.figures.style import BLACK, BLUE, VERMILLION
 from supernet.report.figures.training import DASHED, DOTTED, Panel
-from supernet.report.markdown import table
+from supernet.report.markdown import code, plain, table
 from supernet.report.run_files import METRICS_FILE, Evaluated, RunFiles
 from supernet.report.words import dataset_name, duration, percent, pixels
 
@@ -40,7 +40,7 @@ def section(run: RunFiles) -> list[str]:
     blocks: list[str] = []
     for number, evaluated in enumerate(run.evaluations, start=1):
         if len(run.evaluations) > 1:
-            blocks.append(f"### `{evaluated.path.parent.name}`")
+            blocks.append(f"### {code(evaluated.path.parent.name)}")
         blocks += [
             _training_words(evaluated.content),
             *_curves(run, evaluated, number),
@@ -89,7 +89,7 @@ def _measured_words(evaluation: dict[str, Any]) -> str:
         f"Measured on {evaluation['images']:,} {evaluation['split']} images of "
         f"{_name({'name': evaluation['dataset'], 'stand_in': evaluation['stand_in']})}, "
         f"seed {evaluation['results'][0]['seed']}, {evaluation['precision']}, "
-        f"{evaluation['device']} ({evaluation['source']}):"
+        f"{plain(evaluation['device'])} ({plain(evaluation['source'])}):"
     )
 
 
@@ -146,4 +146,5 @@ def _stages(evaluation: dict[str, Any]) -> list[str]:
 
 
 def _name(data: dict[str, Any]) -> str:
-    return f"a stand-in for {data['name']}" if data["stand_in"] else str(data["name"])
+    name = plain(data["name"])
+    return f"a stand-in for {name}" if data["stand_in"] else name

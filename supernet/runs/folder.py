@@ -12,6 +12,7 @@ from supernet.errors import UserError
 from supernet.files import read_json, remove_leftovers
 from supernet.report.run_files import METRICS_FILE
 from supernet.runs.lock import locked
+from supernet.shapes import misfit, require
 
 FORMAT = 3
 """The format of config.json and of the files next to it. Format 1 had settings that are gone,
@@ -23,6 +24,15 @@ SCRIPTS = {"search": "scripts/search.py", "training": "scripts/train.py"}
 CONFIG = "config.json"
 CHECKPOINT, CHECKPOINT_BEFORE = "checkpoint.pt", "checkpoint-before.pt"
 """The last checkpoint of a run, and the one before it."""
+DESCRIPTION = {
+    "config": dict, "config_hash": str, "command": str, "data": {"name": str, "source": str},
+    "device": str, "device_type": str, "threads": int, "versions": dict,
+}  # fmt: skip
+"""What config.json holds of every run, with its shape."""
+OF_KIND: dict[str, dict[str, Any]] = {
+    "search": {"impl": ("reference", "batched", "native")},
+    "training": {"code": str},
+}
 
 _MOST = 10_000
 _RESULTS = (
@@ -98,15 +108,21 @@ def read_description(folder: Path, kind: str) -> dict[str, Any]:
     if description.get("format") != FORMAT:
         versions = description.get("versions")
         written = versions.get("robust-supernet") if isinstance(versions, dict) else None
+        named = misfit(description.get("format", 1), int) is None
         raise UserError(
-            f"{folder} has format {description.get('format', 1)} (robust-supernet "
-            f"{written or 'an unknown version'}); this version reads format {FORMAT}: use the "
-            "version that wrote it, or start a new run"
+            f"{folder} has format {description.get('format', 1) if named else 'unknown'}"
+            f" (robust-supernet {written if isinstance(written, str) else 'of an unknown version'})"
+            f"; this version reads format {FORMAT}: use the version that wrote it, or start a new"
+            " run"
         )
     found = description.get("kind")
     if found != kind:
-        hint = f"; {SCRIPTS[found]} made it" if isinstance(found, str) and found in SCRIPTS else ""
-        raise UserError(f"{folder} holds a {found}, not a {kind}{hint}")
+        made = SCRIPTS.get(found) if isinstance(found, str) else None
+        hint = f"; {made} made it" if made else ""
+        raise UserError(
+            f"{folder} holds {f'a {found}' if made else 'another run'}, not a {kind}{hint}"
+        )
+    require(description, {**DESCRIPTION, **OF_KIND[kind]}, path)
     return description
 
 

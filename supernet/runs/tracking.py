@@ -155,6 +155,7 @@ def tag_of(name: str) -> str:
 def _keep_until(path: Path, step: int | None) -> None:
     """Rewrite metrics.jsonl with the records up to `step`; without a step, with none."""
     if not path.exists():
+        path.unlink(missing_ok=True)  # a link that leads nowhere, which a write would follow
         return
     records = [] if step is None else [r for r in read_jsonl(path) if r["step"] <= step]
     with atomic_write(path) as stream:

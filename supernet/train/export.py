@@ -12,9 +12,14 @@ from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, write_json
 from supernet.nets.derived import DerivedNetwork
 from supernet.settings import another_version
+from supernet.shapes import require
 
 FORMAT = 1
 WEIGHTS, METADATA = "model.pt", "model.json"
+_SHAPE = {
+    "arch": str, "C": int, "N": int, "num_classes": int, "mean": [float], "std": [float],
+}  # fmt: skip
+_MOST = {"C": 4096, "N": 1000, "num_classes": 1_000_000}
 
 
 def save_model(folder: str | Path, network: DerivedNetwork, facts: dict[str, Any]) -> Path:
@@ -62,17 +67,24 @@ def load_model(
     if not path.is_file():
         raise UserError(f"there is no model {path}; name the {WEIGHTS} that scripts/train.py left")
     metadata = _read_metadata(path.with_suffix(".json"))
+    tensors, genotype = _read_tensors(path), Genotype.parse(metadata["arch"])
+    params = genotype.params(metadata["num_classes"], metadata["C"], metadata["N"])
+    if 4 * params > path.stat().st_size:
+        raise UserError(
+            f"{path} and {path.with_suffix('.json').name} do not fit together (the file is too"
+            f" short for {params:,} parameters); keep the two files of one training together"
+        )
     try:
         network = DerivedNetwork(
-            Genotype.parse(metadata["arch"]),
+            genotype,
             C=metadata["C"],
             N=metadata["N"],
             num_classes=metadata["num_classes"],
             mean=metadata["mean"],
             std=metadata["std"],
         )
-        network.load_state_dict(_read_tensors(path))
-    except (KeyError, TypeError, RuntimeError) as error:
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"{path} and {path.with_suffix('.json').name} do not fit together ({reason});"
@@ -134,5 +146,12 @@ def _read_metadata(path: Path) -> dict[str, Any]:
     metadata = read_json(path)
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         found = metadata.get("format") if isinstance(metadata, dict) else type(metadata).__name__
-        raise another_version(path, f"format {found}; this version reads format {FORMAT}")
+        raise another_version(path, f"format {str(found)[:40]}; this version reads format {FORMAT}")
+    require(metadata, _SHAPE, path)
+    for name, most in _MOST.items():
+        if not 1 <= metadata[name] <= most:
+            raise UserError(
+                f"{path} has {name} = {metadata[name]}, which is not from 1 to {most:,}; keep the"
+                " two files of one training together"
+            )
     return metadata

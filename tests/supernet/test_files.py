@@ -45,6 +45,39 @@ def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
         files.read_json(tmp_path / "b.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("NaN", "NaN is not a finite number"),
+        ("[-Infinity]", "-Infinity is not a finite number"),
+        ("[1e999]", "1e999 is not a finite number"),
+        ("9" * 5000, "is not valid JSON"),
+        ("[" * 51 + "]" * 51, "nested more than 50 levels deep"),
+        ("[" * 100_000, "nested more than 50 levels deep|is not valid JSON"),
+        ('{"a":' * 100_000, "nested more than 50 levels deep|is not valid JSON"),
+        ("\udcff", "is not valid JSON"),
+    ],
+)
+def test_json_is_finite_and_bounded(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=rf"a\.json .*({reason})"):
+        files.read_json(path)
+
+
+def test_json_of_50_levels_and_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + b"[" * 49 + b"[1]" + b"]" * 49)
+    assert isinstance(files.read_json(path), list)
+
+
+def test_a_long_json_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.write_json(tmp_path / "a.json", ["x" * 100])
+    monkeypatch.setattr(files, "MOST_JSON_BYTES", 50)
+    with pytest.raises(UserError, match=r"a\.json is longer than 50 bytes; name another"):
+        files.read_json(tmp_path / "a.json")
+
+
 def test_lines_of_json(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     assert files.read_jsonl(path) == []

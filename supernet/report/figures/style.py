@@ -9,6 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from ops.space import CONV1, CONV3, EDGES, NONE, POOL, SKIP
+from supernet.errors import UserError
 from supernet.files import atomic_write
 
 # Okabe & Ito 2008: distinct under the common colour deficiencies and in grey print.
@@ -79,8 +80,16 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, stem: str | Path, *, dpi: int = 130) -> list[Path]:
-    """Write `stem`.svg and `stem`.png, each whole or not at all; returns the two paths."""
+    """Write `stem`.svg and `stem`.png, each whole or not at all; returns the two paths.
+
+    Raises: UserError where the folder is a link, which would lead the pictures elsewhere.
+    """
     paths = [Path(f"{stem}.svg"), Path(f"{stem}.png")]
+    if paths[0].parent.is_symlink():
+        raise UserError(
+            f"{paths[0].parent} is a link, and pictures are written into folders of a run alone;"
+            " remove the link"
+        )
     with matplotlib.rc_context(_settings()):
         for path in paths:
             metadata = {"Date": None} if path.suffix == ".svg" else {}

@@ -42,6 +42,7 @@ from supernet.studies.ranking.scorers import (
     supernet_steps,
 )
 from supernet.studies.ranking.store import Store
+from supernet.text import file_name
 
 CHEAPEST, DEAREST = Genotype.parse("111111"), Genotype.parse("333333")
 
@@ -111,7 +112,7 @@ def _write(
     random = np.array([cell.random for cell in cells])
     for column, rows in ranking["rows"].items():
         truth = truth_of(table, config, column)[[cell.row for cell in cells]]
-        name, figures = column.replace(":", "-"), folder / "figures"
+        name, figures = file_name(column), folder / "figures"
         draw_scatter(scores, truth, random, rows, column, figures / f"scatter-{name}")
         draw_coefficients(rows, column, figures / f"kendall-{name}")
     return folder

@@ -94,3 +94,32 @@ def test_a_file_without_weights_is_told_from_one(tmp_path: Path, name: str) -> N
     (tmp_path / name).write_text("{}")
     with pytest.raises(UserError, match=rf"{name} holds no weights; name the model\.pt that"):
         load_model(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"N": 10**30}, "N is a number above|N is 10+, not a whole number"),
+        (
+            {"N": 10**9, "arch": Genotype.parse("000000").arch},
+            "N = 1000000000, which is not from 1",
+        ),
+        ({"num_classes": 100_000}, "do not fit together"),
+        ({"C": 4096}, "do not fit together"),
+        ({"C": 0}, "C = 0, which is not from 1 to 4,096"),
+        ({"C": "4"}, "C is '4', not a whole number"),
+        ({"mean": [0.1]}, "do not fit together"),
+        ({"mean": [0.1, None, 0.2]}, r"mean\[1\] is None, not a finite number"),
+        ({"std": {}}, "std is dict, not a list"),
+        ({"arch": 333333}, "arch is 333333, not text"),
+        ({"arch": "x" * 5000}, "a cell of 5,000 characters"),
+    ],
+)
+def test_odd_metadata_are_named_before_a_network_is_made(
+    saved: tuple[Path, DerivedNetwork], change: dict[str, object], reason: str
+) -> None:
+    path, _ = saved
+    metadata = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**metadata, **change}))
+    with pytest.raises(UserError, match=reason):
+        load_model(path)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pytest
 from PIL import Image
 
 from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
 from supernet.report.figures import draw_cell, heatmap
 from supernet.report.figures.style import save
 
@@ -43,3 +45,11 @@ def test_the_users_settings_change_no_figure(tmp_path: Path) -> None:
     with matplotlib.rc_context(own):
         again = [path.read_bytes() for path in save(heatmap(w, (1,) * 6), tmp_path / "b")]
     assert first == again
+
+
+def test_a_link_in_a_run_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="figures is a link"):
+        save(draw_cell(Genotype.parse("333133")), tmp_path / "figures" / "cell")
+    assert not list((tmp_path / "elsewhere").iterdir())
