@@ -78,13 +78,14 @@ def _parse(key: str, data: bytes) -> NDArray[Any]:
     header = _HEADER.fullmatch(data[start:end])
     if header is None:
         raise ValueError(f"{key} has an odd header")
-    dtype = np.dtype(header[1].decode("ascii"))
-    shape = [int(number) for number in header[3].split(b",") if number.strip()]
-    if dtype.itemsize == 0 and math.prod(shape):
+    dtype: np.dtype[Any] = np.dtype(header[1].decode("ascii"))
+    shape = tuple(int(number) for number in header[3].split(b",") if number.strip())
+    count = math.prod(shape)
+    if dtype.itemsize == 0 and count:
         raise ValueError(f"{key} has values without bytes")
-    if math.prod(shape) * dtype.itemsize != len(data) - end:
-        raise ValueError(f"{key} has another number of bytes than its shape {tuple(shape)}")
-    if not math.prod(shape):
+    if count * dtype.itemsize != len(data) - end:
+        raise ValueError(f"{key} has another number of bytes than its shape {shape}")
+    if not count:
         return np.empty(shape, dtype)
     return np.frombuffer(data, dtype, offset=end).reshape(
         shape, order="F" if header[2] == b"True" else "C"

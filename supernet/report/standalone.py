@@ -60,7 +60,7 @@ def _training_words(evaluation: dict[str, Any]) -> str:
     if not training:
         return text + "."
     data = training["data"]
-    attack = "clean images" if training["attack"] == "none" else _attack_words(training)
+    attack = "clean images" if training["attack"] == "none" else attack_words(training)
     average = "; the weights are a moving average" if evaluation["weights"] == "average" else ""
     return (
         f"{text}, trained for {training['epochs']} epochs on {data['train_images']:,} images of "
@@ -69,7 +69,8 @@ def _training_words(evaluation: dict[str, Any]) -> str:
     )
 
 
-def _attack_words(training: dict[str, Any]) -> str:
+def attack_words(training: dict[str, Any]) -> str:
+    """The attack of a training: PGD-7, N-FGSM."""
     if training["attack"] != "pgd":
         return training["attack"].upper().replace("_", "-")
     return f"PGD-{training['attack_steps']}"
@@ -100,7 +101,7 @@ def _results(run: RunFiles, evaluation: dict[str, Any]) -> str:
     rows = []
     for result in evaluation["results"]:
         row = [
-            _result_name(result),
+            result_name(result),
             pixels(result["eps"]) if result["eps"] else "-",
             percent(result["accuracy"]),
             "-" if result["attack"] == "worst_case" else duration(result["seconds"]),
@@ -115,7 +116,8 @@ def _results(run: RunFiles, evaluation: dict[str, Any]) -> str:
     return table(header, rows, align="llrrr"[: len(header)])
 
 
-def _result_name(result: dict[str, Any]) -> str:
+def result_name(result: dict[str, Any]) -> str:
+    """The attack of a row of evaluation.json: PGD-20, AutoAttack (standard)."""
     name = ATTACK_NAMES.get(result["attack"], result["attack"])
     if result["attack"] == "pgd":
         return f"{name}-{result['steps']}"

@@ -1,14 +1,19 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from pyautoattack import AutoAttack
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
-from supernet.train.export import load_images_of, load_model, save_model
+from supernet.train.export import load_images_of, load_model, safetensors_bytes, save_model
+from tests.supernet.train.cells import CODES, trained
 
 
 @pytest.fixture
@@ -123,3 +128,75 @@ def test_odd_metadata_are_named_before_a_network_is_made(
     path.with_suffix(".json").write_text(json.dumps({**metadata, **change}))
     with pytest.raises(UserError, match=reason):
         load_model(path)
+
+
+def metadata_of(network: DerivedNetwork, folder: Path) -> dict[str, Any]:
+    path = save_model(folder, network, {"dataset": "digits"})
+    found: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_safetensors_hold_weights_and_metadata(code: str, tmp_path: Path) -> None:
+    network = trained(code)
+    metadata = metadata_of(network, tmp_path / "run")
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(safetensors_bytes(network, metadata))
+    x = torch.rand(3, 3, 8, 8)
+    for named in (path, tmp_path):
+        loaded, found = load_model(named)
+        assert not loaded.training and found == metadata
+        assert torch.equal(loaded(x), network(x))
+
+
+def test_damage_of_safetensors_is_named(tmp_path: Path) -> None:
+    network = trained("313021")
+    metadata = metadata_of(network, tmp_path / "run")
+    path = tmp_path / "model.safetensors"
+    whole = safetensors_bytes(network, metadata)
+    for damage in (whole[: len(whole) // 2], b"", b"<html> a page of an error"):
+        path.write_bytes(damage)
+        with pytest.raises(UserError, match=r"weights .*model\.safetensors cannot be read"):
+            load_model(path)
+    path.write_bytes(save({"stem.0.weight": torch.zeros(2)}))
+    with pytest.raises(UserError, match="does not say which cell it is of"):
+        load_model(path)
+    path.write_bytes(safetensors_bytes(network, {**metadata, "arch": "333333"}))
+    with pytest.raises(UserError, match="in its header do not fit together"):
+        load_model(path)
+    path.write_bytes(safetensors_bytes(network, {**metadata, "format": 9}))
+    with pytest.raises(UserError, match="format 9; this version reads format 1"):
+        load_model(path)
+
+
+def robustbench(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> tuple[float, float]:
+    """What `robustbench.benchmark` does with a model, with the first of AutoAttack's attacks.
+
+    It wants evaluation mode, moves the model, hands it images in [0, 1] in batches (the last one
+    short), and lets the authors' AutoAttack differentiate it.
+    """
+    assert not model.training
+    model = model.to(torch.device("cpu"))
+
+    def accuracy(images: Tensor) -> float:
+        with torch.no_grad():
+            pairs = zip(images.split(7), y.split(7), strict=True)
+            right = [model(a).max(1)[1] == b for a, b in pairs]
+        return torch.cat(right).double().mean().item()
+
+    attack = AutoAttack(model, norm="Linf", eps=eps, version="custom", attacks=["apgd-ce"])
+    attack.apgd.n_iter, attack.apgd.n_restarts = 10, 1
+    x_adv, _ = attack.run_standard_evaluation(x, y, batch_size=7)
+    assert x_adv.min() >= 0 and x_adv.max() <= 1 and (x_adv - x).abs().max() <= eps + 1e-6
+    return accuracy(x), accuracy(x_adv)
+
+
+def test_robustbench_takes_the_model_as_it_is(tmp_path: Path) -> None:
+    model, _ = load_model(save_model(tmp_path, trained("313021", num_classes=7), {}))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x = torch.rand(24, 3, 16, 16)
+    y = model(x).argmax(1)
+    y[:6] = (y[:6] + 1) % 7
+    clean, robust = robustbench(model, x, y, eps=0.5)
+    assert clean == 18 / 24 and robust < clean
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
