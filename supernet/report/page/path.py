@@ -12,6 +12,8 @@ from supernet.report.words import column_name, dataset_name, percent
 
 NOT_FINITE = 1e3
 """A loss that stands for one that is not finite."""
+WIDE = 10.0
+"""The ratio of losses from which on their axis is logarithmic."""
 SPREAD = 0.6
 """The width that the cells of a sweep take, where sweeps are 1 apart."""
 MARKERS = (("circle-open", "var(--grey)"), ("circle", "var(--blue)"), ("diamond", "var(--purple)"))
@@ -43,16 +45,15 @@ def path_chart(run: RunFiles, record: Mapping[str, Any]) -> Chart:
         "zeroline": False,
     }
     panels = []
-    for title, measure, shape in (
-        ("Held-out loss of the short trainings", "loss", ".3f"),
-        (f"Benchmark: {dataset_name(dataset)} {column_name(column)}", "accuracy", ".1%"),
+    benchmark = f"Benchmark: {dataset_name(dataset)} {column_name(column)}"
+    for title, measure, up in (
+        ("Held-out loss of the short trainings", "loss", _loss_axis(cells)),
+        (benchmark, "accuracy", {"tickformat": ".1%"}),
     ):
         panels.append({
             "title": title,
             "traces": [*_by_round(run, cells, measure), _line(cells, measure)],
-            "layout": {
-                "xaxis": axis, "yaxis": {"tickformat": shape}, "hovermode": "closest",
-            },
+            "layout": {"xaxis": axis, "yaxis": up, "hovermode": "closest"},
         })  # fmt: skip
     return {"panels": panels}
 
@@ -73,6 +74,14 @@ def _cells(run: RunFiles, place: int, sweep: Mapping[str, Any]) -> Iterator[_Tra
             rank=entry["ranks"][dataset][column],
             chosen=code == sweep["chosen"],
         )
+
+
+def _loss_axis(cells: list[_Trained]) -> dict[str, Any]:
+    """Logarithmic where one loss would press all others into a line."""
+    losses = [cell.loss for cell in cells if cell.loss]
+    if losses and max(losses) > WIDE * min(losses):
+        return {"type": "log", "tickformat": "~g", "nticks": 6}
+    return {"tickformat": ".3f"}
 
 
 def _by_round(run: RunFiles, cells: list[_Trained], measure: str) -> Iterator[dict[str, Any]]:
