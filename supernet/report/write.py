@@ -1,4 +1,4 @@
-"""report.md, from top to bottom: the answer first, then the reasons, then how to repeat it."""
+"""report.md and report.html: the answer first, then the reasons, then how to repeat it."""
 
 import json
 import shlex
@@ -17,14 +17,19 @@ from supernet.report import (
     standalone,
 )
 from supernet.report.markdown import code, code_block, plain, table
+from supernet.report.page.report import PAGE_FILE, write_page
 from supernet.report.run_files import RunFiles
 from supernet.report.words import duration, pixels
 
 REPORT_FILE = "report.md"
 
 
-def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
-    """Write report.md and figures/ of a finished search; returns the report's path.
+def write_report(
+    run_dir: str | Path, benchmark: Table | None = None, page: Path | None = None
+) -> Path:
+    """Write report.md, figures/ and report.html of a finished search; returns report.md's path.
+
+    page: where report.html goes instead.
 
     Reads config.json, genotype.json, metrics.jsonl, refine.json, front.json, finalists.json, the
     evaluation.json of stand-alone networks (in the folder or one below it) and the benchmark table.
@@ -49,6 +54,7 @@ def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     path = run.folder / REPORT_FILE
     with atomic_write(path) as stream:
         stream.write("\n\n".join(blocks) + "\n")
+    write_page(run, blocks, page or run.folder / PAGE_FILE)
     return path
 
 
