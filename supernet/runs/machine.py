@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from supernet.data.images import same_images
 from supernet.errors import UserError
 from supernet.files import read_json
 
@@ -149,6 +148,8 @@ def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
 
 def _goes_on_with(folder: Path, before: Any, now: Mapping[str, Any]) -> bool:
     """Whether the images may take the place of those before; another rounding is a warning."""
+    from supernet.data.images import same_images  # the readers need more than a bare machine has
+
     if not same_images(before, now):
         return False
     if before.get("digest") not in (None, now.get("digest")):

@@ -16,7 +16,9 @@ from tests.supernet.train.test_card import facts
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     network = trained("300133", num_classes=10)
-    return save_model(tmp_path / "net", network, {**facts("digits"), "image_size": 16})
+    names = [str(digit) for digit in range(10)]
+    described = {**facts("digits"), "image_size": 16, "class_names": names}
+    return save_model(tmp_path / "net", network, described)
 
 
 @pytest.mark.parametrize(
