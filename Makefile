@@ -2,6 +2,7 @@
 # make test     environment, install, the optional native kernels if they build, the whole test suite;
 #               with CI=true it fails where they do not build
 # make check    ruff, mypy and the fast tests
+# make fuzz     50,000 damaged files for each reader of files, about an hour
 # make native   build the optional kernels in place
 # make clean    remove the environment, caches and builds (runs/ and data/ stay)
 #
@@ -25,7 +26,8 @@ DEV     := $(VENV)/.robust-supernet-dev
 endif
 
 # torch looks for ninja, which builds on all cores, on the PATH; the environment may have brought it.
-PATH_TO_NINJA = $(if $(strip $(VENV)),PATH="$(abspath $(VENV))/bin:$$PATH",)
+# The shell finds out where that is: a checkout's path in the text of a recipe would be run by it.
+PATH_TO_NINJA = $(if $(strip $(VENV)),PATH="$$(cd '$(VENV)/bin' && pwd):$$PATH",)
 
 # Two workers of one thread each: a test's networks are too small to gain from more threads.
 PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
@@ -33,7 +35,7 @@ PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 PIP_INSTALL = NO_NATIVE=1 $(PY) -m pip install --disable-pip-version-check
 FAILED_PIP  = { echo "make: the install into $(VENV) failed, pip says why above; 'make $(MAKECMDGOALS) VENV= PYTHON=python3' uses an environment that has everything." >&2; exit 2; }
 
-.PHONY: search test check native clean packages-there
+.PHONY: search test check fuzz native clean packages-there
 .DELETE_ON_ERROR:
 
 search: $(INSTALL)
@@ -53,6 +55,9 @@ check: $(DEV)
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PYTEST) -q -m "not slow" $(ARGS)
+
+fuzz: $(DEV)
+	$(PYTEST) -q tests/fuzz --hypothesis-profile long $(ARGS)
 
 native: $(INSTALL)
 	@$(PATH_TO_NINJA) $(PY) setup.py -q build_ext --inplace
@@ -80,8 +85,8 @@ $(VENV)/bin/pip:
 	  || { echo "make: $(PYTHON) cannot create environments; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
 
-test: ALSO = pytest pytest-xdist
-check: ALSO = pytest pytest-xdist ruff mypy
+test fuzz: ALSO = pytest pytest-xdist hypothesis
+check: ALSO = pytest pytest-xdist hypothesis ruff mypy
 
 # Reads the names in pyproject.toml's list of dependencies.
 packages-there:

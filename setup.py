@@ -8,6 +8,7 @@ TORCH_CUDA_ARCH_LIST chooses the GPU architectures; NO_CUDA=1 leaves CUDA out.
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 CSRC = Path("cuda_ext/csrc")
+STAMP = Path("build/sources.cpp")
 DEFAULT_ARCHITECTURES = "8.0;9.0+PTX"
 
 
@@ -63,10 +65,23 @@ def wants_cuda() -> bool:
     return False
 
 
+def stamped() -> str:
+    """Write the C++ file that says which sources the extension is built from; returns its path.
+
+    It stays as it is where it says that already: a build compiles only what has changed.
+    """
+    digest = runpy.run_path("cuda_ext/sources.py")["sources_digest"](CSRC)
+    text = f'extern const char* const rs_sources;\nconst char* const rs_sources = "{digest}";\n'
+    STAMP.parent.mkdir(exist_ok=True)
+    if not STAMP.is_file() or STAMP.read_text(encoding="utf-8") != text:
+        STAMP.write_text(text, encoding="utf-8")
+    return str(STAMP)
+
+
 def kernels(cuda: bool) -> Extension:
     from torch.utils.cpp_extension import CppExtension, CUDAExtension
 
-    sources = sorted(str(path) for path in CSRC.glob("*.cpp"))
+    sources = [*sorted(str(path) for path in CSRC.glob("*.cpp")), stamped()]
     flags = {"cxx": ["-O3", "-fno-math-errno", "-fvisibility=hidden"]}
     if not cuda:
         return CppExtension("cuda_ext._C", sources, extra_compile_args=flags)

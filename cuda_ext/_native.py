@@ -1,18 +1,41 @@
 """Loads the compiled extension once, on import. No other file knows how."""
 
 import importlib
+import importlib.util
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import torch
+
+from cuda_ext.sources import sources_digest
+
+_HERE = Path(__file__).resolve().parent
 
 
 def _load() -> str:
     """Empty, or why the extension did not load."""
     try:
+        # Before it is loaded: an operator is registered once in a process.
+        _refuse_from_elsewhere(importlib.util.find_spec("cuda_ext._C"), _HERE)
         # `from . import _C` would report a circular import when nothing is built.
-        importlib.import_module("cuda_ext._C")
+        built_from = getattr(importlib.import_module("cuda_ext._C"), "SOURCES", None)
+        _refuse_other_sources(built_from, sources_digest(_HERE / "csrc"))
     except ImportError as error:
         return f"{error} (`make native` builds it)"
     return ""
+
+
+def _refuse_from_elsewhere(spec: ModuleSpec | None, here: Path) -> None:
+    """Raises: ImportError where the extension is not the one next to this file: an editable install
+    of another checkout offers its own for every one that has none."""
+    if spec is not None and spec.origin is not None and Path(spec.origin).parent.resolve() != here:
+        raise ImportError(f"{spec.origin} belongs to another checkout than {here}")
+
+
+def _refuse_other_sources(built_from: str | None, here: str | None) -> None:
+    """Raises: ImportError where the extension is built from other sources than those here."""
+    if here is not None and built_from != here:
+        raise ImportError("cuda_ext._C is built from other sources than those in cuda_ext/csrc")
 
 
 def _has_kernels(key: str) -> bool:

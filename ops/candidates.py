@@ -6,6 +6,7 @@ Source: Dong & Yang 2020, arXiv:2001.00326.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,60 +16,66 @@ BN_EPS = 1e-5
 BN_MOMENTUM = 0.1
 
 
-class BatchNorm2d(nn.BatchNorm2d):
-    """nn.BatchNorm2d (eps 1e-5, momentum 0.1) that can remember the batch statistics it used.
+def batch_norm(C: int, affine: bool) -> nn.BatchNorm2d:
+    """nn.BatchNorm2d with eps 1e-5 and momentum 0.1, which can remember batch statistics.
 
     Inside `kept_statistics(network, record=True)` a forward pass in training mode leaves (mean,
     biased variance), each of shape (C,), in `batch_statistics`, for `ops.fold` to freeze.
+    Torch's own class and no subclass: tracers and converters know layers by their class.
     """
+    norm: Any = nn.BatchNorm2d(C, eps=BN_EPS, momentum=BN_MOMENTUM, affine=affine)
+    norm.recording, norm.batch_statistics = False, None
+    made: nn.BatchNorm2d = norm
+    return made
 
-    recording: bool = False
-    batch_statistics: tuple[Tensor, Tensor] | None = None
 
-    def __init__(self, num_features: int, affine: bool) -> None:
-        super().__init__(num_features, eps=BN_EPS, momentum=BN_MOMENTUM, affine=affine)
+def scale_shift(norm: Any, statistics: str) -> tuple[Tensor, Tensor]:
+    """(a, b), each (C,), such that the frozen normalisation is a * y + b.
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.recording and self.training:
-            var, mean = torch.var_mean(x.detach(), dim=(0, 2, 3), correction=0)
-            self.batch_statistics = (mean, var)
-        return super().forward(x)
-
-    def scale_shift(self, statistics: str) -> tuple[Tensor, Tensor]:
-        """(a, b), each (C,), such that the frozen normalisation is a * y + b.
-
-        Raises: ValueError for "batch" before a recorded forward pass.
-        """
-        if statistics == "batch":
-            if self.batch_statistics is None:
-                raise ValueError("statistics='batch' needs a recorded forward pass: give x")
-            mean, var = self.batch_statistics
-        else:
-            assert self.running_mean is not None and self.running_var is not None
-            mean, var = self.running_mean, self.running_var
-        scale = torch.rsqrt(var + self.eps)
-        if self.affine:
-            scale = scale * self.weight.detach()
-            return scale, self.bias.detach() - scale * mean
-        return scale, -scale * mean
+    Raises: ValueError for "batch" before a recorded forward pass.
+    """
+    if statistics == "batch":
+        recorded = getattr(norm, "batch_statistics", None)
+        if recorded is None:
+            raise ValueError("statistics='batch' needs a recorded forward pass: give x")
+        mean, var = recorded
+    else:
+        mean, var = norm.running_mean, norm.running_var
+    scale = torch.rsqrt(var + norm.eps)
+    if norm.affine:
+        scale = scale * norm.weight.detach()
+        return scale, norm.bias.detach() - scale * mean
+    return scale, -scale * mean
 
 
 @contextmanager
 def kept_statistics(network: nn.Module, record: bool = False) -> Iterator[None]:
     """Forward passes in training mode leave the running statistics as they were.
 
-    With `record`, every BatchNorm2d also remembers the batch statistics it used.
+    With `record`, every batch norm also remembers the batch statistics it used.
     """
-    norms = [m for m in network.modules() if isinstance(m, BatchNorm2d)]
-    before = [(norm.momentum, norm.num_batches_tracked, norm.recording) for norm in norms]
+    norms: list[Any] = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    before = [
+        (norm.momentum, norm.num_batches_tracked, getattr(norm, "recording", False))
+        for norm in norms
+    ]
+    hooks = [norm.register_forward_pre_hook(_remember) for norm in norms] if record else []
     for norm in norms:
         # With momentum 0 the update running += 0 * (batch - running) changes nothing.
         norm.momentum, norm.num_batches_tracked, norm.recording = 0.0, None, record
     try:
         yield
     finally:
+        for hook in hooks:
+            hook.remove()
         for norm, saved in zip(norms, before, strict=True):
             norm.momentum, norm.num_batches_tracked, norm.recording = saved
+
+
+def _remember(norm: Any, inputs: tuple[Tensor]) -> None:
+    if norm.training:
+        var, mean = torch.var_mean(inputs[0].detach(), dim=(0, 2, 3), correction=0)
+        norm.batch_statistics = (mean, var)
 
 
 class ReLUConvBN(nn.Module):
@@ -77,7 +84,7 @@ class ReLUConvBN(nn.Module):
     def __init__(self, C: int, kernel_size: int, affine: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(C, C, kernel_size, padding=kernel_size // 2, bias=False)
-        self.bn = BatchNorm2d(C, affine)
+        self.bn = batch_norm(C, affine)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.bn(self.conv(F.relu(x)))

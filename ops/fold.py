@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from cuda_ext.mixed_cell import attack_cell
 from cuda_ext.mixed_op import attack_node
-from ops.candidates import AvgPool3x3, BatchNorm2d, ReLUConvBN, Zero, avg_pool3x3
+from ops.candidates import AvgPool3x3, ReLUConvBN, Zero, avg_pool3x3, scale_shift
 from ops.mixed import MixedCell, Ops, resolve_impl
 from ops.space import CONV1, EDGES, INCOMING, NUM_EDGES, OUTGOING
 
@@ -47,9 +47,9 @@ class FoldedConv:
         return F.conv2d(x, self.weight, self.bias, stride=self.stride, padding=padding)
 
 
-def fold_conv_bn(conv: nn.Conv2d, bn: BatchNorm2d, statistics: str) -> FoldedConv:
+def fold_conv_bn(conv: nn.Conv2d, bn: nn.BatchNorm2d, statistics: str) -> FoldedConv:
     """conv (no bias) followed by frozen bn, as one convolution with a bias."""
-    scale, shift = bn.scale_shift(statistics)
+    scale, shift = scale_shift(bn, statistics)
     weight = conv.weight.detach() * scale[:, None, None, None]
     return FoldedConv(_channels_last(weight), shift, conv.stride[0])
 
@@ -70,7 +70,7 @@ def _fold_edge(weighted_ops: Sequence[tuple[Tensor, nn.Module]], C: int, statist
     edge = _Edge(like.new_zeros(C, C, 3, 3), like.new_zeros(C), zero, zero)
     for w, op in weighted_ops:
         if isinstance(op, ReLUConvBN):
-            scale, shift = op.bn.scale_shift(statistics)
+            scale, shift = scale_shift(op.bn, statistics)
             kernel = op.conv.weight.detach() * (w * scale)[:, None, None, None]
             if kernel.shape[-1] == 1:
                 # A 1x1 kernel is the centre tap of a 3x3 one.

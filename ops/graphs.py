@@ -11,6 +11,7 @@ is used only after its first replay gave what the ordinary calls give.
 import copy
 import logging
 import math
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -88,6 +89,8 @@ class AttackLoops:
         self._graphs: OrderedDict[Hashable, tuple[Any, Callable[[], Any]]] = OrderedDict()
         self._captures = 0
         self._logged: set[str] = set()
+        # A graph's buffers serve one call at a time.
+        self._lock = threading.RLock()
 
     def run(
         self,
@@ -106,11 +109,11 @@ class AttackLoops:
         `key` says all that the step depends on besides its arguments (eps, step size, loss).
         `on_cpu` takes the graph path without a GPU too, with another `make_graph`: for tests.
         """
-        graph = None
         if x_adv.is_cuda or on_cpu:
-            graph = self._graph(step, steps, model, x_adv, x, y, key)
-        if graph is not None:
-            return graph.run(model, x_adv, x, y)
+            with self._lock:
+                graph = self._graph(step, steps, model, x_adv, x, y, key)
+                if graph is not None:
+                    return graph.run(model, x_adv, x, y)
         return _ordinary(step, steps, model, x_adv, x, y)
 
     def _graph(
@@ -121,7 +124,8 @@ class AttackLoops:
         tensors = tensors_of(model)
         if not tensors:
             return self._eager("the model shows no tensors that could be copied into a graph")
-        full_key = (key, steps, signature(model), *(_form(t) for t in (x_adv, x, y, *tensors)))
+        forms = (_form(t) for t in (x_adv, x, y, *tensors))
+        full_key = (key, steps, _stream(x_adv), signature(model), *forms)
         graph, owner = self._graphs.get(full_key, (None, lambda: None))
         if graph is not None and (owner() is model or not isinstance(model, nn.Module)):
             self._graphs.move_to_end(full_key)
@@ -251,6 +255,11 @@ def _leaves(thing: Any) -> Iterator[Any]:
             yield from _leaves(vars(item))
         else:
             yield item
+
+
+def _stream(t: Tensor) -> Hashable:
+    """Calls of different streams are not in order, and cannot share a graph's buffers."""
+    return torch.cuda.current_stream(t.device).cuda_stream if t.is_cuda else None
 
 
 def _form(t: Tensor) -> Hashable:

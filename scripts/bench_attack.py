@@ -30,18 +30,19 @@ def main() -> None:
     if min(arguments.limit, arguments.batch_size, arguments.steps) < 1:
         raise UserError("--limit, --batch-size and --steps must be at least 1")
 
-    from supernet.data import load_dataset
+    import torch
+
     from supernet.files import write_json
     from supernet.runs.machine import describe, resolve_device
-    from supernet.train.export import load_model
+    from supernet.train.export import load_images_of, load_model
 
     device = resolve_device(arguments.device)
     model, facts = load_model(arguments.model, device)
-    data = load_dataset(
-        facts["dataset"], data_root=arguments.data_root, limit=0, test_limit=arguments.limit,
-        side=facts.get("side"), device=device,
+    data = load_images_of(
+        facts, None, data_root=arguments.data_root, limit=0, test_limit=arguments.limit,
+        device=device,
     )  # fmt: skip
-    rows = measure(model.eval(), data, arguments)
+    rows = measure(model.use_layout(torch.channels_last), data, arguments)
     print(
         f"{data.source}, {len(data.test_y)} test images, PGD-{arguments.steps}, eps {data.eps:.4g}"
     )

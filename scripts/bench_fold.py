@@ -98,7 +98,8 @@ class Form:
 
         self.folded, self.x, self.y = folded, x, y
         torch.manual_seed(0)
-        self.net = Supernet(C=arguments.C, N=arguments.N, impl=impl).to(x.device).train()
+        net = Supernet(C=arguments.C, N=arguments.N, impl=impl).use_layout(torch.channels_last)
+        self.net = net.to(x.device).train()
         self.alpha = (1e-3 * torch.randn(6, 5)).to(x.device).requires_grad_()
         self.optimiser = torch.optim.SGD(
             self.net.parameters(), lr=0.025, momentum=0.9, nesterov=True, weight_decay=5e-4

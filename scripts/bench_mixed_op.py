@@ -240,7 +240,7 @@ class Form:
         self.layout = torch.channels_last
         if form == "reference":
             self.layout = torch.contiguous_format
-            self.net.use_layout(self.layout)
+        self.net.use_layout(self.layout)
         if form == "compiled":
             # Cell by cell: each width and mode is compiled once and shared by all its cells. They
             # are more than dynamo's usual eight variants of one function.

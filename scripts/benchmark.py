@@ -14,11 +14,12 @@ from supernet.benchmark.load import load_table
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.selection import best_cells
 from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table, check_name
-from supernet.cells.argument import read_cells
+from supernet.cells.argument import index_remark, read_cells
 from supernet.cells.order import resolve
 from supernet.cli import argument_parser, run
 from supernet.errors import UserError
 from supernet.files import write_json
+from supernet.flags import whole_number
 from supernet.report import benchmark_text as report
 from supernet.text import amount
 
@@ -57,6 +58,8 @@ def query(table: Table, arguments: argparse.Namespace) -> None:
     if not texts:
         raise UserError("name at least one cell (string, six-digit code or index), or --from-file")
     cells = [resolve(text, table.order) for text in texts]
+    for remark in filter(None, map(index_remark, texts)):
+        print(f"note: {remark}", file=sys.stderr)
     result = [query_cell(table, cell) for cell in cells]
 
     def figures() -> dict[str, "Figure"]:
@@ -251,7 +254,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(command: Callable[[Table, argparse.Namespace], None]) -> argparse.ArgumentParser:
-        summary = (command.__doc__ or "").strip()
+        # `python -OO` has no docstrings.
+        summary = (command.__doc__ or f"{command.__name__}.").strip()
         sub = commands.add_parser(
             command.__name__,
             help=summary[0].lower() + summary[1:].rstrip("."),
@@ -271,7 +275,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add(top)
     add_column(sub, "to order by; default: pgd_8", costs=True)
-    sub.add_argument("-k", type=int, default=10, help="how many cells; default: 10")
+    sub.add_argument("-k", type=whole_number(1), default=10, help="how many cells; default: 10")
     sub.add_argument("--max-params", metavar="N", help="such as 0.8M; default: none")
     sub.add_argument("--max-flops", metavar="N",
                      help="multiply-adds for one image, such as 120M; default: none")  # fmt: skip
@@ -294,18 +298,21 @@ def _parser() -> argparse.ArgumentParser:
     add_column(sub, "to search for; default: pgd_8")
     sub.add_argument("--methods", type=names, default=["random", "local", "evolution", "nsga2"],
                      metavar="A,B,..", help="default: random,local,evolution,nsga2")  # fmt: skip
-    sub.add_argument("--queries", type=int, default=300, help="budget of a run; default: 300")
-    sub.add_argument("--seeds", type=int, default=200, help="number of runs; default: 200")
+    sub.add_argument("--queries", type=whole_number(1), default=300,
+                     help="budget of a run; default: 300")  # fmt: skip
+    sub.add_argument("--seeds", type=whole_number(1), default=200,
+                     help="number of runs; default: 200")  # fmt: skip
     sub.add_argument("--count", choices=("evaluations", "strings", "classes"),
                      default="evaluations", help="what costs a query: every evaluation, only a "
                      "string not seen before, or only a class not seen before (isomorphs are free);"
                      " default: evaluations")  # fmt: skip
     sub.add_argument("--objectives", type=names, default=["params", "clean", "pgd_8"],
                      metavar="A,B[,C]", help="of nsga2; default: params,clean,pgd_8")  # fmt: skip
-    sub.add_argument("--population", type=int, default=30,
+    sub.add_argument("--population", type=whole_number(1), default=30,
                      help="cells, of evolution and nsga2; default: 30")  # fmt: skip
-    sub.add_argument("--tournament", type=int, default=10, help="cells, of evolution; default: 10")
-    sub.add_argument("--starts", type=int, default=5,
+    sub.add_argument("--tournament", type=whole_number(1), default=10,
+                     help="cells, of evolution; default: 10")  # fmt: skip
+    sub.add_argument("--starts", type=whole_number(1), default=5,
                      help="random cells of which local search starts from the best; default: 5"
                      )  # fmt: skip
     return parser

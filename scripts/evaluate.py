@@ -20,38 +20,31 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
-from supernet.flags import fraction
+from supernet.flags import fraction, whole_number
 
 
 def main() -> None:
     """Parse, run, print."""
     arguments = _parser().parse_args()
-    if arguments.batch_size < 1:
-        raise UserError(f"--batch-size is {arguments.batch_size}; it must be at least 1")
+    if arguments.out is not None and (arguments.out.suffix != ".json" or arguments.out.is_dir()):
+        raise UserError(f"--out {arguments.out} must be a file that ends in .json; rename it")
 
     # After the flags are known to be good: importing torch takes seconds.
-    from supernet.data import load_dataset
+    import torch
+
     from supernet.files import write_json
     from supernet.runs.machine import describe, resolve_device
     from supernet.train.evaluate import evaluate
-    from supernet.train.export import load_model
+    from supernet.train.export import load_images_of, load_model
 
     device = resolve_device(arguments.device)
     model, facts = load_model(arguments.model, device)
+    model.use_layout(torch.channels_last)
     folder = arguments.model if arguments.model.is_dir() else arguments.model.parent
-    dataset = arguments.dataset or facts.get("dataset")
-    if dataset is None:
-        raise UserError(f"{folder / 'model.json'} names no data set; give --dataset")
-    side = facts.get("side") if dataset == facts.get("dataset") else None
-    data = load_dataset(
-        dataset, data_root=arguments.data_root, limit=0, test_limit=arguments.limit,
-        side=arguments.side or side, device=device,
+    data = load_images_of(
+        facts, arguments.dataset, side=arguments.side, data_root=arguments.data_root, limit=0,
+        test_limit=arguments.limit, device=device,
     )  # fmt: skip
-    if data.num_classes != facts["num_classes"]:
-        raise UserError(
-            f"the network has {facts['num_classes']} classes and {dataset} has {data.num_classes};"
-            " give the --dataset it was trained on"
-        )
     rows = evaluate(
         model, data, attacks=arguments.attacks, radii=arguments.eps, seed=arguments.seed,
         batch_size=arguments.batch_size, progress=not arguments.quiet,
@@ -64,12 +57,13 @@ def main() -> None:
         "C": facts["C"],
         "N": facts["N"],
         "weights": facts.get("weights"),
-        "dataset": dataset,
+        "dataset": data.name,
         "split": "test",
         "images": rows[0]["images"],
         "source": data.source,
         "stand_in": data.stand_in,
         "image_size": data.image_size,
+        "trained_image_size": facts.get("image_size"),
         "precision": "float32",
         "batch_size": arguments.batch_size,
         "command": shlex.join(["python", *sys.argv]),
@@ -90,16 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", metavar="NAME", help="Default: the one the network was trained on.")
     add("--data-root", metavar="PATH",
         help="Folder with data sets; else ROBUST_SUPERNET_DATA, else ./data.")  # fmt: skip
-    add("--limit", type=int, metavar="N",
+    add("--limit", type=whole_number(1), metavar="N",
         help="Only the first N test images, classes evenly. Default: all of them.")  # fmt: skip
     add("--attacks", type=_names, default=("clean", "fgsm", "pgd", "autoattack"), metavar="A,B,..",
         help="Among clean, fgsm, pgd, autoattack. Default: all four.")  # fmt: skip
     add("--eps", type=_radii, metavar="A,B,..",
         help="L-inf radii in the pixel range [0, 1]; AutoAttack runs at the largest. Default:"
         " 3/255,8/255, for digits 12/255,32/255.")  # fmt: skip
-    add("--side", type=int, metavar="N", help="Side in pixels for folder:PATH.")
-    add("--seed", type=int, default=0, help="Seed of the attacks' random starts. Default: 0.")
-    add("--batch-size", type=int, default=250, metavar="N", help="Images at once. Default: 250.")
+    add("--side", type=whole_number(1), metavar="N", help="Side in pixels for folder:PATH. Default:"
+        " the one that the network was trained with.")  # fmt: skip
+    add("--seed", type=whole_number(), default=0, metavar="N",
+        help="Seed of the attacks' random starts. Default: 0.")  # fmt: skip
+    add("--batch-size", type=whole_number(1), default=250, metavar="N",
+        help="Images at once. Default: 250.")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N. Default: auto.")
     add("--out", type=Path, metavar="FILE", help="Default: evaluation.json next to the model.")
     add("--quiet", action="store_true", help="No progress bars.")
@@ -119,12 +116,14 @@ _radii.__name__ = "list of radii"
 
 def _table(content: dict[str, Any]) -> str:
     stand_in = " (a STAND-IN)" if content["stand_in"] else ""
+    side, trained = content["image_size"], content["trained_image_size"]
+    other_side = "" if trained in (None, side) else f"; trained with {trained}x{trained}"
     lines = [
         "",
         f"cell       {content['arch']}  (code {content['code']}, C={content['C']},"
         f" N={content['N']})",
         f"images     {content['images']:,} test images of {content['dataset']}{stand_in};"
-        f" {content['source']}",
+        f" {content['source']}{other_side}",
         "",
         f"{'attack':12} {'eps':>9} {'steps':>6} {'accuracy':>9} {'seconds':>8}",
     ]

@@ -40,7 +40,8 @@ def main() -> None:
     if len(data) > SIZE_LIMIT:
         raise UserError(f"the file would have {len(data):,} bytes, over {SIZE_LIMIT:,}; pack fewer "
                         "scores")  # fmt: skip
-    assert (unpacked(data).values == scores.values).all()
+    if (unpacked(data).values != scores.values).any():
+        raise AssertionError("what is packed is not what was read")
     with atomic_write(arguments.out, "wb") as stream:
         stream.write(data)
     print(f"{arguments.out}: {', '.join(scores.names)} of {scores.values.shape[1]:,} cells, "

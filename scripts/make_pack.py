@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Make an image pack (lossless WebP sheets in one .npz) from a folder of pictures.
 
-The folder has one subfolder per class, or train/ and test/ (or val/) with one subfolder per class
-each. The pack is read back and compared pixel by pixel before it takes its name.
+The folder has one subfolder per class, or splits (train/ and test/ or val/, in any spelling) with
+one subfolder per class each. The pack is read back and compared pixel by pixel before it takes
+its name.
 
     python scripts/make_pack.py pictures/ pets.npz --side 32
     python scripts/search.py --robust --dataset pack:pets.npz
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
+from supernet.flags import whole_number
 
 
 def main() -> None:
@@ -37,13 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("pack", type=Path, help="the .npz to write")
     parser.add_argument(
         "--side",
-        type=int,
+        type=whole_number(1),
         default=32,
         help="pictures become squares of so many pixels. Default: 32.",
     )
     parser.add_argument(
         "--split-seed",
-        type=int,
+        type=whole_number(),
         default=0,
         help="chooses the test fifth of each class. Default: 0.",
     )
@@ -61,7 +63,7 @@ def make(folder: Path, pack: Path, side: int, seed: int, note: str) -> None:
     parts = {"train": source.train, "test": source.test}
     splits = {name: (split.pixels(), split.y) for name, split in parts.items()}
     total = sum(len(y) for _, y in splits.values())
-    with tqdm(total=total, unit="image", desc="packing") as bar:
+    with tqdm(total=total, unit="image", desc="packing", disable=None) as bar:
         write_pack(pack, splits, source.class_names, note or source.origin, bar.update)
     raw = sum(pixels.nbytes for pixels, _ in splits.values())
     size = pack.stat().st_size
@@ -72,6 +74,7 @@ def make(folder: Path, pack: Path, side: int, seed: int, note: str) -> None:
         f" each), {side}x{side}, {size / 1e6:.2f} MB ({size / raw:.0%} of the raw pixels);"
         " read back and equal"
     )
+    print("; ".join(filter(None, (source.origin, source.remark, source.seen()))))
 
 
 if __name__ == "__main__":

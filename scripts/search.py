@@ -91,6 +91,8 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise UserError(f"--seeds '{text}' names a seed twice")
     if min(seeds) < 0:
         raise UserError(f"--seeds '{text}' has a seed below 0; write 0,1,2")
+    if max(seeds) >= 2**63:
+        raise UserError(f"--seeds '{text}' has a seed that is not below 2^63; write 0,1,2")
     return seeds
 
 

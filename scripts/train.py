@@ -17,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
+from supernet.cells.argument import index_remark
 from supernet.errors import UserError
 from supernet.files import read_json
 from supernet.flags import add_config_flags, given_flags, preset_help
@@ -32,6 +33,9 @@ def main() -> None:
     config = None
     if not arguments.resume:
         config = train_config.with_preset(arguments.preset or "benchmark", given)
+        remark = index_remark(config.genotype or "")
+        if remark is not None:
+            print(f"note: {remark}", file=sys.stderr)
 
     # After the flags are known to be good: importing torch takes seconds.
     from supernet.runs.train_run import resume_training, run_training

@@ -1,4 +1,6 @@
-"""The one exception that command lines turn into a sentence."""
+"""The one exception that command lines turn into a sentence, and the words for a refused write."""
+
+import os
 
 
 class UserError(ValueError):
@@ -7,3 +9,17 @@ class UserError(ValueError):
     Command lines print it on standard error and end with exit status 2; everything else that is
     raised is a fault of this program and keeps its traceback.
     """
+
+
+def refusal(error: OSError, place: object | None = None) -> str | None:
+    """What the system refused, as `NAME: No space left on device`.
+
+    NAME is the file or the standard stream that the error names, else `place`. The result is None
+    where there is no name, or the error does not say why.
+    """
+    # Of a file that is copied or renamed the second name is the one that is written.
+    name = error.filename2 or error.filename or place
+    if name is None or error.strerror is None:
+        return None
+    text = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    return f"{text}: {error.strerror}"

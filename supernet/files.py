@@ -1,17 +1,28 @@
 """Writes files whole or not at all, and finds the data root."""
 
+import errno
 import hashlib
 import json
+import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from supernet.errors import UserError
 
 DATA_ROOT_VARIABLE = "ROBUST_SUPERNET_DATA"
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What a full, limited, broken or read-only disk says."""
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp", re.DOTALL)
+""".NAME.xxxxxxxx.tmp, as `temporary_neighbour` names a file."""
+MOST_JSON_BYTES = 32 << 20
+MOST_JSON_DEPTH = 50
+"""The files of this program have up to ten levels."""
 
 
 @contextmanager
@@ -19,14 +30,18 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary neighbour of `path`; it takes the name only when the block ends well.
 
     The data are flushed to the disk before the rename, so that a power cut or a SIGKILL leaves the
-    old file or the new one, never half of either.
+    old file or the new one, never half of either. Text is UTF-8; a character that it lacks, as the
+    names of files may have, is written as an escape.
+
+    Raises: OSError naming `path` where the disk refuses the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    encoding = None if "b" in mode else "utf-8"
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    encoding, errors = (None, None) if "b" in mode else ("utf-8", "backslashreplace")
+    temporary = None
     try:
-        with os.fdopen(fd, mode, encoding=encoding) as stream:
+        fd, temporary = temporary_neighbour(path)
+        with os.fdopen(fd, mode, encoding=encoding, errors=errors) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -35,10 +50,63 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    except BaseException as error:
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+        _raise_naming(path, error)
         raise
+
+
+@contextmanager
+def appending(path: str | Path) -> Iterator[IO[str]]:
+    """Open a text file to add to it; a write that the disk refuses is an OSError naming it."""
+    with naming(path), Path(path).open("a", encoding="utf-8", errors="backslashreplace") as stream:
+        yield stream
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Give the disk's refusal of a write in the block `path` for a name, where it has none."""
+    try:
+        yield
+    except OSError as error:
+        _raise_naming(Path(path), error)
+        raise
+
+
+def _raise_naming(path: Path, error: BaseException) -> None:
+    """Raise the disk's refusal again with `path` for a name, where one led to this error.
+
+    A refused write names no file, creating and renaming one name a temporary that nobody knows, and
+    torch.save hides the refusal behind an error of its own.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and (_names_temporary_of(path, cause) or (
+            cause.filename is None and cause.errno in DISK_ERRORS
+        )):  # fmt: skip
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
+        cause = cause.__cause__ or cause.__context__
+
+
+def _names_temporary_of(path: Path, error: OSError) -> bool:
+    return error.filename is not None and Path(error.filename).name.startswith(f".{path.name}.")
+
+
+def temporary_neighbour(path: Path) -> tuple[int, str]:
+    """Make the file .NAME.xxxxxxxx.tmp next to `path`; returns its descriptor and its name."""
+    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary neighbours that a killed process left in a folder.
+
+    Only for one who knows that no other process writes there, by a lock for instance.
+    """
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(path.name) and (path.is_symlink() or path.is_file()):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -49,19 +117,55 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file of finite numbers, with or without a byte order mark.
 
-    Raises: UserError when the file is missing or not JSON.
+    Raises: UserError when the file is missing, not JSON, longer than MOST_JSON_BYTES or nested more
+            than MOST_JSON_DEPTH levels deep.
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            data = stream.read(MOST_JSON_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    if len(data) > MOST_JSON_BYTES:
+        raise UserError(f"{path} is longer than {MOST_JSON_BYTES:,} bytes; name another file")
+    try:
+        value = json.loads(
+            data.decode("utf-8-sig"), parse_constant=_finite_number, parse_float=_finite_number
+        )
+    except RecursionError as error:
+        raise _too_deep(path) from error
     except ValueError as error:
         raise UserError(
             f"{path} is not valid JSON ({error}); it may be cut short: write it again"
         ) from error
+    if _depth_above(value, MOST_JSON_DEPTH):
+        raise _too_deep(path)
+    return value
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is not a finite number")
+    return number
+
+
+def _depth_above(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def _too_deep(path: Path) -> UserError:
+    return UserError(f"{path} is nested more than {MOST_JSON_DEPTH} levels deep; name another file")
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
@@ -95,7 +199,7 @@ def recover_jsonl(path: str | Path) -> list[dict[str, Any]]:
 
 def append_jsonl(path: str | Path, value: dict[str, Any]) -> None:
     """Add a line to a file of JSON objects. NaN and infinity are refused."""
-    with Path(path).open("a", encoding="utf-8") as stream:
+    with appending(path) as stream:
         stream.write(json.dumps(value, allow_nan=False) + "\n")
 
 

@@ -88,6 +88,23 @@ def fraction(text: str, example: str = "0.03") -> float:
     return value
 
 
+def whole_number(least: int = 0) -> Callable[[str], int]:
+    """What reads a flag of a whole number from `least` to below 2^63.
+
+    It raises ArgumentTypeError, which argparse turns into a sentence, for everything else.
+    """
+
+    def read(text: str) -> int:
+        number = _whole(text, str(least))
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is too small; it must be at least {least}")
+        if number >= 2**63:
+            raise argparse.ArgumentTypeError(f"{number} is too large; it must be below 2^63")
+        return number
+
+    return read
+
+
 def _whole(text: str, example: str) -> int:
     try:
         return int(text)

@@ -34,6 +34,11 @@ KINDS: dict[type, str] = {
 }  # fmt: skip
 """The types that a field may have, alone, in a tuple or with None, and their names."""
 
+PLACES = ("folder:", "pack:")
+"""How values begin that name a place of images, as --data-root does: folder:PATH."""
+_MOST_SHOWN = 300
+"""Characters of a file's content that a message shows."""
+
 Config = TypeVar("Config")
 Value = TypeVar("Value")
 
@@ -183,7 +188,7 @@ def from_saved(config: type[Config], values: Any, where: object) -> Config:
         raise another_version(where, "it holds no config")
     unknown = [name for name in values if name not in names]
     if unknown:
-        raise another_version(where, f"unknown fields {', '.join(unknown)}")
+        raise another_version(where, f"unknown fields {', '.join(unknown)[:_MOST_SHOWN]}")
     missing = [name for name in names if name not in values]
     if missing:
         raise another_version(where, f"no {', '.join(missing)}")
@@ -191,7 +196,7 @@ def from_saved(config: type[Config], values: Any, where: object) -> Config:
     try:
         return config(**fields)
     except UserError as error:
-        raise another_version(where, str(error)) from error
+        raise another_version(where, str(error)[:_MOST_SHOWN]) from error
 
 
 def another_version(where: object, reason: str) -> UserError:
@@ -202,22 +207,30 @@ def another_version(where: object, reason: str) -> UserError:
     )
 
 
+def without_place(value: Any) -> Any:
+    """folder: of folder:PATH, pack: of pack:PATH; any other value as it is."""
+    found = [kind for kind in PLACES if isinstance(value, str) and value.startswith(kind)]
+    return found[0] if found else value
+
+
 def differences(saved: Any, given: Mapping[str, Any], *, free: Collection[str] = ()) -> list[str]:
     """Where `given` fields are others than those of the saved config, as `field: 1 -> 2`.
 
-    Fields named in `free` may differ.
+    Fields named in `free` may differ, and so may places (folder:PATH): whoever goes on with a run
+    compares the images themselves.
     """
     return [
         f"{name}: {getattr(saved, name)} -> {value}"
         for name, value in given.items()
-        if name not in free and value != getattr(saved, name)
+        if name not in free and without_place(value) != without_place(getattr(saved, name))
     ]
 
 
 def resumed(
     saved: Config, given: Mapping[str, Any], folder: object, *, free: Collection[str]
 ) -> Config:
-    """The config of a run that goes on: the saved one, with the `free` fields that the user named.
+    """The config of a run that goes on: the saved one, with the places and the `free` fields that
+    the user named.
 
     Raises: UserError when the user named another value for any other field.
     """
@@ -227,5 +240,5 @@ def resumed(
             f"{folder} was started with another config ({'; '.join(changed)}); resume it without "
             "these flags, or start a new run with another --out"
         )
-    places = {name: value for name, value in given.items() if name in free}
-    return typing.cast(Config, dataclasses.replace(typing.cast(Any, saved), **places))
+    # What is no difference and not free is equal, or a place.
+    return typing.cast(Config, dataclasses.replace(typing.cast(Any, saved), **given))

@@ -43,3 +43,8 @@ def short(value: float) -> str:
         if value >= size:
             return f"{value / size:.3f}{unit}"
     return f"{value:g}"
+
+
+def file_name(text: str) -> str:
+    """A text from a file as a part of a file's name: `a/../b` -> `a-..-b`, never another folder."""
+    return re.sub(r"[^A-Za-z0-9._+=-]", "-", text)[:100]

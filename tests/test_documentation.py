@@ -23,6 +23,7 @@ from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.ranking.config import RankConfig
 from supernet.train import config as train_config
 from supernet.train.config import TrainConfig
+from supernet.train.export_config import ExportConfig
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
@@ -45,6 +46,7 @@ CONTEXTS = {
     "search": ["", "--robust", "--robust --path-share 0.5"],
     "train": ["--genotype 333133"],
     "evaluate": ["--model model.pt"],
+    "export": ["--model model.pt"],
     "benchmark": ["query 1", "top", "stats", "compare", "front", "baselines"],
     "make_pack": ["pictures pack.npz"],
     "rank": ["", "--ntk-outputs trace"],
@@ -70,6 +72,7 @@ SETTINGS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "search": search_settings,
     "profile_step": search_settings,
     "train": train_settings,
+    "export": lambda arguments: ExportConfig(**given_flags(arguments, ExportConfig)),
     "rank": lambda arguments: RankConfig(**given_flags(arguments, RankConfig)),
     "evidence": lambda arguments: EvidenceConfig(**given_flags(arguments, EvidenceConfig)),
 }

@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    ("errors",), ("files", "text", "randomness", "settings", "processes"), ("flags", "cli"),
+    ("errors",), ("files", "finite", "text", "randomness", "settings", "shapes", "processes"),
+    ("flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),
 )  # fmt: skip

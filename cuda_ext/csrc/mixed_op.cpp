@@ -136,9 +136,14 @@ struct CpuBackend {
 TORCH_LIBRARY(robust_supernet, m) { rs::define_operators(m); }
 TORCH_LIBRARY_IMPL(robust_supernet, CPU, m) { rs::Ops<rs::CpuBackend>::implement(m); }
 
-// `import cuda_ext._C` runs the registrations above; the module itself is empty.
+// Which sources this is built from; setup.py writes the file that says so.
+extern const char* const rs_sources;
+
+// `import cuda_ext._C` runs the registrations above; the module itself holds that digest alone.
 extern "C" PyMODINIT_FUNC PyInit__C() {
-  static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr,
-                               nullptr, nullptr, nullptr, nullptr};
-  return PyModule_Create(&module);
+  static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_C", nullptr, -1, nullptr,
+                                   nullptr, nullptr, nullptr, nullptr};
+  PyObject* module = PyModule_Create(&definition);
+  if (module != nullptr) PyModule_AddStringConstant(module, "SOURCES", rs_sources);
+  return module;
 }

@@ -3,7 +3,10 @@
     x_adv = ATTACKS[name](model, x, y, eps=8 / 255, step_size=None, steps=..., generator=None)
 
 `model` maps images in [0, 1] to logits (normalisation is the network's first layer); `eps` and
-`step_size` are L-inf radii in that same range. AutoAttack has another form and is imported from
+`step_size` are L-inf radii in that same range. What an attack cannot use is refused with a
+ValueError, and a refused call has changed nothing and drawn no random number. A training loop,
+whose images and labels were checked when they were read, says `trusted=True`: values are not looked
+at then, which on a GPU would make the host wait. AutoAttack has another form and is imported from
 `supernet.attacks.autoattack` where it is needed.
 """
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from supernet.attacks.common import logits_of
+
 Attack = Callable[..., Tensor]
 """attack(model, x, y, generator=...) -> x_adv."""
 
@@ -31,7 +33,7 @@ def right_answers(
 ) -> Tensor:
     """(B,) bool: whether the network gives each image its own class."""
     parts = zip(x.split(batch_size), y.split(batch_size), strict=True)
-    return torch.cat([model(some).argmax(1) == labels for some, labels in parts])
+    return torch.cat([logits_of(model, some).argmax(1) == labels for some, labels in parts])
 
 
 def surviving_share(
@@ -70,7 +72,7 @@ def evaluate(
         attacked = attack(model, images, labels, generator=generator) if attack else images
         with torch.no_grad():
             for row, batch in enumerate((images, attacked) if attack else (images,)):
-                logits = model(batch)
+                logits = logits_of(model, batch)
                 right[row] += (logits.argmax(1) == labels).sum()
                 loss[row] += F.cross_entropy(logits.float(), labels, reduction="sum").double()
     loss = (loss / len(x)).nan_to_num(WORST_LOSS, WORST_LOSS).clamp(max=WORST_LOSS)

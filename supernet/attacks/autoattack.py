@@ -7,6 +7,7 @@ images that are returned count.
 """
 
 import re
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from supernet.attacks.accuracy import right_answers
-from supernet.attacks.common import Model
+from supernet.attacks.common import Model, as_batch, check_labels, check_pixels, logits_of
 from supernet.attacks.frozen import frozen
 
 STANDARD = ("apgd_ce", "apgd_t", "fab_t", "square")
@@ -32,6 +33,8 @@ QUERIES = 5000
 TARGETS = 9
 LEAST_CLASSES = 4
 """The targeted DLR loss of APGD-T needs the four largest logits."""
+
+_SEEDING = threading.Lock()
 
 Perturb = Callable[[Tensor, Tensor], Tensor]
 """(x, y) -> attacked images, before they are projected."""
@@ -63,6 +66,7 @@ class AutoAttackResult:
     stages: tuple[Stage, ...]
 
 
+@torch.inference_mode(False)
 def autoattack(
     model: Model,
     x: Tensor,
@@ -96,10 +100,11 @@ def autoattack(
               global random state is as before afterwards.
     """
     attack = model if surrogate is None else surrogate
-    x = x.detach().contiguous()
+    x, y = as_batch(x, y)
+    x = x.contiguous()
     with frozen(model), frozen(attack):
-        settings = _Settings(eps, _num_classes(model, x), seed, iterations, queries)
-        _check(x, attacks, settings)
+        settings = _Settings(eps, _num_classes(model, attack, x), seed, iterations, queries)
+        _check(x, y, attacks, settings)
         images = _Images(model, x, y, eps, batch_size)
         clean_accuracy = images.accuracy
         meter = _Meter(attacks, settings, int(images.right.sum()), show=progress)
@@ -189,8 +194,9 @@ class _Images:
 
     def _attack(self, attack: Perturb, batch: Tensor) -> None:
         x, y = self.x[batch], self.y[batch]
-        # The package seeds the global generators: what the caller draws must not notice.
-        with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
+        # The package seeds the global generators: what the caller draws must not notice, and two
+        # threads must not take each other's state for the caller's.
+        with _SEEDING, torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
             candidate = attack(x.clone(), y.clone())
         candidate = _project(candidate, x, self.eps)
         wrong = ~right_answers(self.model, candidate, y, self.batch_size)
@@ -205,17 +211,23 @@ def _project(candidate: Tensor, x: Tensor, eps: float) -> Tensor:
 
 
 @torch.no_grad()
-def _num_classes(model: Model, x: Tensor) -> int:
+def _num_classes(model: Model, attacked: Model, x: Tensor) -> int:
     if not len(x):
         raise ValueError("there are no images to attack")
-    return int(model(x[:1]).shape[1])
+    classes, others = (int(logits_of(one, x[:1]).shape[1]) for one in (model, attacked))
+    if classes != others:
+        raise ValueError(
+            f"the surrogate gives {others} classes and the model {classes}; give a faster form of"
+            " the same model"
+        )
+    return classes
 
 
 def _share(right: Tensor) -> float:
     return int(right.sum()) / len(right)
 
 
-def _check(x: Tensor, attacks: Sequence[str], settings: _Settings) -> None:
+def _check(x: Tensor, y: Tensor, attacks: Sequence[str], settings: _Settings) -> None:
     unknown = [name for name in attacks if name not in STANDARD]
     if unknown:
         raise ValueError(f"unknown attack {unknown[0]!r}; choose from {', '.join(STANDARD)}")
@@ -226,9 +238,8 @@ def _check(x: Tensor, attacks: Sequence[str], settings: _Settings) -> None:
         )
     if not 0 < eps <= 1:
         raise ValueError(f"eps must be above 0 and at most 1 (such as 8/255), got {eps}")
-    low, high = (float(value) for value in x.aminmax())
-    if low < 0 or high > 1:
-        raise ValueError(f"images must lie in [0, 1], got {low:.3g} to {high:.3g}")
+    check_pixels(x)
+    check_labels(y, classes)
 
 
 class _Notes:

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from ops.step import linf_step
-from supernet.attacks.common import Model, check, check_single_step, input_gradient
+from supernet.attacks.common import Model, check_single_step, input_gradient, prepare
 from supernet.attacks.frozen import frozen
 
 
+@torch.inference_mode(False)
 def fgsm(
     model: Model,
     x: Tensor,
@@ -18,10 +19,14 @@ def fgsm(
     steps: int = 1,
     generator: torch.Generator | None = None,
     loss: str = "ce",
+    trusted: bool = False,
 ) -> Tensor:
     """x_adv = clip(x + step_size * sign(grad_x loss(model(x), y))), to the eps ball and to [0, 1].
 
-    Shapes:   x (B, ...), y (B,) -> like x, same dtype and memory format, detached.
+    trusted: the values of x and y are known to be good and are not looked at, which on a GPU
+        makes the host wait.
+
+    Shapes:   x (B, ...), y (B,) integers -> like x, same dtype and memory format, detached.
     Units:    eps and step_size in the pixel range [0, 1]; step_size None is eps.
     Gradient: none flows through the result.
     Raises:   ValueError for arguments out of range and for steps other than 1.
@@ -29,9 +34,10 @@ def fgsm(
     Differs:  the network is in evaluation mode; `generator` is accepted and not used.
     """
     check_single_step("fgsm", steps)
-    step_size = eps if step_size is None else step_size
-    check(x, y, eps=eps, step_size=step_size, steps=steps, loss=loss)
-    x = x.detach()
+    x, y, eps = prepare(
+        model, x, y, eps=eps, step_size=step_size, steps=steps, loss=loss, trusted=trusted
+    )
+    step_size = eps if step_size is None else float(step_size)
     with frozen(model):
         grad = input_gradient(model, x, y, loss)
     return linf_step(x.clone(), grad, x, eps=eps, step_size=step_size)

@@ -6,14 +6,16 @@ from torch import Tensor
 from ops.step import linf_step
 from supernet.attacks.common import (
     Model,
-    check,
     check_single_step,
     input_gradient,
+    prepare,
+    undrawn_if_refused,
     uniform_noise,
 )
 from supernet.attacks.frozen import frozen
 
 
+@torch.inference_mode(False)
 def fgsm_rs(
     model: Model,
     x: Tensor,
@@ -24,13 +26,17 @@ def fgsm_rs(
     steps: int = 1,
     generator: torch.Generator | None = None,
     loss: str = "ce",
+    trusted: bool = False,
 ) -> Tensor:
     """x_adv = clip(x + eta + step_size * sign(grad at x + eta)), eta ~ U(-eps, eps).
 
     Both the start and the result are clipped to the eps ball and to [0, 1]. Training with it can
     overfit catastrophically (robust to FGSM, not to PGD): watch it with a PGD probe.
 
-    Shapes:   x (B, ...), y (B,) -> like x, same dtype and memory format, detached.
+    trusted: the values of x and y are known to be good and are not looked at, which on a GPU
+        makes the host wait.
+
+    Shapes:   x (B, ...), y (B,) integers -> like x, same dtype and memory format, detached.
     Units:    eps and step_size in the pixel range [0, 1]; step_size None is 1.25 * eps.
     Gradient: none flows through the result.
     Raises:   ValueError for arguments out of range and for steps other than 1.
@@ -38,10 +44,11 @@ def fgsm_rs(
     Differs:  the network is in evaluation mode.
     """
     check_single_step("fgsm_rs", steps)
-    step_size = 1.25 * eps if step_size is None else step_size
-    check(x, y, eps=eps, step_size=step_size, steps=steps, loss=loss)
-    x = x.detach()
-    start = (x + uniform_noise(x, eps, generator)).clamp_(0, 1)
-    with frozen(model):
+    x, y, eps = prepare(
+        model, x, y, eps=eps, step_size=step_size, steps=steps, loss=loss, trusted=trusted
+    )
+    step_size = 1.25 * eps if step_size is None else float(step_size)
+    with frozen(model), undrawn_if_refused(generator, x):
+        start = (x + uniform_noise(x, eps, generator)).clamp_(0, 1)
         grad = input_gradient(model, start, y, loss)
     return linf_step(start, grad, x, eps=eps, step_size=step_size)

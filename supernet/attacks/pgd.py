@@ -5,10 +5,17 @@ from torch import Tensor
 
 from ops.graphs import ATTACK_LOOPS
 from ops.step import linf_step
-from supernet.attacks.common import Model, check, input_gradient, uniform_noise
+from supernet.attacks.common import (
+    Model,
+    input_gradient,
+    prepare,
+    undrawn_if_refused,
+    uniform_noise,
+)
 from supernet.attacks.frozen import frozen
 
 
+@torch.inference_mode(False)
 def pgd(
     model: Model,
     x: Tensor,
@@ -20,13 +27,17 @@ def pgd(
     generator: torch.Generator | None = None,
     loss: str = "ce",
     random_start: bool = True,
+    trusted: bool = False,
 ) -> Tensor:
     """x_0 = x + U(-eps, eps); x_t+1 = clip(x_t + step_size * sign(grad at x_t)); returns x_steps.
 
     Clipped to the eps ball around x and to [0, 1] after every step, and at the start to [0, 1].
     The last iterate is returned. The loop never makes the host wait for the device.
 
-    Shapes:   x (B, ...), y (B,) -> like x, same dtype and memory format, detached.
+    trusted: the values of x and y are known to be good and are not looked at, which on a GPU
+        makes the host wait.
+
+    Shapes:   x (B, ...), y (B,) integers -> like x, same dtype and memory format, detached.
     Units:    eps and step_size in the pixel range [0, 1]; step_size None is 2.5 * eps / steps.
     Gradient: none flows through the result.
     Raises:   ValueError for arguments out of range.
@@ -34,11 +45,10 @@ def pgd(
               steps of 2/255 at eps 8/255 and evaluates with 20 steps of 2.5 * eps / 20.
     Differs:  the network is in evaluation mode.
     """
-    if step_size is None:
-        step_size = 2.5 * eps / max(steps, 1)
-    check(x, y, eps=eps, step_size=step_size, steps=steps, loss=loss)
-    x = x.detach()
-    x_adv = (x + uniform_noise(x, eps, generator)).clamp_(0, 1) if random_start else x.clone()
+    x, y, eps = prepare(
+        model, x, y, eps=eps, step_size=step_size, steps=steps, loss=loss, trusted=trusted
+    )
+    step_size = 2.5 * eps / steps if step_size is None else float(step_size)
 
     def step(model: Model, x_adv: Tensor, x: Tensor, y: Tensor) -> None:
         grad = input_gradient(model, x_adv, y, loss)
@@ -46,5 +56,6 @@ def pgd(
 
     # On a GPU all steps are one CUDA graph.
     key = ("pgd", eps, step_size, loss)
-    with frozen(model):
+    with frozen(model), undrawn_if_refused(generator, x):
+        x_adv = (x + uniform_noise(x, eps, generator)).clamp_(0, 1) if random_start else x.clone()
         return ATTACK_LOOPS.run(step, steps, model, x_adv, x, y, key=key)

@@ -62,6 +62,8 @@ LARGE_TABLE = "NAS-RobBench-201_all.json"
 LARGE_META = "meta.json"
 LARGE_PARTS = ("cifar10", "cifar100", "imagenet")
 """Its entries, one per data set."""
+MOST_BYTES = 32 << 20
+"""Three times the longest of these files; parsed, such a file takes up to 0.8 GB."""
 FOLDER = "robbench201"
 """Where the files lie under a data root."""
 
@@ -94,9 +96,14 @@ def load_json(path: Path, *, verify: bool = True) -> Loaded:
         short, or (with `verify`) a file whose SHA-256 is not the published one.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    if len(data) > MOST_BYTES:
+        raise UserError(
+            f"{path} is longer than any file of the benchmark ({MOST_BYTES:,} bytes); name another"
+        )
     digest = hashlib.sha256(data).hexdigest()
     known = PUBLISHED.get(path.name)
     if known is not None and digest == known.sha256:
@@ -135,7 +142,10 @@ def refuse_other_kinds(path: Path, data: bytes) -> None:
 
 def _loads(text: bytes | memoryview) -> Any:
     """JSON; without orjson the same values, three times as slowly."""
-    return json.loads(bytes(text)) if orjson is None else orjson.loads(text)
+    try:
+        return json.loads(bytes(text)) if orjson is None else orjson.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _parse(data: bytes) -> Any:
@@ -217,7 +227,10 @@ def uncollected() -> Iterator[None]:
 def _title(data: bytes) -> str:
     text = data[:4096].decode("utf-8", errors="replace")
     start, end = text.lower().find("<title>"), text.lower().find("</title>")
-    return f" titled '{' '.join(text[start + 7 : end].split())[:60]}'" if 0 <= start < end else ""
+    if not 0 <= start < end:
+        return ""
+    words = " ".join(text[start + 7 : end].split())[:60]
+    return f" titled '{''.join(letter for letter in words if letter.isprintable())}'"
 
 
 def _cut_short(path: Path, data: bytes, known: Published | None, error: ValueError) -> str:

@@ -36,6 +36,12 @@ _SMALL_METRICS = {
 _SMALL_DATASETS = {"imagenet": "imagenet16-120", "ImageNet16-120": "imagenet16-120"}
 
 
+_ODD = (
+    KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError,
+)  # fmt: skip
+"""What looking up something raises in a file that is not what it should be."""
+
+
 @dataclass(frozen=True)
 class Raw:
     """A table before its meaning."""
@@ -60,7 +66,10 @@ def read_small(file: Loaded) -> Raw:
     table = file.value
     if not isinstance(table, dict) or not isinstance(table.get(""), list):
         raise UserError(f'{file.path} has no "" entry that names its columns; download it again')
-    columns = tuple(_small_column(str(name)) for name in table[""])
+    names = table[""]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise UserError(f'{file.path}: "" does not hold names of columns; download it again')
+    columns = tuple(map(_small_column, names))
     unique = [i for i in range(NUM_CELLS) if isinstance(table.get(str(i)), list)]
     rows = [table[str(index)] for index in unique]
     if {len(row) for row in rows} != {len(columns)}:
@@ -78,12 +87,12 @@ def read_meta(meta: Loaded, *, verify: bool = True) -> tuple[list[str], NDArray[
     try:
         ids = list(map(meta.value["ids"].__getitem__, map(str, range(NUM_CELLS))))
         codes = _codes([entry["nb201-string"] for entry in ids])
-        twins = np.array([int(entry["isomorph"]) for entry in ids])
+        twins = np.array([int(entry["isomorph"]) for entry in ids], dtype=np.int64)
         if not is_complete(codes):
             raise ValueError("a cell is there twice and another is missing")
-    except (KeyError, TypeError, ValueError) as error:
+    except _ODD as error:
         raise UserError(
-            f"{meta.path} is not the benchmark's meta.json ({error!r}); download it again"
+            f"{meta.path} is not the benchmark's meta.json ({_short(error)}); download it again"
         ) from error
     if verify:
         refuse_other_order(meta.path, codes)
@@ -102,7 +111,7 @@ def read_large(file: Loaded, roots: NDArray[np.int64]) -> Raw:
     by_column = []
     for dataset in LARGE_DATASETS.values():
         by_column += _large_dataset(file, dataset, keys)
-    return _checked(file, unique, row_of, columns, np.array(by_column).T)
+    return _checked(file, unique, row_of, columns, by_column, by_column=True)
 
 
 def _small_column(name: str) -> tuple[str, str]:
@@ -122,10 +131,11 @@ def _rows_of(table: dict[str, Any], unique: list[int], file: Loaded) -> list[int
                 raise UserError(
                     f"{file.path}: the isomorphs of index {index} form a circle; download it again"
                 )
-            if table.get(key) is None:
+            following = table.get(key)
+            if not isinstance(following, int | str):
                 raise UserError(f"{file.path} has no entry for index {key[:20]}; download it again")
             passed[key] = None
-            key = str(table[key])
+            key = str(following)
         row_of.update(dict.fromkeys(passed, row_of[key]))
     return [row_of[str(index)] for index in range(NUM_CELLS)]
 
@@ -152,7 +162,7 @@ def _codes(archs: list[str]) -> list[str]:
     for line in text.split("\n"):
         a, b, c, d, e, f = digits = line[1:2], *(line[k : k + 1] for k in (7, 11, 17, 21, 25))
         if line != f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|" or not set(digits) <= _DIGITS:
-            raise ValueError(f"cell {line!r} is not a NAS-Bench-201 string")
+            raise ValueError(f"cell {line[:60]!r} is not a NAS-Bench-201 string")
         codes.append("".join(digits))
     return codes
 
@@ -169,9 +179,9 @@ def _large_dataset(file: Loaded, dataset: str, keys: list[str]) -> list[list[flo
         raise UserError(
             f"{file.path} has no number for {dataset}, {error}; download it again"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except _ODD as error:
         raise UserError(
-            f"{file.path} is cut short or damaged at data set {dataset} ({error}); "
+            f"{file.path} is cut short or damaged at data set {dataset} ({_short(error)}); "
             "download it again"
         ) from error
 
@@ -186,7 +196,7 @@ def _large_column(cells: Any, metric: str, keys: list[str]) -> list[float]:
         if not isinstance(cells[keys[0]][metric], dict):
             return [float(cells[key][metric]) for key in keys]
         return [cells[key][metric]["threeseed"] for key in keys]
-    except (KeyError, TypeError, ValueError):
+    except _ODD:
         return [_large_value(cells, metric, key) for key in keys]
 
 
@@ -198,8 +208,12 @@ def _large_value(cells: Any, metric: str, key: str) -> float:
         if "threeseed" in entry:
             return float(entry["threeseed"])
         return float(sum(entry.values()) / len(entry))
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except _ODD as error:
         raise _NoNumber(f"cell {key}, {metric}") from error
+
+
+def _short(error: Exception) -> str:
+    return repr(error)[:120]
 
 
 def _checked(
@@ -208,6 +222,8 @@ def _checked(
     row_of: ArrayLike,
     columns: tuple[tuple[str, str], ...],
     rows: ArrayLike,
+    *,
+    by_column: bool = False,
 ) -> Raw:
     cells = np.asarray(unique)
     if len(cells) != NUM_UNIQUE:
@@ -216,9 +232,13 @@ def _checked(
             "download it again"
         )
     try:
-        values = np.array(rows, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{file.path} has values that are not numbers ({error})") from error
+        values = np.array(rows)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"{file.path} has values that are not numbers ({_short(error)})") from error
+    values = values.T if by_column else values
+    # A text that looks like a number, None or a list makes an array of another kind or shape.
+    if values.dtype.kind not in "fiu" or values.shape != (len(cells), len(columns)):
+        raise UserError(f"{file.path} has values that are not numbers; download it again")
     if not bool(((values >= 0) & (values <= 1)).all()):
         raise UserError(f"{file.path} has accuracies outside 0..1; they must be fractions")
-    return Raw(cells, np.asarray(row_of), columns, values)
+    return Raw(cells, np.asarray(row_of), columns, values.astype(np.float64))

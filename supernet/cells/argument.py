@@ -33,15 +33,26 @@ def read_cell(text: str, data_root: Path | None = None) -> tuple[Genotype, dict[
     return Genotype.parse(cell), record
 
 
+def index_remark(text: str) -> str | None:
+    """A remark on a number that is read as an index and may be a code without its leading zeros,
+    which spreadsheets take away; None for all else."""
+    if not re.fullmatch(r"\s*[0-4]{4,5}\s*", text):
+        return None
+    number = text.strip()
+    return f"{number} is read as an index; the cell with the code {number:0>6} is another one"
+
+
 def read_cells(path: Path) -> list[str]:
     """Cells from a file: one a line (# starts a comment), or JSON objects with `arch` or `code`.
 
     Raises: UserError when the file cannot be read or names no cell.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read cells from {path}: {error}") from error
+        text = path.read_text(encoding="utf-8-sig")  # Windows begins a file with a mark
+    except OSError as error:
+        raise UserError(f"cannot read cells from {path}: {error.strerror}; check it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8") from error
     if text.lstrip()[:1] in ("{", "["):
         return _cells_of_json(path, text)
     lines = (line.split("#")[0].strip() for line in text.splitlines())
@@ -88,6 +99,11 @@ def _cells_of_json(path: Path, text: str) -> list[str]:
     try:
         value = json.loads(text)
         items = _cells(value) or [value]
-        return [i if isinstance(i, str) else str(i.get("arch") or i["code"]) for i in items]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UserError(f"{path} is JSON without cells that have 'arch' or 'code'") from error
+        return [
+            str(i) if isinstance(i, str | int) else str(i.get("arch") or i["code"]) for i in items
+        ]
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is JSON without cells; it must hold indices, codes, or objects with 'arch' or "
+            "'code'"
+        ) from error

@@ -15,6 +15,8 @@ from supernet.cells.cost import Cost
 from supernet.errors import UserError
 
 NUM_CELLS = NUM_OPS**NUM_EDGES
+_LONGEST = 200
+"""Characters of a cell; the longest string of one has 102."""
 
 
 @dataclass(frozen=True, order=True)
@@ -40,7 +42,12 @@ class Genotype:
         Raises: UserError that says what is wrong at which edge.
         """
         text = text.strip()
-        if re.fullmatch(r"\d+", text):
+        if len(text) > _LONGEST:
+            raise UserError(
+                f"a cell of {len(text):,} characters was given ('{text[:20]}...'); write six"
+                " digits or |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+            )
+        if re.fullmatch(r"[0-9]+", text):
             return cls._parse_code(text)
         return cls._parse_arch(text)
 

@@ -44,7 +44,7 @@ class IndexOrder:
         start, end = text.find("["), text.rfind("]")
         try:
             codes = json.loads(text[start : end + 1])
-        except ValueError:
+        except (ValueError, RecursionError):
             codes = None
         good = isinstance(codes, list) and all(isinstance(code, str) for code in codes)
         if not good or not is_complete(codes):

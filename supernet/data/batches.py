@@ -110,14 +110,20 @@ class Batches:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores the order, the position in it and the generator.
 
-        Raises: ValueError when the state belongs to another number of images.
+        Raises: ValueError when the state belongs to another number of images, or when its order
+                or position is none of theirs.
         """
-        order = state["order"]
+        order, position = state["order"], int(state["position"])
         if order is not None and len(order) != len(self.indices):
             raise ValueError(
                 f"the saved order is of {len(order)} images, these are {len(self.indices)};"
                 " resume with the same data and limit"
             )
+        numbers = torch.arange(len(self.indices))
+        if order is not None and not torch.equal(order.cpu().sort().values, numbers):
+            raise ValueError(f"the saved order does not hold 0 to {len(numbers) - 1} once each")
+        if not 0 <= position <= len(self):
+            raise ValueError(f"the saved position is {position}, an epoch has {len(self)} batches")
         self._order = None if order is None else order.clone().cpu()
-        self._position = int(state["position"])
+        self._position = position
         self.generator.set_state(state["generator"].cpu())

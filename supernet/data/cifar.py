@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from supernet.data.download import fetch, file_md5, unpack
+from supernet.data.download import fetch, unpack
 from supernet.data.packs import read_packs
-from supernet.data.pickles import load_arrays
-from supernet.data.splits import PixelArray, Source, Split, in_memory
+from supernet.data.pickles import load_arrays, refuse_changed, whole_numbers
+from supernet.data.splits import LabelArray, PixelArray, Source, Split, in_memory
 from supernet.errors import UserError
 
 SITE = "https://www.cs.toronto.edu/~kriz/"
@@ -34,6 +34,11 @@ class _Publication:
     md5s: Mapping[str, str]
     subset: str
     """The pack that serves when there is nothing better."""
+
+    @property
+    def url(self) -> str:
+        """Where the archive is."""
+        return SITE + self.archive
 
 
 CIFAR10 = _Publication(
@@ -114,13 +119,13 @@ def _download(published: _Publication, archive: Path, allowed: bool) -> Source:
         f" {archive.parent / 'images' / published.stem}.npz"
     )
     remedy = (
-        f"put {SITE}{published.archive} (MD5 {published.archive_md5}) at {archive},"
+        f"put {published.url} (MD5 {published.archive_md5}) at {archive},"
         " or name the folder that has it with --data-root"
     )
     if not allowed:
         raise UserError(f"{missing}; {remedy}")
     try:
-        fetch(SITE + published.archive, archive, published.archive_md5)
+        fetch(published.url, archive, published.archive_md5)
     except UserError as error:
         raise UserError(f"{missing}, and {error}") from error
     return _publisher_files(published, unpack(archive, published.folder, published.md5s))
@@ -131,22 +136,24 @@ def _publisher_files(published: _Publication, folder: Path) -> Source:
     for name in names:
         if not (folder / name).is_file():
             raise UserError(
-                f"{folder} lacks {name}; unpack {SITE}{published.archive} there again,"
+                f"{folder} lacks {name}; unpack {published.url} there again,"
                 " or remove the folder to use packs"
             )
-    changed = [name for name in names if file_md5(folder / name) != published.md5s[name]]
-    meta = load_arrays(folder / published.meta)
-    classes = tuple(str(name) for name in meta.get(published.names_key, ()))
-    if not classes:
+    refuse_changed(folder, {name: published.md5s[name] for name in names}, published.url)
+    classes = load_arrays(folder / published.meta).get(published.names_key)
+    if (
+        not isinstance(classes, list)
+        or not classes
+        or not all(isinstance(name, str) for name in classes)
+    ):
         raise UserError(
             f"{folder / published.meta} has no {published.names_key}; unpack the archive again"
         )
     return Source(
         train=_read_batches(published, folder, published.train, len(classes)),
         test=_read_batches(published, folder, published.test, len(classes)),
-        class_names=classes,
+        class_names=tuple(classes),
         origin=f"the publisher's files in {folder.name}",
-        remark=f"NOT as published (MD5 differs): {', '.join(changed)}" if changed else "",
     )
 
 
@@ -154,10 +161,10 @@ def _read_batches(
     published: _Publication, folder: Path, names: tuple[str, ...], classes: int
 ) -> Split:
     pixels: list[PixelArray] = []
-    labels: list[int] = []
+    labels: list[LabelArray] = []
     for name in names:
         content = load_arrays(folder / name)
-        x, y = content.get("data"), content.get(published.labels_key)
+        x, y = content.get("data"), whole_numbers(content.get(published.labels_key))
         if (
             not isinstance(x, np.ndarray)
             or x.dtype != np.uint8
@@ -165,12 +172,12 @@ def _read_batches(
             or y is None
             or x.shape != (len(y), 3 * 32 * 32)
             or not len(y)
-            or not 0 <= min(y) <= max(y) < classes
+            or not 0 <= y.min() <= y.max() < classes
         ):
             raise UserError(
                 f"{folder / name} does not hold 32x32 images with {published.labels_key};"
                 " unpack the publisher's archive again"
             )
         pixels.append(x.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
-        labels += list(y)
-    return in_memory(np.concatenate(pixels), labels)
+        labels.append(y)
+    return in_memory(np.concatenate(pixels), np.concatenate(labels))

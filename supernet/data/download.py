@@ -1,12 +1,16 @@
 """Fetches publishers' archives, checks their MD5, and unpacks them whole or not at all."""
 
 import hashlib
+import http.client
 import os
+import re
 import shutil
 import sys
 import tarfile
 import tempfile
+import time
 import urllib.request
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +21,10 @@ from supernet.files import atomic_write
 
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 20
+MOST_BYTES = 400_000_000
+"""The longest archive has 170 million, its longest file 155 million."""
+MOST_SECONDS = 3 * 3600
+"""A download that is slower than 16 kB/s is given up."""
 
 
 def fetch(url: str, path: Path, md5: str) -> None:
@@ -32,7 +40,7 @@ def fetch(url: str, path: Path, md5: str) -> None:
                     f"{url} gave something else than the publisher's file (MD5 {received} instead"
                     f" of {md5}, it begins with {start!r}); download it in another way to {path}"
                 )
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise UserError(
             f"cannot download {url} ({error}); fetch it on another machine (MD5 {md5}) and put it"
             f" at {path}"
@@ -54,12 +62,14 @@ def unpack(archive: Path, folder: str, md5s: Mapping[str, str]) -> Path:
                 member = tar.extractfile(f"{folder}/{name}")
                 if member is None:
                     raise KeyError(f"{folder}/{name} is not a plain file")
-                (temporary / name).write_bytes(member.read())
+                if tar.getmember(f"{folder}/{name}").size > MOST_BYTES:
+                    raise KeyError(f"{folder}/{name} is longer than {MOST_BYTES:,} bytes")
+                (temporary / name).write_bytes(member.read(MOST_BYTES))
                 if file_md5(temporary / name) != md5:
                     raise KeyError(f"{folder}/{name} has another MD5 than the publisher's")
         os.chmod(temporary, 0o755)
         os.replace(temporary, target)
-    except (OSError, KeyError, EOFError, tarfile.TarError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zlib.error, tarfile.TarError) as error:
         raise UserError(
             f"cannot unpack {archive} ({error}); delete it and fetch it again"
         ) from error
@@ -81,13 +91,20 @@ def _stream(url: str, stream: object) -> tuple[str, bytes]:
     digest = hashlib.md5(usedforsecurity=False)
     start = b""
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer:
-        total = int(answer.headers.get("Content-Length") or 0)
+        length = answer.headers.get("Content-Length") or ""
+        total = int(length) if re.fullmatch("[0-9]{1,15}", length) else 0
+        received, last = 0, time.monotonic() + MOST_SECONDS
         name = url.rsplit("/", 1)[-1]
         with tqdm(
             total=total or None, unit="B", unit_scale=True, desc=name, file=sys.stderr
         ) as bar:
             while chunk := answer.read(CHUNK_BYTES):
                 start = start or chunk[:16]
+                received += len(chunk)
+                if max(received, total) > MOST_BYTES:
+                    raise OSError(f"it is longer than {MOST_BYTES:,} bytes")
+                if time.monotonic() > last:
+                    raise OSError(f"it took longer than {MOST_SECONDS // 3600} hours")
                 digest.update(chunk)
                 stream.write(chunk)  # type: ignore[attr-defined]
                 bar.update(len(chunk))

@@ -1,122 +1,249 @@
-"""A folder of pictures: one subfolder per class, or train/ and test/ with one subfolder each."""
+"""A folder of pictures: one subfolder per class, or splits with one subfolder per class each."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from supernet.data.listing import LeftOut, note_loose_pictures, pictures_below, subfolders
+from supernet.data.picture import DEEP, DIM, FRAMES, TRANSPARENT, read_picture
+from supernet.data.split_names import families, split_of
 from supernet.data.splits import (
     IndexArray,
+    LabelArray,
     PixelArray,
     Source,
     Split,
+    check_memory,
     check_side,
     stratified_test,
 )
 from supernet.errors import UserError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff"}
 TEST_SHARE = 0.2
-TEST_FOLDERS = ("test", "val", "valid", "validation")
+
+REMARKS = {
+    TRANSPARENT: "with transparent parts, shown on white",
+    DEEP: "of 16-bit grey, scaled to 8 bits",
+    DIM: "of these below a sixteenth of their range and nearly black",
+    FRAMES: "with several frames, of which the first is read",
+}
+"""What is remarkable of pictures -> its words."""
+
+Remarkable = dict[str, set[Path]]
 
 
 def read_folder(folder: str | Path, side: int, seed: int) -> Source:
     """Pictures as side x side RGB: scaled to cover the square, then cropped at the centre.
 
-    With subfolders train/ and test/ (or val/) these are the splits; else a fifth of each class,
-    chosen by the seed from the sorted file names, is the test split.
+    Subfolders that are called train and test, val or the like, in any spelling of
+    `supernet.data.split_names`, are the splits, and test goes before val; else a fifth of each
+    class, chosen by the seed from the sorted file names, is the test split. The source says what
+    was left out and why.
 
-    Raises: UserError naming the folder (missing, one class, an empty class), the side that the
-            networks cannot halve twice, or the picture (unreadable, when its pixels are wanted).
+    Raises: UserError naming the folder (missing, one class, an empty class, splits without classes
+            or inside of them), the side that the networks cannot halve twice, or the picture (see
+            `read_picture`, when its pixels are wanted).
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}; give folder:PATH with a subfolder per class")
+        raise UserError(
+            f"there is no folder {folder}; name the one that has the pictures, as --dataset"
+            " folder:PATH in a run, also in one that is resumed after they moved"
+        )
     check_side(f"the pictures in {folder} would become", side, "give --side")
-    names = _subfolders(folder)
-    held_out = [name for name in names if name in TEST_FOLDERS]
-    if "train" in names and len(held_out) == 1 and len(names) == 2:
-        return _official(folder, held_out[0], side)
-    return _divided(folder, names, side, seed)
+    left = LeftOut()
+    names = subfolders(folder, left)
+    note_loose_pictures(folder, left)
+    groups = families(names)
+    if len(groups) > 1:
+        raise UserError(
+            f"{folder} has several sets of splits"
+            f" ({'; '.join(', '.join(_names(group)) for group in groups)}); give a folder with one"
+        )
+    if groups:
+        return _official(folder, groups[0], names, side, left)
+    _refuse_lone_split(folder, names)
+    return _divided(folder, names, side, seed, left)
 
 
-def _divided(folder: Path, names: Sequence[str], side: int, seed: int) -> Source:
-    files, y = _list_classes(folder, names, least=2)
+def _divided(folder: Path, names: Sequence[str], side: int, seed: int, left: LeftOut) -> Source:
+    files, y = _list_classes(folder, names, least=2, left=left)
     test = stratified_test(y, TEST_SHARE, seed)
-    every = _pictures(files, y, side)
+    found: Remarkable = {}
+    every = _pictures(files, y, side, found)
+    share = f"a fifth of each class is the test split, chosen with seed {seed}"
     return Source(
         train=every.take(np.flatnonzero(~test)),
         test=every.take(np.flatnonzero(test)),
         class_names=tuple(names),
         origin=f"the folder {folder}, shown as {side}x{side}",
-        remark=f"a fifth of each class is the test split, chosen with seed {seed}",
+        remark="; ".join(filter(None, (share, str(left)))),
+        seen=lambda: _remarks(found),
     )
 
 
-def _official(folder: Path, held_out: str, side: int) -> Source:
-    names = _subfolders(folder / "train")
-    if _subfolders(folder / held_out) != names:
-        raise UserError(
-            f"{folder / 'train'} and {folder / held_out} have different class folders;"
-            " make them the same"
-        )
-    train = _list_classes(folder / "train", names, least=1)
-    test = _list_classes(folder / held_out, names, least=1)
+def _official(
+    folder: Path, group: dict[str, list[str]], beside: Sequence[str], side: int, left: LeftOut
+) -> Source:
+    train, held_out = _splits(folder, group)
+    for name in beside:
+        if name not in (train, held_out):
+            left.add("folders", name)
+    names = subfolders(folder / train, left)
+    parts = []
+    for split in (train, held_out):
+        note_loose_pictures(folder / split, left)
+        parts.append(_list_classes(folder / split, names, least=1, left=left))
+    found: Remarkable = {}
     return Source(
-        train=_pictures(*train, side),
-        test=_pictures(*test, side),
+        train=_pictures(*parts[0], side, found),
+        test=_pictures(*parts[1], side, found),
         class_names=tuple(names),
-        origin=f"the folder {folder} with its own train and {held_out}, shown as {side}x{side}",
+        origin=f"the folder {folder} with its own {train} and {held_out}, shown as {side}x{side}",
+        remark=str(left),
+        seen=lambda: _remarks(found),
     )
 
 
-def _subfolders(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+def _splits(folder: Path, group: dict[str, list[str]]) -> tuple[str, str]:
+    """The names of the training split and of the one that is held out, which has its classes."""
+    for kind, names in group.items():
+        if len(names) > 1:
+            raise UserError(
+                f"{folder} has more than one {kind} split ({', '.join(names)}); keep one of them"
+                " there"
+            )
+    if "train" not in group:
+        raise UserError(
+            f"{folder} has the splits {' and '.join(_names(group))} but none called train; add it,"
+            " or rename the folders if they are classes"
+        )
+    (train,) = group["train"]
+    held_out = [name for kind in ("test", "val") for name in group.get(kind, ())]
+    classes = {name: subfolders(folder / name, LeftOut()) for name in (train, *held_out)}
+    if not classes[train]:
+        raise UserError(
+            f"{folder / train} is a training split without class folders; put its pictures into one"
+            " subfolder per class"
+        )
+    for name in held_out:
+        if classes[name] == classes[train]:
+            return train, name
+    raise _no_test_split(folder, train, held_out, classes)
 
 
-def _list_classes(folder: Path, names: Sequence[str], least: int) -> tuple[list[Path], np.ndarray]:
+def _no_test_split(
+    folder: Path, train: str, held_out: Sequence[str], classes: dict[str, list[str]]
+) -> UserError:
+    labelled = [name for name in held_out if classes[name]]
+    if not labelled:
+        return UserError(
+            f"{' and '.join(str(folder / name) for name in held_out)} without class folders cannot"
+            f" be a test split; give folder:{folder / train}, of which a fifth is held out"
+        )
+    differ = sorted({*classes[train]} ^ {*classes[labelled[0]]})
+    shown = ", ".join([*differ[:3], "..."] if len(differ) > 3 else differ)
+    return UserError(
+        f"{folder / train} and {folder / labelled[0]} have different class folders (only one has"
+        f" {shown}); make them the same"
+    )
+
+
+def _refuse_lone_split(folder: Path, names: Sequence[str]) -> None:
+    """A folder that is called as a split is and has folders of its own is no class."""
+    for name in names:
+        split = split_of(name)
+        if split is None or split.family or not subfolders(folder / name, LeftOut()):
+            continue
+        raise UserError(
+            f"{folder / name} looks like a {split.kind} split, and there is no other split beside"
+            f" it; give folder:{folder / name}, of which a fifth is held out, or rename it if it is"
+            " a class"
+        )
+
+
+def _refuse_splits_in_class(folder: Path) -> None:
+    for group in families(subfolders(folder, LeftOut())):
+        raise UserError(
+            f"the class {folder} has the splits {' and '.join(_names(group))} inside of it; put the"
+            f" classes into the splits: {folder.parent / _names(group)[0] / folder.name}"
+        )
+
+
+def _names(group: dict[str, list[str]]) -> list[str]:
+    return [name for names in group.values() for name in names]
+
+
+def _list_classes(
+    folder: Path, names: Sequence[str], least: int, left: LeftOut
+) -> tuple[list[Path], LabelArray]:
     if len(names) < 2:
-        found = f"one class ({names[0]})" if names else "no class folders"
-        raise UserError(f"{folder} has {found}; give at least two subfolders, one per class")
+        raise _too_few_classes(folder, names)
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(names):
-        pictures = sorted(
-            path
-            for path in (folder / name).rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.is_file() and path.name[0] != "."
-        )
+        here = LeftOut()
+        _refuse_splits_in_class(folder / name)
+        pictures = pictures_below(folder / name, here)
         if len(pictures) < least:
+            why = f" ({here})" if str(here) else ""
             raise UserError(
-                f"{folder / name} has {len(pictures)} pictures and needs at least {least};"
+                f"{folder / name} has {len(pictures)} pictures{why} and needs at least {least};"
                 " add some or remove the folder"
             )
+        left.update(here)
         files += pictures
         labels += [label] * len(pictures)
     return files, np.asarray(labels, np.int64)
 
 
-def _pictures(files: Sequence[Path], y: np.ndarray, side: int) -> Split:
+def _too_few_classes(folder: Path, names: Sequence[str]) -> UserError:
+    if names and len(subfolders(folder / names[0], LeftOut())) > 1:
+        return UserError(
+            f"{folder} holds one folder, {names[0]}; name that one: {folder / names[0]}"
+        )
+    found = f"one class ({names[0]})" if names else "no class folders"
+    return UserError(f"{folder} has {found}; give at least two subfolders, one per class")
+
+
+def _pictures(files: Sequence[Path], y: LabelArray, side: int, found: Remarkable) -> Split:
     def read(index: IndexArray) -> PixelArray:
-        # Pillow decodes and resizes outside the interpreter lock.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            pictures = list(pool.map(lambda i: _picture(files[i], side), index.tolist()))
-        return np.stack(pictures) if pictures else np.empty((0, side, side, 3), np.uint8)
+        check_memory(len(index), side)
+        pixels = np.empty((len(index), side, side, 3), np.uint8)
+
+        def read_one(row: int) -> None:
+            path = files[index[row]]
+            pixels[row], remarkable = read_picture(path, side)
+            for what in remarkable:
+                found.setdefault(what, set()).add(path)
+
+        # Pillow decodes and resizes outside the interpreter lock. Its warning of large pictures
+        # would come before the error that refuses them.
+        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            list(pool.map(read_one, range(len(index))))
+        _refuse_dim(found)
+        return pixels
 
     return Split(y, read)
 
 
-def _picture(path: Path, side: int) -> PixelArray:
-    try:
-        with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            square = ImageOps.fit(upright, (side, side), Image.Resampling.BICUBIC)
-        return np.asarray(square)
-    # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error and more for bad files.
-    except Exception as error:
+def _refuse_dim(found: Remarkable) -> None:
+    """Where every 16-bit picture is dark, it is the scale that is wrong and not the light."""
+    deep, dim = found.get(DEEP, set()), found.get(DIM, set())
+    if deep and deep == dim:
         raise UserError(
-            f"{path} is not a readable picture ({error}); replace or remove it"
-        ) from error
+            f"all 16-bit pictures ({len(deep):,}, such as {min(deep)}) stay below a sixteenth of"
+            " their range, as 12-bit values do, and would be nearly black; scale them to the full"
+            " range, or save them with 8 bits"
+        )
+
+
+def _remarks(found: Remarkable) -> str:
+    parts = [f"{words}: {len(found[what]):,}" for what, words in REMARKS.items() if what in found]
+    return f"pictures {', '.join(parts)}" if parts else ""

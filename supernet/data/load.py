@@ -98,5 +98,8 @@ def load_dataset(
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise UserError(f"there is no pack {path}; make one with scripts/make_pack.py")
+        raise UserError(
+            f"there is no pack {path}; make one with scripts/make_pack.py, or name the place"
+            " that it has moved to as --dataset pack:PATH"
+        )
     return path

@@ -8,7 +8,7 @@ A pack of CIFAR is a third smaller than the publisher's archive and holds no pic
 
 import io
 import os
-import zipfile
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from supernet.data.npz import DAMAGE, GROWTH, PlainArchive
 from supernet.data.splits import (
     IndexArray,
     LabelArray,
@@ -30,10 +31,17 @@ from supernet.errors import UserError
 
 COLUMNS = 40
 ROWS = 25
-"""1,000 images a sheet: 40 * 32 by 25 * 32 pixels, about 2 MB and 60 ms to decode."""
+"""1,000 images a sheet: 40 * 32 by 25 * 32 pixels, about 2 MB and 60 ms to decode.
+Large images have fewer rows on a sheet."""
+MOST_SIDE = 408
+"""40 images of this side are as wide as a WebP picture can be."""
+MOST_CLASSES = 65_536
+MOST_PIXELS = 80_000_000
+"""Of one sheet: below Pillow's own limit, and 240 MB when decoded."""
+ALWAYS_PIXELS = 64 << 20
+"""Bytes of pixels that a pack may hold however short it is."""
 
 _REMEDY = "make the pack from the pictures with scripts/make_pack.py --side"
-_DAMAGE = (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile)
 
 
 def read_packs(paths: Sequence[Path], remark: str = "", stand_in: bool = False) -> Source:
@@ -89,6 +97,11 @@ def write_pack(
     if x.ndim != 4 or x.shape[1] != x.shape[2] or x.shape[3] != 3:
         raise UserError(f"a pack holds square RGB images, not an array of shape {x.shape}")
     check_side(f"{path} would hold", x.shape[1], _REMEDY)
+    if x.shape[1] > MOST_SIDE:
+        raise UserError(
+            f"{path} would hold images of {x.shape[1]} pixels; a pack holds up to {MOST_SIDE}:"
+            f" give --side {MOST_SIDE} or less"
+        )
     if not any(len(y) for _, y in splits.values()):
         raise UserError(f"{path} would hold no images; give it at least one")
     entries: dict[str, Any] = {
@@ -113,7 +126,8 @@ def write_pack(
 def _split_entries(
     name: str, pixels: PixelArray, y: LabelArray, classes: int, progress: Callable[[int], object]
 ) -> dict[str, Any]:
-    per = COLUMNS * ROWS
+    rows = min(ROWS, MOST_PIXELS // 2 // (COLUMNS * pixels.shape[1] ** 2))
+    per = COLUMNS * rows
     entries: dict[str, Any] = {}
     chunks = [pixels[start : start + per] for start in range(0, len(pixels), per)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -147,10 +161,19 @@ def _encode(pixels: PixelArray) -> bytes:
     return stream.getvalue()
 
 
+def _size(raw: bytes, side: int) -> tuple[int, int]:
+    """(rows, columns) of images on a sheet; nothing is decoded."""
+    with Image.open(io.BytesIO(raw), formats=("WEBP",)) as picture:
+        width, height = picture.size
+    if width % side or height % side or not 0 < width * height <= MOST_PIXELS:
+        raise ValueError(f"a sheet of {width} x {height} pixels does not hold squares of {side}")
+    return height // side, width // side
+
+
 def _decode(raw: bytes, side: int) -> PixelArray:
-    with Image.open(io.BytesIO(raw)) as picture:
+    rows, columns = _size(raw, side)
+    with Image.open(io.BytesIO(raw), formats=("WEBP",)) as picture:
         sheet = np.asarray(picture.convert("RGB"))
-    rows, columns = sheet.shape[0] // side, sheet.shape[1] // side
     tiles = sheet.reshape(rows, side, columns, side, 3).swapaxes(1, 2)
     return tiles.reshape(rows * columns, side, side, 3)
 
@@ -161,51 +184,72 @@ class _Header:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                self.side = int(archive["side"])
-                self.class_names = tuple(str(name) for name in archive["class_names"])
-                self._keys = list(archive.files)
-        except _DAMAGE as error:
+            with PlainArchive(path) as archive:
+                self.side = int(archive.array("side", "iu", 0))
+                self.class_names = tuple(archive.array("class_names", "U", 1).tolist())
+                self._keys = archive.keys
+        except DAMAGE as error:
             raise self._damaged(error) from error
+        if self.side > MOST_SIDE or len(self.class_names) > MOST_CLASSES:
+            raise self._damaged(f"side {self.side} and {len(self.class_names):,} classes")
 
     def split(self, name: str) -> Split:
+        """The labels of a split, checked, and a function that reads its pixels."""
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                count = int(archive[f"{name}_n"])
-                y = archive[f"{name}_y"].astype(np.int64)
-                lossless = archive.get(f"{name}_lossless")
-        except _DAMAGE as error:
+            with PlainArchive(self.path) as archive:
+                count = int(archive.array(f"{name}_n", "iu", 0))
+                y = archive.array(f"{name}_y", "iu", 1)
+                key = f"{name}_lossless"
+                lossless = archive.array(key, "bu", 1) if key in archive.keys else None
+        except DAMAGE as error:
             raise self._damaged(error) from error
-        if len(y) != count or (count and y.max() >= len(self.class_names)):
+        if len(y) != count or (count and not 0 <= y.min() <= y.max() < len(self.class_names)):
             raise self._damaged(f"the labels of {name} do not fit its {count} images")
+        if lossless is not None and len(lossless) != count:
+            raise self._damaged(f"{name}_lossless does not fit its {count} images")
         return Split(
-            y,
-            lambda index: self._read(name, index),
+            y.astype(np.int64),
+            lambda index: self._read(name, count, index),
             None if lossless is None else ~lossless.astype(bool),
         )
 
-    def _read(self, name: str, index: IndexArray) -> PixelArray:
-        pixels = np.empty((len(index), self.side, self.side, 3), np.uint8)
+    def _read(self, name: str, count: int, index: IndexArray) -> PixelArray:
         if not len(index):
-            return pixels
-        prefix = f"{name}_webp_"
-        keys = [key for key in self._keys if key.startswith(prefix)]
-        keys.sort(key=lambda key: int(key.removeprefix(prefix)))  # 1000 comes after 999
+            return np.empty((0, self.side, self.side, 3), np.uint8)
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                with Image.open(io.BytesIO(archive[keys[0]].tobytes())) as sheet:
-                    per = (sheet.width // self.side) * (sheet.height // self.side)
+            with PlainArchive(self.path) as archive:
+                keys = self._sheets(name)
+                rows, columns = _size(archive.array(keys[0], "u", 1).tobytes(), self.side)
+                per = rows * columns
+                self._check_room(count, per, len(keys))
                 wanted = np.unique(index // per).tolist()
-                raw = [archive[keys[number]].tobytes() for number in wanted]
+                raw = [archive.array(keys[number], "u", 1).tobytes() for number in wanted]
+            pixels = np.empty((len(index), self.side, self.side, 3), np.uint8)
             # Pillow decodes outside the interpreter lock: two threads halve the time.
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 sheets = pool.map(lambda data: _decode(data, self.side), raw)
                 for number, tiles in zip(wanted, sheets, strict=True):
                     here = index // per == number
                     pixels[here] = tiles[index[here] - number * per]
-        except (*_DAMAGE, IndexError) as error:
+        except (*DAMAGE, IndexError, SyntaxError, Image.DecompressionBombError) as error:
             raise self._damaged(error) from error
         return pixels
+
+    def _sheets(self, name: str) -> list[str]:
+        """The keys of a split's sheets in order: 1000 comes after 999."""
+        found = (re.fullmatch(rf"{name}_webp_([0-9]{{3,6}})", key) for key in self._keys)
+        numbers = sorted(int(match[1]) for match in found if match)
+        if numbers != list(range(len(numbers))) or not numbers:
+            raise ValueError(f"the sheets of {name} are not numbered from 0")
+        return [f"{name}_webp_{number:03d}" for number in numbers]
+
+    def _check_room(self, count: int, per: int, sheets: int) -> None:
+        """Raise a ValueError where the sheets do not hold the images, or more than they can."""
+        if not (sheets - 1) * per < count <= sheets * per:
+            raise ValueError(f"{sheets} sheets of {per} images do not hold {count}")
+        size = max(count, per) * self.side**2 * 3
+        if size > ALWAYS_PIXELS + GROWTH * self.path.stat().st_size:
+            raise ValueError(f"{size:,} bytes of pixels are more than such a file holds")
 
     def _damaged(self, reason: object) -> UserError:
         return UserError(

@@ -3,6 +3,7 @@
 A pack of 25,000 images takes seconds to decode, so `limit` must act before the decoding does.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,8 @@ class Source:
     remark: str = ""
     """What else must be known of them, for instance that the split is not the official one."""
     stand_in: bool = False
+    seen: Callable[[], str] = str
+    """What the pixels that were read have shown: "pictures with transparent parts: 3"."""
 
 
 def in_memory(x: PixelArray, y: Sequence[int] | LabelArray) -> Split:
@@ -122,3 +125,21 @@ def check_side(what: str, side: int, remedy: str) -> None:
             f"{what} squares of {side} pixels, not a multiple of 4, and the networks halve them"
             f" twice; {remedy} {fits}"
         )
+
+
+def check_memory(count: int, side: int) -> None:
+    """Raise a UserError unless the machine can hold so many images of this side.
+
+    They are held twice at a time, as the reader's array and as the tensor made of it.
+    """
+    needed, there = 2 * 3 * count * side**2, machine_memory()
+    if needed > there:
+        raise UserError(
+            f"{count:,} images of {side}x{side} pixels take {needed / 1e9:,.1f} GB and this machine"
+            f" has {there / 1e9:,.1f} GB; give a smaller --side, or fewer images with --limit"
+        )
+
+
+def machine_memory() -> int:
+    """The bytes of the machine's memory, whether or not they are free."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

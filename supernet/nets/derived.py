@@ -21,12 +21,22 @@ class DerivedCell(nn.Module):
         super().__init__()
         self.C, self.genotype = C, genotype
         self.edges: Any = nn.ModuleList(OPS[OP_NAMES[op]](C, affine) for op in genotype.ops)
+        self.drop_path: nn.Module | None = None
+        """Drops the output of single edges in training; skip connections stay."""
         self.register_buffer("unit", torch.ones(()), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        node1 = self.edges[0](x)
-        node2 = self.edges[1](x) + self.edges[2](node1)
-        return self.edges[3](x) + self.edges[4](node1) + self.edges[5](node2)
+        node1 = self._edge(0, x)
+        node2 = self._edge(1, x) + self._edge(2, node1)
+        return self._edge(3, x) + self._edge(4, node1) + self._edge(5, node2)
+
+    def _edge(self, e: int, x: Tensor) -> Tensor:
+        op = self.edges[e]
+        y: Tensor = op(x)
+        if self.drop_path is None or isinstance(op, nn.Identity):
+            return y
+        dropped: Tensor = self.drop_path(y)
+        return dropped
 
 
 class DerivedNetwork(Skeleton):
@@ -48,7 +58,6 @@ class DerivedNetwork(Skeleton):
             C=C, N=N, num_classes=num_classes, mean=mean, std=std,
         )  # fmt: skip
         self.genotype = genotype
-        self.use_layout(torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shapes: x (B, 3, H, W) in [0, 1] -> logits (B, K)."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from ops.candidates import scale_shift
 from ops.fold import FoldedCell, FoldedConv, SparseFoldedCell, fold_conv_bn
 from supernet.nets.skeleton import ResidualBlock, Skeleton, check_images
 
@@ -40,7 +41,10 @@ class FoldedReduction:
 
 @dataclass(frozen=True)
 class FoldedNetwork:
-    """Images (B, 3, H, W) in [0, 1] -> logits (B, K). A plain callable, not a module."""
+    """Images (B, 3, H, W) in [0, 1] -> logits (B, K). A plain callable, not a module.
+
+    Of a network without a classifier: pooled features (B, 4C), or feature maps.
+    """
 
     mean: Tensor
     std: Tensor
@@ -48,8 +52,9 @@ class FoldedNetwork:
     body: Sequence[FoldedCell | SparseFoldedCell | FoldedReduction]
     last_scale: Tensor
     last_shift: Tensor
-    head_weight: Tensor
-    head_bias: Tensor
+    head_weight: Tensor | None
+    head_bias: Tensor | None
+    pooled: bool = True
 
     @property
     def one_off(self) -> bool:
@@ -74,9 +79,14 @@ class FoldedNetwork:
         for block in self.body:
             v, r = block(v, r)
         features = F.relu(v * self.last_scale[:, None, None] + self.last_shift[:, None, None])
-        return F.linear(features.mean(dim=(2, 3)), self.head_weight, self.head_bias)
+        if self.pooled:
+            features = features.mean(dim=(2, 3))
+        if self.head_weight is None:
+            return features
+        return F.linear(features, self.head_weight, self.head_bias)
 
 
+@torch.inference_mode(False)
 @torch.no_grad()
 def fold_network(
     network: Skeleton,
@@ -85,8 +95,16 @@ def fold_network(
 ) -> FoldedNetwork:
     """Fold a network whose cells `fold_cell` folds.
 
-    Raises: ValueError for unknown statistics, or "batch" before a recorded forward pass.
+    Raises: ValueError for unknown statistics, or "batch" before a recorded forward pass, or for
+            a classifier that is neither linear nor an identity.
     """
+    head = network.classifier
+    if not isinstance(head, nn.Linear | nn.Identity):
+        raise ValueError(
+            f"the classifier is a {type(head).__name__}; folding needs an nn.Linear, or an"
+            " nn.Identity in a network without one"
+        )
+    linear = isinstance(head, nn.Linear)
     body: list[FoldedCell | SparseFoldedCell | FoldedReduction] = []
     for number, cell in enumerate(network.cells):
         if number and number % network.N == 0:
@@ -94,7 +112,7 @@ def fold_network(
             assert isinstance(block, ResidualBlock)
             body.append(FoldedReduction(block, statistics))
         body.append(fold_cell(cell))
-    scale, shift = network.last_bn.scale_shift(statistics)
+    scale, shift = scale_shift(network.last_bn, statistics)
     return FoldedNetwork(
         mean=network.normalize.mean,
         std=network.normalize.std,
@@ -102,6 +120,7 @@ def fold_network(
         body=body,
         last_scale=scale,
         last_shift=shift,
-        head_weight=network.classifier.weight.detach(),
-        head_bias=network.classifier.bias.detach(),
+        head_weight=head.weight.detach() if linear else None,
+        head_bias=head.bias.detach() if linear and head.bias is not None else None,
+        pooled=bool(network.global_pool),
     )

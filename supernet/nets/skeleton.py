@@ -7,13 +7,13 @@ Source: Dong & Yang 2020, arXiv:2001.00326.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from ops.candidates import BatchNorm2d, kept_statistics
+from ops.candidates import batch_norm, kept_statistics
 
 
 class Normalize(nn.Module):
@@ -37,9 +37,9 @@ class ResidualBlock(nn.Module):
     def __init__(self, C_in: int, C_out: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(C_in, C_out, 3, stride=2, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(C_out, affine=True)
+        self.bn1 = batch_norm(C_out, affine=True)
         self.conv2 = nn.Conv2d(C_out, C_out, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(C_out, affine=True)
+        self.bn2 = batch_norm(C_out, affine=True)
         self.shortcut = nn.Conv2d(C_in, C_out, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,13 +52,18 @@ RunCell = Callable[[Any, Tensor], Tensor]
 """(cell, input) -> output of the cell."""
 
 
-def _call(cell: Any, x: Tensor) -> Tensor:
-    out: Tensor = cell(x)
-    return out
+S = TypeVar("S", bound="Skeleton")
 
 
 class Skeleton(nn.Module):
-    """Everything but the inside of the cells. `make_cell(width)` builds one cell."""
+    """Everything but the inside of the cells. `make_cell(width)` builds one cell.
+
+    Weights and activations are contiguous until `use_layout` lays them out channels-last, which
+    trainings do: tools that look at parameters as vectors need contiguous ones.
+    """
+
+    global_pool: str = "avg"
+    """How features become one vector: by their mean, or "" where they stay maps."""
 
     def __init__(
         self,
@@ -71,60 +76,103 @@ class Skeleton(nn.Module):
         std: Sequence[float],
     ) -> None:
         super().__init__()
-        if min(C, N) < 1 or num_classes < 2:
-            raise ValueError(f"C={C}, N={N} must be at least 1 and num_classes={num_classes} 2")
+        if min(C, N) < 1:
+            raise ValueError(f"the network has C={C} and N={N}; both must be at least 1")
+        check_num_classes(num_classes)
         self.C, self.N, self.num_classes = C, N, num_classes
+        self.channels_last = False
         widths = (C, 2 * C, 4 * C)
         self.normalize = Normalize(mean, std)
         self.stem: Any = nn.Sequential(
-            nn.Conv2d(3, C, 3, padding=1, bias=False), BatchNorm2d(C, affine=True)
+            nn.Conv2d(3, C, 3, padding=1, bias=False), batch_norm(C, affine=True)
         )
         # Any: a ModuleList gives plain Modules, and these are cells.
         self.cells: Any = nn.ModuleList(make_cell(width) for width in widths for _ in range(N))
         self.reductions = nn.ModuleList(ResidualBlock(c, 2 * c) for c in widths[:2])
-        self.last_bn = BatchNorm2d(widths[2], affine=True)
+        self.last_bn = batch_norm(widths[2], affine=True)
         self.classifier = nn.Linear(widths[2], num_classes)
 
-    def forward_features(self, x: Tensor, run_cell: RunCell = _call) -> Tensor:
+    def forward_features(self, x: Tensor, run_cell: RunCell | None = None) -> Tensor:
         """Shapes: x (B, 3, H, W) in [0, 1], 4 dividing H and W -> (B, 4C, H/4, W/4), after relu.
 
-        run_cell(cell, x) computes one cell; without it the cell is called.
+        run_cell(cell, x) computes one cell; without it `self.run_cell` does.
         """
-        check_images(x)
-        x = self.stem(self.normalize(x.contiguous(memory_format=self.memory_format)))
-        for number, cell in enumerate(self.cells):
-            if number and number % self.N == 0:
-                x = self.reductions[number // self.N - 1](x)
-            x = run_cell(cell, x)
+        x = self.forward_stem(x)
+        for stage in range(self.num_stages):
+            x = self.forward_stage(x, stage, run_cell)
         return F.relu(self.last_bn(x))
+
+    @property
+    def num_stages(self) -> int:
+        """Groups of N cells of one width."""
+        return len(self.cells) // self.N
+
+    def forward_stem(self, x: Tensor) -> Tensor:
+        """Shapes: images (B, 3, H, W) in [0, 1] -> (B, C, H, W)."""
+        check_images(x)
+        return self.stem(self.normalize(self.laid_out(x)))
+
+    def forward_stage(self, x: Tensor, stage: int, run_cell: RunCell | None = None) -> Tensor:
+        """The residual block in front of the stage, which the first one has not, and its cells."""
+        run = run_cell or self.run_cell
+        if stage:
+            x = self.reductions[stage - 1](x)
+        for number in range(stage * self.N, (stage + 1) * self.N):
+            x = run(self.cells[number], x)
+        return x
+
+    def run_cell(self, cell: Any, x: Tensor) -> Tensor:
+        """One cell, where no other way to run it was given."""
+        out: Tensor = cell(x)
+        return out
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Global average pool and classifier: (B, 4C, h, w) -> (B, K)."""
         return self.classifier(features.mean(dim=(2, 3)))
 
     @torch.no_grad()
-    def record_statistics(self, x: Tensor, run_cell: RunCell = _call) -> None:
+    def record_statistics(self, x: Tensor, run_cell: RunCell | None = None) -> None:
         """Remember the batch statistics of images x, for folding with statistics="batch".
 
-        One forward pass in training mode; running statistics and modes stay as they were.
+        One forward pass with the batch norms alone in training mode, so that nothing is dropped
+        out; running statistics and modes stay as they were.
         """
+        norms = [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
         modes = [module.training for module in self.modules()]
-        self.train()
+        self.eval()
         try:
+            for norm in norms:
+                norm.train()
             with kept_statistics(self, record=True):
                 self.forward_features(x, run_cell)
         finally:
             for module, mode in zip(self.modules(), modes, strict=True):
                 module.training = mode
 
-    def use_layout(self, memory_format: torch.memory_format) -> "Skeleton":
-        """Lay weights and activations out channels-last (the fast path, and how a network is made)
-        or as contiguous NCHW; returns self. Folded forms are channels-last whatever is said here.
+    def use_layout(self: S, memory_format: torch.memory_format) -> S:
+        """Lay the weights out channels-last (the fast path) or as contiguous NCHW; returns self.
+
+        Channels-last networks lay their images out, too; others take images as they come. Folded
+        forms are channels-last whatever is said here.
         """
-        self.memory_format = memory_format
+        self.channels_last = memory_format == torch.channels_last
         return self.to(memory_format=memory_format)
 
+    def laid_out(self, x: Tensor) -> Tensor:
+        """Images in the layout of the network."""
+        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
 
+
+def check_num_classes(num_classes: int) -> None:
+    """Raises: ValueError for fewer than two classes."""
+    if num_classes < 2:
+        raise ValueError(
+            f"num_classes is {num_classes}; a network needs at least 2, so that a yes-or-no"
+            " question has 2 classes"
+        )
+
+
+@fx.wrap
 def check_images(x: Tensor) -> None:
     """Raises: ValueError unless x is (B, 3, H, W) with sides that 4 divides."""
     if x.dim() != 4 or x.shape[1] != 3 or x.shape[2] % 4 or x.shape[3] % 4:

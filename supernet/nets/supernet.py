@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ops.fold import fold_mixture, fold_sampled
@@ -31,7 +30,6 @@ class Supernet(Skeleton):
         super().__init__(MixedCell, C=C, N=N, num_classes=num_classes, mean=mean, std=std)
         resolve_impl(impl)  # refuses what cannot run; "auto" is settled by the device of the images
         self.impl = impl
-        self.use_layout(torch.channels_last)
 
     def forward(self, x: Tensor, w_EO: Tensor) -> Tensor:
         """The mixture: see `forward_mixture`."""

@@ -126,8 +126,8 @@ def _passed(before: Tensor, after: Tensor, generator: torch.Generator) -> float:
 def _chain(network: nn.Module, images: Tensor) -> tuple[Tensor, Iterator[nn.Module]]:
     """The first feature, and the blocks behind it. Of a Sequential the first child is the stem."""
     if isinstance(network, Skeleton):
-        x = images.contiguous(memory_format=network.memory_format)
-        return network.stem(network.normalize(x)), _blocks(network)
+        x = network.normalize(network.laid_out(images))
+        return network.stem(x), _blocks(network)
     stem, *blocks = network.children()
     return stem(images), iter(blocks)
 

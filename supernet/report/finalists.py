@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from supernet.files import read_json
-from supernet.report.markdown import table
+from supernet.report.markdown import plain, table
 from supernet.report.run_files import RunFiles
 from supernet.report.words import column_name, dataset_name, duration, percent, pixels
 
@@ -77,7 +77,8 @@ def in_one_line(record: dict[str, Any]) -> str:
 
 def _recipe(record: dict[str, Any]) -> str:
     recipe, images = record["recipe"], record["images"]
-    named = f"a stand-in for {images['name']}" if images["stand_in"] else images["name"]
+    name = plain(images["name"])
+    named = f"a stand-in for {name}" if images["stand_in"] else name
     side = images["image_size"]
     if images["held_out_from"] == "test":
         held_out = "test images, by which nothing was chosen"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.space import NUM_EDGES, NUM_OPS
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.load import load_table
 from supernet.benchmark.locate import locate
@@ -14,11 +15,52 @@ from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import read_json, read_jsonl
 from supernet.report.words import GUIDE_NAMES
+from supernet.shapes import require
 
 REFINEMENT_FILE = "refine.json"
 """The short trainings that improved a search's cell, round by round."""
 METRICS_FILE = "metrics.jsonl"
 """The log of a search or of a training, a line per epoch."""
+
+
+EPOCH = {"epoch": int, "step": int}
+"""What a line of a log holds of an epoch, with its shape."""
+SEARCHED = {**EPOCH, "edge_weights": [[float]]}
+"""The same of an epoch of a search."""
+DESCRIPTION = {
+    "config": {"dataset": str, "robust": bool, "data_root": (str, None)},
+    "data": {"name": str, "source": str, "stand_in": bool, "num_classes": int, "full_size": int,
+             "weight_images": int, "alpha_images": int},
+    "command": str, "config_hash": str, "device": str, "eps": float,
+    "impl": str, "steps_per_epoch": int, "versions": dict,
+}  # fmt: skip
+"""What a report takes from config.json, with its shape."""
+RECORD = {
+    "arch": str, "code": str, "index": (int, None), "params": int, "flops": int, "seed": int,
+    "seconds": float, "objective": str, "alpha_follows": [str], "proposals": (dict, None),
+    "derivation": {"chosen_by": str, "cells": dict},
+}  # fmt: skip
+"""What a report takes from genotype.json, with its shape."""
+
+
+def read_metrics(path: Path, shape: dict[str, Any]) -> list[dict[str, Any]]:
+    """The lines of a log, of which each has this shape.
+
+    Raises: UserError naming the line that is not a JSON object or has another shape.
+    """
+    records = read_jsonl(path)
+    for number, record in enumerate(records, start=1):
+        require(record, shape, f"{path} line {number}")
+        _refuse_odd_weights(record, f"{path} line {number}")
+    return records
+
+
+def _refuse_odd_weights(record: dict[str, Any], where: str) -> None:
+    rows = record.get("edge_weights")
+    if rows is not None and [len(row) for row in rows] != [NUM_OPS] * NUM_EDGES:
+        raise UserError(
+            f"{where} has no weights of {NUM_EDGES} edges with {NUM_OPS} operators; delete the line"
+        )
 
 
 @dataclass(frozen=True)
@@ -58,17 +100,19 @@ class RunFiles:
                 f"finish it with python scripts/search.py --resume {shlex.quote(str(folder))}"
             )
         description, record = read_json(folder / "config.json"), read_json(folder / "genotype.json")
-        if "proposals" not in record:
+        if not isinstance(record, dict) or "proposals" not in record:
             raise UserError(
                 f"{folder} was searched by an earlier version, whose results this one cannot "
                 "report; search again with another --out"
             )
+        require(description, DESCRIPTION, folder / "config.json")
+        require(record, RECORD, folder / "genotype.json")
         found = sorted([*folder.glob("evaluation.json"), *folder.glob("*/evaluation.json")])
         return cls(
             folder=folder,
             description=description,
             record=record,
-            epochs=read_jsonl(folder / METRICS_FILE),
+            epochs=read_metrics(folder / METRICS_FILE, SEARCHED),
             evaluations=[Evaluated(path, read_json(path)) for path in found],
             table=table or _table_of(description["config"]["data_root"]),
         )

@@ -5,7 +5,7 @@ from typing import Any
 from ops.space import EDGES, NONE, NUM_EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
 from supernet.report import figures
-from supernet.report.markdown import table
+from supernet.report.markdown import plain, table
 from supernet.report.run_files import RunFiles, answers
 from supernet.report.words import column_name, dataset_name, percent, pixels
 
@@ -70,7 +70,8 @@ def learning_curves(run: RunFiles) -> list[str]:
         "## Learning curves",
         "![Losses and accuracies over the epochs](figures/learning_curves.svg)",
         f"The supernet's mixture after epoch {last['epoch']}, on {images:,} images of the alpha "
-        f"half ({run.data_words}, training images that no weight step saw; seed {config['seed']}; "
+        f"half ({plain(run.data_words)}, training images that no weight step saw; "
+        f"seed {config['seed']}; "
         f"chance is {percent(1 / run.description['data']['num_classes'], 1)}):",
         table(["accuracy", "attack", "value"], rows, align="llr"),
     ]

@@ -8,7 +8,7 @@ from supernet.files import read_jsonl
 from supernet.report import figures
 from supernet.report.figures.style import BLACK, BLUE, VERMILLION
 from supernet.report.figures.training import DASHED, DOTTED, Panel
-from supernet.report.markdown import table
+from supernet.report.markdown import code, plain, table
 from supernet.report.run_files import METRICS_FILE, Evaluated, RunFiles
 from supernet.report.words import dataset_name, duration, percent, pixels
 
@@ -40,7 +40,7 @@ def section(run: RunFiles) -> list[str]:
     blocks: list[str] = []
     for number, evaluated in enumerate(run.evaluations, start=1):
         if len(run.evaluations) > 1:
-            blocks.append(f"### `{evaluated.path.parent.name}`")
+            blocks.append(f"### {code(evaluated.path.parent.name)}")
         blocks += [
             _training_words(evaluated.content),
             *_curves(run, evaluated, number),
@@ -60,7 +60,7 @@ def _training_words(evaluation: dict[str, Any]) -> str:
     if not training:
         return text + "."
     data = training["data"]
-    attack = "clean images" if training["attack"] == "none" else _attack_words(training)
+    attack = "clean images" if training["attack"] == "none" else attack_words(training)
     average = "; the weights are a moving average" if evaluation["weights"] == "average" else ""
     return (
         f"{text}, trained for {training['epochs']} epochs on {data['train_images']:,} images of "
@@ -69,7 +69,8 @@ def _training_words(evaluation: dict[str, Any]) -> str:
     )
 
 
-def _attack_words(training: dict[str, Any]) -> str:
+def attack_words(training: dict[str, Any]) -> str:
+    """The attack of a training: PGD-7, N-FGSM."""
     if training["attack"] != "pgd":
         return training["attack"].upper().replace("_", "-")
     return f"PGD-{training['attack_steps']}"
@@ -89,7 +90,7 @@ def _measured_words(evaluation: dict[str, Any]) -> str:
         f"Measured on {evaluation['images']:,} {evaluation['split']} images of "
         f"{_name({'name': evaluation['dataset'], 'stand_in': evaluation['stand_in']})}, "
         f"seed {evaluation['results'][0]['seed']}, {evaluation['precision']}, "
-        f"{evaluation['device']} ({evaluation['source']}):"
+        f"{plain(evaluation['device'])} ({plain(evaluation['source'])}):"
     )
 
 
@@ -100,7 +101,7 @@ def _results(run: RunFiles, evaluation: dict[str, Any]) -> str:
     rows = []
     for result in evaluation["results"]:
         row = [
-            _result_name(result),
+            result_name(result),
             pixels(result["eps"]) if result["eps"] else "-",
             percent(result["accuracy"]),
             "-" if result["attack"] == "worst_case" else duration(result["seconds"]),
@@ -115,7 +116,8 @@ def _results(run: RunFiles, evaluation: dict[str, Any]) -> str:
     return table(header, rows, align="llrrr"[: len(header)])
 
 
-def _result_name(result: dict[str, Any]) -> str:
+def result_name(result: dict[str, Any]) -> str:
+    """The attack of a row of evaluation.json: PGD-20, AutoAttack (standard)."""
     name = ATTACK_NAMES.get(result["attack"], result["attack"])
     if result["attack"] == "pgd":
         return f"{name}-{result['steps']}"
@@ -146,4 +148,5 @@ def _stages(evaluation: dict[str, Any]) -> list[str]:
 
 
 def _name(data: dict[str, Any]) -> str:
-    return f"a stand-in for {data['name']}" if data["stand_in"] else str(data["name"])
+    name = plain(data["name"])
+    return f"a stand-in for {name}" if data["stand_in"] else name

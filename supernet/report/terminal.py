@@ -45,7 +45,7 @@ def describe_run(folder: Path) -> str:
         *_proposals(record),
         _front(folder),
         *_finalists(folder),
-        f"report     {folder / 'report.md'}",
+        f"report     {folder / 'report.html'} for a browser, report.md as text",
         f"events     tensorboard --logdir {quoted}",
         f"next       python scripts/train.py --genotype {quoted}/genotype.json{_flags(folder)}",
     ]

@@ -1,4 +1,4 @@
-"""report.md, from top to bottom: the answer first, then the reasons, then how to repeat it."""
+"""report.md and report.html: the answer first, then the reasons, then how to repeat it."""
 
 import json
 import shlex
@@ -16,15 +16,20 @@ from supernet.report import (
     search_sections,
     standalone,
 )
-from supernet.report.markdown import table
+from supernet.report.markdown import code, code_block, plain, table
+from supernet.report.page.report import PAGE_FILE, write_page
 from supernet.report.run_files import RunFiles
 from supernet.report.words import duration, pixels
 
 REPORT_FILE = "report.md"
 
 
-def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
-    """Write report.md and figures/ of a finished search; returns the report's path.
+def write_report(
+    run_dir: str | Path, benchmark: Table | None = None, page: Path | None = None
+) -> Path:
+    """Write report.md, figures/ and report.html of a finished search; returns report.md's path.
+
+    page: where report.html goes instead.
 
     Reads config.json, genotype.json, metrics.jsonl, refine.json, front.json, finalists.json, the
     evaluation.json of stand-alone networks (in the folder or one below it) and the benchmark table.
@@ -49,6 +54,7 @@ def write_report(run_dir: str | Path, benchmark: Table | None = None) -> Path:
     path = run.folder / REPORT_FILE
     with atomic_write(path) as stream:
         stream.write("\n\n".join(blocks) + "\n")
+    write_page(run, blocks, page or run.folder / PAGE_FILE)
     return path
 
 
@@ -58,7 +64,7 @@ def _answer(run: RunFiles) -> list[str]:
     kind = "Robust" if run.robust else "Ordinary (clean)"
     index = record["index"]
     facts = [
-        ["code", f"`{record['code']}`"],
+        ["code", f"`{run.cell.code}`"],
         ["index in NAS-Bench-201", "-" if index is None else str(index)],
         ["parameters", f"{record['params']:,}"],
         ["FLOPs (multiply-adds)", f"{record['flops'] / 1e6:.2f} M"],
@@ -69,11 +75,11 @@ def _answer(run: RunFiles) -> list[str]:
         f"{data['num_classes']} classes at {full}x{full}."
     )
     return [
-        f"# {kind} search on {run.data_words}, seed {record['seed']}: cell {record['code']}",
+        f"# {kind} search on {plain(run.data_words)}, seed {record['seed']}: cell {run.cell.code}",
         place.verdict(run),
         "![The found cell](figures/cell.svg)",
         # Beside the table, not in it: there its pipes would have to be escaped.
-        f"`{record['arch']}`",
+        f"`{run.cell.arch}`",
         table(["", ""], facts, align="ll"),
         size,
     ]
@@ -83,7 +89,7 @@ def _repeat(run: RunFiles) -> list[str]:
     description, config = run.description, run.config
     data = description["data"]
     facts = [
-        ["images", data["source"]],
+        ["images", plain(data["source"])],
         [
             "halves",
             f"{data['weight_images']:,} for the weights, {data['alpha_images']:,} for alpha",
@@ -91,21 +97,24 @@ def _repeat(run: RunFiles) -> list[str]:
         ["attack radius", f"L-inf {pixels(description['eps'])}" if run.robust else "none"],
         [
             "alpha follows",
-            f"{' and '.join(run.record['alpha_follows'])} loss ({run.record['objective']})",
+            plain(f"{' and '.join(run.record['alpha_follows'])} loss ({run.record['objective']})"),
         ],
-        ["mixed cell", description["impl"]],
-        ["device", description["device"]],
+        ["mixed cell", plain(description["impl"])],
+        ["device", plain(description["device"])],
         ["time", duration(run.record["seconds"])],
-        ["config hash", f"`{description['config_hash']}`"],
-        *[[f"{name} version", value] for name, value in description["versions"].items()],
+        ["config hash", code(description["config_hash"])],
+        *[
+            [f"{plain(name)} version", plain(value)]
+            for name, value in description["versions"].items()
+        ],
     ]
     here = shlex.quote(str(run.folder / "genotype.json"))
     return [
         "## How to repeat it",
-        f"```\n{description['command']}\n```",
+        code_block(description["command"]),
         table(["", ""], facts, align="ll"),
         "<details><summary>Resolved configuration</summary>",
-        f"```json\n{json.dumps(config, indent=2)}\n```",
+        code_block(json.dumps(config, indent=2), "json"),
         "</details>",
         "## Next",
         "Train this cell alone and attack it; this report then takes the result in. `--preset "

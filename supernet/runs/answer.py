@@ -9,6 +9,7 @@ from ops.space import NUM_EDGES, NUM_OPS
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
+from supernet.finite import refuse_not_finite
 from supernet.report.refinement import in_order
 from supernet.runs.genotype_json import shown_prior
 from supernet.search.config import SearchConfig
@@ -24,14 +25,19 @@ by free scores lacks at most 0.4 points to the best cell without `none` within 0
 
 
 def derivation_of(search: Search) -> Derivation:
-    """The cells of a search as it stands, by alpha and by gains; none without a supernet."""
+    """The cells of a search as it stands, by alpha and by gains; none without a supernet.
+
+    Raises: Diverged when the gains are not finite.
+    """
     config = search.config
     if not config.epochs:
         nothing = torch.zeros(NUM_EDGES, NUM_OPS, dtype=torch.float64)
         return Derivation({}, "", Gains(nothing, nothing))
+    gains = operator_gains(search.net, search.images.for_gains(config.seed))
+    refuse_not_finite({"gains": torch.stack(tuple(gains))}, search.step, search.remedy)
     return derive(
         search.strategy.expected_weights(),
-        operator_gains(search.net, search.images.for_gains(config.seed)),
+        gains,
         by=config.derive_by,
         allow_none=config.reads_none,
         fits=search.fits,

@@ -5,14 +5,18 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from supernet.files import read_json
-from supernet.runs.checkpoint import save_checkpoint
+from supernet.errors import UserError, refusal
+from supernet.files import naming, read_json
+from supernet.finite import Diverged, refuse_not_finite
+from supernet.runs.checkpoint import save_last
+from supernet.runs.folder import CHECKPOINT, CONFIG, has_checkpoint
 from supernet.runs.interrupts import Interrupted, deferred_interrupts
 from supernet.runs.machine import peak_memory_mb
 from supernet.runs.tracking import Tracker
@@ -35,6 +39,10 @@ class Job(Protocol):
     @property
     def lr(self) -> float:
         """The learning rate of the next step."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do where its numbers are not finite any more."""
 
     def train_step(self) -> None:
         """One step."""
@@ -73,8 +81,12 @@ class Run(ABC, Generic[AnyJob]):
         self.job, self.folder, self.epochs, self.quiet = job, folder, epochs, quiet
         self.resumed = resumed
         self.seconds_before, self.started = seconds, time.perf_counter()
-        description = read_json(folder / "config.json")
-        self.tracker = Tracker(folder, description, resume_step=job.step if resumed else None)
+        self.saved_step = job.step if resumed else None
+        """The step of the last checkpoint."""
+        description = read_json(folder / CONFIG)
+        self.config_hash = str(description["config_hash"])
+        with naming(folder):
+            self.tracker = Tracker(folder, description, resume_step=job.step if resumed else None)
 
     @abstractmethod
     def introduce(self) -> None:
@@ -99,17 +111,31 @@ class Run(ABC, Generic[AnyJob]):
         return self.seconds_before + time.perf_counter() - self.started
 
     def finish(self) -> Path:
-        """Train, then conclude; whatever happens, the log is on the disk."""
+        """Train, then conclude; whatever happens, the log is on the disk.
+
+        Raises: Interrupted after Ctrl-C; UserError when the numbers are not finite any more, and,
+                saying how to go on, when the disk or a standard stream refuses what is written.
+        """
         try:
             self.train()
             self.conclude()
+            self.tracker.close()
         except Interrupted:
             raise
+        except Diverged as error:
+            kept = f"{self.folder / CHECKPOINT} is of step {self.saved_step}, before it"
+            raise UserError(f"{error}; {kept}") from error
         except KeyboardInterrupt:
             # While concluding: the training is complete and its checkpoint is written.
             self.stop()
+        except OSError as error:
+            words = refusal(error, self.folder)
+            if words is None:
+                raise
+            raise UserError(f"{words}; when that is mended, {self._way_on}") from error
         finally:
-            self.tracker.close()
+            with suppress(OSError):  # said above
+                self.tracker.close()
         return self.folder
 
     def train(self) -> None:
@@ -130,12 +156,31 @@ class Run(ABC, Generic[AnyJob]):
                 self.stop()
 
     def checkpoint(self) -> None:
-        """All that is logged is on the disk first: a resume writes nothing before it again."""
+        """All that is logged is on the disk first: a resume writes nothing before it again.
+
+        Raises: Diverged instead of writing a state that is not finite.
+        """
+        state = self.finite_state()
         self.tracker.flush()
-        save_checkpoint(
-            self.folder / "checkpoint.pt",
-            {"kind": self.kind, "state": self.job.state_dict(), "seconds": self.seconds},
-        )
+        content = {"state": state, "seconds": self.seconds}
+        save_last(self.folder, self.kind, self.config_hash, content)
+        self.saved_step = self.job.step
+
+    def finite_state(self) -> dict[str, Any]:
+        """The state of the job.
+
+        Raises: Diverged when a tensor of it is not finite.
+        """
+        state = self.job.state_dict()
+        refuse_not_finite(state, self.job.step, self.job.remedy)
+        return state
+
+    @property
+    def _way_on(self) -> str:
+        """The command that goes on with a run which could not be written any further."""
+        if not has_checkpoint(self.folder):
+            return "give the same command again"
+        return f"go on with: python {self.script} --resume {shlex.quote(str(self.folder))}"
 
     def stop(self) -> NoReturn:
         """End the process's part of the run, and say how to go on."""
@@ -156,6 +201,7 @@ class Run(ABC, Generic[AnyJob]):
             job.train_step()
             bar.update()
         trained = time.perf_counter()
+        self.finite_state()  # before it is measured: attacks refuse what is not a number
         record = {
             "epoch": epoch,
             "step": job.step,

@@ -15,9 +15,14 @@ from supernet.errors import UserError
 from supernet.files import read_json
 
 REMEDIES = {
-    "data": "name the same images with --data-root",
+    "data": "name the same images with --data-root, or with --dataset folder:PATH if they moved",
     "device_type": "resume on the same kind of device",
 }
+ROUNDING = {
+    "impl": "",
+    "threads": "; OMP_NUM_THREADS sets the number",
+}
+"""What changes how sums are rounded, and how to have it as it was."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -31,14 +36,26 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise UserError(f"device '{name}' is unknown; use auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
         raise UserError(
-            f"device '{name}' is not there ({torch.cuda.device_count()} CUDA devices); "
-            "use --device cpu"
+            f"device '{name}' is not there ({count} CUDA devices); use --device "
+            f"{'cuda' if count else 'cpu'}"
         )
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"device '{name}' is not supported; use auto, cpu, cuda or cuda:N")
     return device
+
+
+def device_of_run(name: str, started_on: object) -> torch.device:
+    """The device that a run goes on with: auto is of the kind that it started on, where that is.
+
+    Where the kind is not there the result is of another, which `refuse_other_surroundings` names.
+    Raises: UserError as `resolve_device` does.
+    """
+    if started_on == "cuda" and not torch.cuda.is_available():
+        return torch.device("cpu")
+    return resolve_device(str(started_on) if name == "auto" and started_on == "cpu" else name)
 
 
 def device_name(device: torch.device) -> str:
@@ -105,30 +122,48 @@ def _commit() -> str | None:
 def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
     """A resumed run must have the same images and the same kind of device.
 
-    Compares what the run's config.json says with `here`, by the names in REMEDIES. Another
-    number of threads is a warning: sums are then rounded in another order.
+    Compares what the run's config.json says with `here`, by the names in REMEDIES. Another form
+    of the mixed cell and another number of threads are warnings: sums are then rounded in another
+    order.
     Raises: UserError naming the first difference and its remedy.
     """
     saved = read_json(folder / "config.json")
     for name, value in here.items():
         if name not in REMEDIES:
             continue
-        before = saved[name]
-        if before != value:
+        before = saved.get(name)
+        if before != value and not (name == "data" and _goes_on_with(folder, before, value)):
             raise UserError(
                 f"{folder} was started with another {name} ({_difference(before, value)})"
                 f"; {REMEDIES[name]}"
             )
-    if saved["threads"] != torch.get_num_threads():
+    for name, value in {**here, "threads": torch.get_num_threads()}.items():
+        if name in ROUNDING and saved.get(name) != value:
+            print(
+                f"warning: {folder} was started with {name} {saved.get(name)} and goes on with "
+                f"{value}: sums are rounded in another order{ROUNDING[name]}",
+                file=sys.stderr,
+            )
+
+
+def _goes_on_with(folder: Path, before: Any, now: Mapping[str, Any]) -> bool:
+    """Whether the images may take the place of those before; another rounding is a warning."""
+    from supernet.data.images import same_images  # the readers need more than a bare machine has
+
+    if not same_images(before, now):
+        return False
+    if before.get("digest") not in (None, now.get("digest")):
         print(
-            f"warning: {folder} was started with {saved['threads']} threads, this process has "
-            f"{torch.get_num_threads()}: sums are rounded in another order",
+            f"warning: the pixels of {now['name']} are others than when {folder} was started: the"
+            " files have changed, or another version decodes them",
             file=sys.stderr,
         )
+    return True
 
 
 def _difference(saved: Any, here: Any) -> str:
     if not isinstance(saved, dict):
         return f"{saved} -> {here}"
     names = [name for name in {**saved, **here} if saved.get(name) != here.get(name)]
+    names = [name for name in names if name != "digest"] or names
     return "; ".join(f"{name}: {saved.get(name)} -> {here.get(name)}" for name in names)

@@ -1,6 +1,6 @@
 """Starts or resumes a search in its run directory, follows it, and writes its results.
 
-config.json  checkpoint.pt  metrics.jsonl  events.*
+config.json  checkpoint.pt  checkpoint-before.pt  metrics.jsonl  events.*  .lock
 refine.json  genotype.json  front.json  finalists.json  report.md  figures/
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ops.mixed import resolve_impl
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
@@ -27,26 +26,45 @@ from supernet.runs.answer import (
     proposals_of,
     starting_cells,
 )
-from supernet.runs.checkpoint import kept_epoch, load_checkpoint, save_checkpoint
+from supernet.runs.checkpoint import kept_epoch, load_last, save_checkpoint
 from supernet.runs.finalists import write_finalists
-from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
+from supernet.runs.folder import (
+    CONFIG,
+    FORMAT,
+    SCRIPTS,
+    clear,
+    has_checkpoint,
+    new_folder,
+    old_folder,
+    plain,
+    read_description,
+)
 from supernet.runs.front_json import front_record
 from supernet.runs.genotype_json import genotype_record
 from supernet.runs.loop import Run
-from supernet.runs.machine import (
-    describe,
-    device_name,
-    refuse_other_surroundings,
-    resolve_device,
+from supernet.runs.machine import describe, device_name, refuse_other_surroundings
+from supernet.runs.prepared import (
+    KIND,
+    config_of,
+    impl_of,
+    prepare,
+    prepare_again,
+    surroundings,
 )
 from supernet.runs.refinement import Refinement
-from supernet.search.config import ANSWER_FIELDS, WHERE_FIELDS, SearchConfig
+from supernet.runs.state import load_state
+from supernet.search.config import (
+    ANSWER_FIELDS,
+    MACHINE_FIELDS,
+    WHERE_FIELDS,
+    SearchConfig,
+)
 from supernet.search.derive import argmax_cell
 from supernet.search.finalists import choose_finalists, largest_cell
 from supernet.search.measure import measure, warnings
 from supernet.search.proposals import Proposals
-from supernet.search.search import PROBE_STEPS, Search, load_images
-from supernet.settings import differences, from_saved, resumed
+from supernet.search.search import PROBE_STEPS, Search
+from supernet.settings import differences
 
 
 def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
@@ -55,44 +73,57 @@ def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
     Raises: UserError before anything is written; Interrupted after a checkpoint was.
     """
     table = load_table(config.data_root)
-    search = _prepare(config)
-    folder = new_folder(config.out, _automatic_folder(config))
-    write_json(folder / "config.json", _description(config, search))
-    return SearchRun(search, folder, epochs=config.epochs, quiet=quiet).judged(table).finish()
+    search = prepare(config)
+    with new_folder(config.out, _automatic_folder(config), KIND) as folder:
+        return _begin(search, folder, table, quiet=quiet)
 
 
 def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
     """Continue the run in `folder` from its last checkpoint, or only write its results again.
 
-    `given` are config fields the user named: they must agree with the run's.
-    Raises: UserError when they do not, or when a file of the run cannot be read.
+    A run that ended before its first checkpoint starts anew. `given` are config fields the user
+    named: they must agree with the run's, but for WHERE_FIELDS and MACHINE_FIELDS.
+    Raises: UserError when they do not, when another process is in the folder, or when a file of
+            the run cannot be read.
     """
     if given.get("out"):
         raise UserError("--resume already names the run directory; remove --out")
-    description = read_description(folder, SearchRun.kind)
-    config = config_of(folder, given)
-    table = load_table(config.data_root)
-    saved = load_checkpoint(folder / "checkpoint.pt", SearchRun.kind)
-    search = _prepare(config, description["impl"])
-    refuse_other_surroundings(folder, _surroundings(search))
-    search.load_state_dict(saved["state"])
-    # Where things are may have changed; the report and the next command look there.
-    write_json(folder / "config.json", {**description, "config": config.to_dict()})
-    run = SearchRun(
-        search, folder, epochs=config.epochs, quiet=quiet, seconds=saved["seconds"], resumed=True
-    )
-    return run.judged(table).finish()
+    config_of(folder, given)  # what is refused leaves the folder as it is
+    with old_folder(folder):
+        config, description = config_of(folder, given), read_description(folder, KIND)
+        table = load_table(config.data_root)
+        if not has_checkpoint(folder):
+            config = dataclasses.replace(
+                config, **{name: given[name] for name in MACHINE_FIELDS if name in given}
+            )
+            return _begin_anew(config, folder, description.get("from"), table, quiet=quiet)
+        search = prepare_again(config, description, given)
+        refuse_other_surroundings(folder, surroundings(search))
+        saved = load_last(folder, KIND, config.hash())
+        load_state(search, saved["state"], folder)
+        # Where things are may have changed; the report and the next command look there.
+        description |= {
+            "config": config.to_dict(),
+            "config_hash": config.hash(),
+            "impl": impl_of(search),
+        }
+        write_json(folder / CONFIG, description)
+        run = SearchRun(
+            search, folder, epochs=config.epochs, quiet=quiet, seconds=saved["seconds"],
+            resumed=True,
+        )  # fmt: skip
+        return run.judged(table).finish()
 
 
 def answer_again(source: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
     """Read another answer from the trained supernet of a finished search, in a new run directory.
 
-    `given` are config fields of the answer and the refinement (a budget, a prior, ...), and places.
+    `given` are config fields of the answer and the refinement (a budget, a prior, ...), places, and
+    those of the machine.
     Raises: UserError for other fields, or when the search in `source` has not finished.
     """
-    description = read_description(source, SearchRun.kind)
     saved = config_of(source, {})
-    changed = differences(saved, given, free=(*ANSWER_FIELDS, *WHERE_FIELDS))
+    changed = differences(saved, given, free=(*ANSWER_FIELDS, *WHERE_FIELDS, *MACHINE_FIELDS))
     if changed:
         raise UserError(
             f"{source} was trained with another config ({'; '.join(changed)}); --from changes the "
@@ -100,33 +131,61 @@ def answer_again(source: Path, given: dict[str, Any], *, quiet: bool = False) ->
         )
     config = dataclasses.replace(saved, **{"out": None, **given})
     table = load_table(config.data_root)
-    checkpoint = load_checkpoint(source / "checkpoint.pt", SearchRun.kind)
-    search = _prepare(config, description["impl"])
-    refuse_other_surroundings(source, _surroundings(search))
-    search.load_state_dict(checkpoint["state"])
+    search, seconds = _trained(source, config, given)
+    with new_folder(config.out, source.with_name(f"{source.name}-answer"), KIND) as folder:
+        return _begin(search, folder, table, quiet=quiet, source=source, seconds=seconds)
+
+
+def _begin(
+    search: Search,
+    folder: Path,
+    table: Table,
+    *,
+    quiet: bool,
+    source: Path | None = None,
+    seconds: float = 0.0,
+) -> Path:
+    """Run a search in its empty folder; `source` is the run whose supernet it has."""
+    config, origin = search.config, {} if source is None else {"from": str(source)}
+    write_json(folder / CONFIG, _description(config, search) | origin)
+    run = SearchRun(search, folder, epochs=config.epochs, quiet=quiet, seconds=seconds)
+    if source is not None and (source / METRICS_FILE).is_file():
+        # The report shows how the supernet was trained.
+        shutil.copyfile(source / METRICS_FILE, folder / METRICS_FILE)
+    return run.judged(table).finish()
+
+
+def _begin_anew(
+    config: SearchConfig, folder: Path, source: object, table: Table, *, quiet: bool
+) -> Path:
+    """Run a search again that ended before its first checkpoint."""
+    print(f"{folder} has no checkpoint yet: the search starts anew", file=sys.stderr)
+    clear(folder)
+    if not isinstance(source, str):
+        return _begin(prepare(config), folder, table, quiet=quiet)
+    if not (Path(source) / CONFIG).is_file():
+        raise UserError(
+            f"{folder} reads from the supernet in {source}, which is not there; start it again "
+            f"with --from and that folder's name by now, and with --out {shlex.quote(str(folder))}"
+        )
+    search, seconds = _trained(Path(source), config, {})
+    return _begin(search, folder, table, quiet=quiet, source=Path(source), seconds=seconds)
+
+
+def _trained(source: Path, config: SearchConfig, given: dict[str, Any]) -> tuple[Search, float]:
+    """A search of this config with the supernet of the finished one in `source`, and the seconds
+    that its training took."""
+    description = read_description(source, KIND)
+    search = prepare_again(config, description, given)
+    refuse_other_surroundings(source, surroundings(search))
+    saved = load_last(source, KIND, config_of(source, {}).hash())
+    load_state(search, saved["state"], source)
     if search.step < search.total_steps:
         raise UserError(
             f"{source} has done {search.step:,} of {search.total_steps:,} steps; finish it with "
             f"--resume {shlex.quote(str(source))} first"
         )
-    folder = new_folder(config.out, source.with_name(f"{source.name}-answer"))
-    write_json(folder / "config.json", _description(config, search) | {"from": str(source)})
-    run = SearchRun(
-        search, folder, epochs=config.epochs, quiet=quiet, seconds=checkpoint["seconds"]
-    )
-    if (source / METRICS_FILE).is_file():  # the report shows how the supernet was trained
-        shutil.copyfile(source / METRICS_FILE, folder / METRICS_FILE)
-    return run.judged(table).finish()
-
-
-def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
-    """The config of the search in `folder`.
-
-    Raises: UserError when there is none, or when a field of `given` disagrees with it.
-    """
-    values = read_description(folder, SearchRun.kind)["config"]
-    saved = from_saved(SearchConfig, values, folder / "config.json")
-    return resumed(saved, given, folder, free=WHERE_FIELDS)
+    return search, saved["seconds"]
 
 
 def measurement_of(search: Search) -> dict[str, Any]:
@@ -144,7 +203,7 @@ def measurement_of(search: Search) -> dict[str, Any]:
 class SearchRun(Run[Search]):
     """A search in its directory."""
 
-    kind = "search"
+    kind = KIND
     script = SCRIPTS[kind]
     table: Table
     warned: frozenset[str] | set[str] = frozenset()
@@ -159,9 +218,9 @@ class SearchRun(Run[Search]):
         """Say what runs where."""
         if not self.quiet:
             search, config = self.job, self.job.config
-            impl = resolve_impl(search.net.impl, search.device.type)
             print(f"images   {search.data.source}")
-            print(f"network  C={config.C}, N={config.N}, {impl} on {device_name(search.device)}")
+            device = device_name(search.device)
+            print(f"network  C={config.C}, N={config.N}, {impl_of(search)} on {device}")
             print(f"run      {self.folder}, config {config.hash()}", flush=True)
 
     def measure(self) -> dict[str, Any]:
@@ -187,9 +246,9 @@ class SearchRun(Run[Search]):
         if record["epoch"] in config.keep_epochs:
             # Before the checkpoint: a run that is killed here comes by again.
             save_checkpoint(
-                kept_epoch(self.folder, record["epoch"]),
-                {"kind": "kept epoch", **search.scoring_state()},
-            )
+                kept_epoch(self.folder, record["epoch"]), "kept epoch", self.config_hash,
+                search.scoring_state(),
+            )  # fmt: skip
         if self.quiet:
             return
         robust = f"  PGD-{PROBE_STEPS} {record['val_robust_acc']:6.1%}" if config.robust else ""
@@ -259,19 +318,6 @@ class SearchRun(Run[Search]):
         return f"  (rank {rank:,} by {dataset} {column})"
 
 
-def _prepare(config: SearchConfig, impl: str | None = None) -> Search:
-    """A search from the start. A run that goes on keeps the impl that it started with, also where
-    "auto" would be another one by now."""
-    device, impl = resolve_device(config.device), impl or config.impl
-    try:
-        resolve_impl(impl, device.type)
-    except RuntimeError as error:
-        raise UserError(f"{error}; build it with 'make native' or use --impl auto") from error
-    search = Search(config, load_images(config, device), device)
-    search.net.impl = impl
-    return search
-
-
 def _automatic_folder(config: SearchConfig) -> Path:
     return Path("runs") / f"search-{plain(config.dataset)}-{config.strategy}-seed{config.seed}"
 
@@ -279,25 +325,12 @@ def _automatic_folder(config: SearchConfig) -> Path:
 def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "kind": SearchRun.kind,
+        "kind": KIND,
         "config": config.to_dict(),
         "config_hash": config.hash(),
         "command": shlex.join(["python", *sys.argv]),
         "eps": search.eps,
         "steps_per_epoch": search.steps_per_epoch,
-        **_surroundings(search),
+        **surroundings(search),
         **describe(search.device),
-    }
-
-
-def _surroundings(search: Search) -> dict[str, Any]:
-    return {
-        "data": {
-            **search.data.facts(),
-            "full_size": search.data.full_size,
-            "weight_images": len(search.images.weight_half),
-            "alpha_images": len(search.images.alpha_half),
-        },
-        "impl": resolve_impl(search.net.impl, search.device.type),
-        "device_type": search.device.type,
     }

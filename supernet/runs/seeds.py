@@ -9,11 +9,13 @@ import torch
 
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.load import load_table
-from supernet.files import read_json, read_jsonl, write_json
+from supernet.files import read_json, read_jsonl, remove_leftovers, write_json
 from supernet.report.run_files import METRICS_FILE
-from supernet.runs.folder import plain
+from supernet.runs.folder import has_checkpoint, plain
 from supernet.runs.genotype_json import cell_record
-from supernet.runs.search_run import config_of, resume_search, run_search
+from supernet.runs.lock import locked
+from supernet.runs.prepared import config_of
+from supernet.runs.search_run import resume_search, run_search
 from supernet.search.config import SearchConfig
 from supernet.search.derive import argmax_cell, mean_gains, restriction, weights_of
 
@@ -26,9 +28,17 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> P
     Leaves seeds.json next to the runs and, where cells are read from gains, together.json: the one
     cell that the seeds' gains lead to together. Returns their folder.
 
-    Raises: UserError when a seed's folder holds a run of another config.
+    Raises: UserError when a seed's folder holds a run of another config, or when another process
+            is in it or in their folder.
     """
     base = Path(config.out or f"runs/search-{plain(config.dataset)}")
+    with locked(base):
+        remove_leftovers(base)
+        _run_each(config, seeds, base, quiet=quiet)
+    return base
+
+
+def _run_each(config: SearchConfig, seeds: tuple[int, ...], base: Path, *, quiet: bool) -> None:
     rows = []
     for seed in seeds:
         folder = base / f"seed-{seed}"
@@ -36,7 +46,7 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> P
         given = {name: getattr(seeded, name) for name in seeded.what()}
         if config.data_root is not None:
             given["data_root"] = config.data_root
-        if not (folder / "checkpoint.pt").is_file():
+        if not has_checkpoint(folder):
             run_search(seeded, quiet=quiet)
         elif not (folder / "genotype.json").is_file():
             resume_search(folder, given, quiet=quiet)
@@ -47,7 +57,6 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> P
     write_json(base / "seeds.json", {"runs": rows, "spread": _spread(rows), "together": found})
     if found is not None:
         write_json(base / "together.json", found)
-    return base
 
 
 def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | None:

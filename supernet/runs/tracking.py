@@ -5,6 +5,8 @@ After an interruption and a resume both are as the uninterrupted run would have 
 
 import json
 import math
+import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
-from supernet.files import atomic_write, read_jsonl
+from supernet.files import appending, atomic_write, read_jsonl
 from supernet.report import figures
 from supernet.report.run_files import METRICS_FILE
 
@@ -26,6 +28,7 @@ _GROUPS = (
     ("alpha", ("entropy", "skip_share", "conflict_angle", "coefficient")),
     ("optimiser", ("lr",)),
 )
+_EVENTS = re.compile(r"events\.out\.tfevents\.([0-9]{10,12})\.(.+)")
 _EDGE_TAGS = tuple(f"edge_{source}-{node}" for node, source in EDGES)
 
 
@@ -43,6 +46,7 @@ class Tracker:
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self.metrics = self.run_dir / METRICS_FILE
         _keep_until(self.metrics, resume_step)
+        _keep_before_now(self.run_dir)
         # SummaryWriter hides events from purge_step on; those of the checkpoint's step stay.
         purge_step = None if resume_step is None else resume_step + 1
         self.writer = SummaryWriter(str(self.run_dir), purge_step=purge_step, flush_secs=30)
@@ -64,7 +68,7 @@ class Tracker:
         """
         clean = _finite(dict(record))
         line = json.dumps(clean, allow_nan=False)
-        with open(self.metrics, "a", encoding="utf-8") as stream:
+        with appending(self.metrics) as stream:
             stream.write(line + "\n")
         numbers = {
             name: value
@@ -151,10 +155,29 @@ def tag_of(name: str) -> str:
 def _keep_until(path: Path, step: int | None) -> None:
     """Rewrite metrics.jsonl with the records up to `step`; without a step, with none."""
     if not path.exists():
+        path.unlink(missing_ok=True)  # a link that leads nowhere, which a write would follow
         return
     records = [] if step is None else [r for r in read_jsonl(path) if r["step"] <= step]
     with atomic_write(path) as stream:
         stream.writelines(json.dumps(record) + "\n" for record in records)
+
+
+def _keep_before_now(run_dir: Path) -> None:
+    """Rename event files whose names bear a time that is not past: the clock was set back.
+
+    TensorBoard reads the files of a folder by the times in their names, and hides what a resume
+    writes again only in files that it has read before.
+    """
+    stamped = sorted(
+        (int(match[1]), match[2], path)
+        for path in run_dir.glob("events.out.tfevents.*")
+        if (match := _EVENTS.fullmatch(path.name))
+    )
+    now = int(time.time())
+    for place, (stamp, rest, path) in enumerate(stamped):
+        past = min(stamp, now - len(stamped) + place)
+        if past != stamp:
+            path.rename(run_dir / f"events.out.tfevents.{past:010d}.{rest}")
 
 
 def _finite(value: Any) -> Any:

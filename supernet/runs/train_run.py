@@ -1,6 +1,7 @@
 """Starts or resumes a stand-alone training in its run directory, and exports the network.
 
-config.json  checkpoint.pt  metrics.jsonl  events.*  model.pt  model.json
+config.json  checkpoint.pt  checkpoint-before.pt  metrics.jsonl  events.*  .lock
+model.pt  model.json
 """
 
 import dataclasses
@@ -10,17 +11,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from supernet.cells.argument import read_cell
 from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.errors import UserError
 from supernet.files import data_root, write_json
-from supernet.runs.checkpoint import load_checkpoint
-from supernet.runs.folder import FORMAT, SCRIPTS, new_folder, plain, read_description
+from supernet.runs.checkpoint import load_last
+from supernet.runs.folder import (
+    CONFIG,
+    FORMAT,
+    SCRIPTS,
+    clear,
+    fingerprint,
+    has_checkpoint,
+    new_folder,
+    old_folder,
+    plain,
+    read_description,
+)
 from supernet.runs.loop import Run
-from supernet.runs.machine import describe, refuse_other_surroundings, resolve_device
-from supernet.settings import from_saved, resumed
-from supernet.train.config import WHERE_FIELDS, TrainConfig
+from supernet.runs.machine import (
+    describe,
+    device_of_run,
+    refuse_other_surroundings,
+    resolve_device,
+)
+from supernet.runs.state import load_state
+from supernet.settings import from_saved, resumed, without_place
+from supernet.train.config import MACHINE_FIELDS, WHERE_FIELDS, TrainConfig
 from supernet.train.export import save_model
 from supernet.train.training import Training
 
@@ -32,33 +52,63 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
     """
     genotype, record = read_cell(config.genotype or "", data_root(config.data_root))
     config = with_images(config, record)
-    training = _prepare(config, genotype)
-    folder = new_folder(config.out, _automatic_folder(config, genotype))
-    write_json(folder / "config.json", _description(training))
-    return TrainRun(training, folder, epochs=config.epochs, quiet=quiet).finish()
+    training = _prepare(config, genotype, resolve_device(config.device))
+    automatic = _automatic_folder(config, genotype)
+    with new_folder(config.out, automatic, TrainRun.kind) as folder:
+        return _begin(training, folder, quiet=quiet)
 
 
 def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
     """Continue the run in `folder` from its last checkpoint, or only export its network again.
 
+    A run that ended before its first checkpoint starts anew.
     Raises: UserError when `given` names another config, when the images or the kind of device are
-            others than the run's, or when a file cannot be read.
+            others than the run's, when another process is in the folder, or when a file cannot be
+            read.
     """
     if given.get("out"):
         raise UserError("--resume already names the run directory; remove --out")
+    _saved(folder, given)  # what is refused leaves the folder as it is
+    with old_folder(folder):
+        config, genotype, description = _saved(folder, given)
+        name = given.get("device", config.device)
+        if not has_checkpoint(folder):
+            print(f"{folder} has no checkpoint yet: the training starts anew", file=sys.stderr)
+            clear(folder)
+            return _begin(_prepare(config, genotype, resolve_device(name)), folder, quiet=quiet)
+        training = _prepare(config, genotype, device_of_run(name, description.get("device_type")))
+        refuse_other_surroundings(folder, _surroundings(training))
+        config_hash = _hash(config, genotype)
+        saved = load_last(folder, TrainRun.kind, config_hash)
+        load_state(training, saved["state"], folder)
+        # Where things are may have changed; the next command looks there.
+        write_json(
+            folder / CONFIG,
+            {**description, "config": config.to_dict(), "config_hash": config_hash},
+        )
+        run = TrainRun(
+            training, folder, epochs=config.epochs, quiet=quiet, seconds=saved["seconds"],
+            resumed=True,
+        )  # fmt: skip
+        return run.finish()
+
+
+def _begin(training: Training, folder: Path, *, quiet: bool) -> Path:
+    """Run a training in its empty folder."""
+    write_json(folder / CONFIG, _description(training))
+    return TrainRun(training, folder, epochs=training.config.epochs, quiet=quiet).finish()
+
+
+def _saved(folder: Path, given: dict[str, Any]) -> tuple[TrainConfig, Genotype, dict[str, Any]]:
+    """Config with the places that `given` names, cell and config.json of a run."""
     description = read_description(folder, TrainRun.kind)
-    config = from_saved(TrainConfig, description["config"], folder / "config.json")
-    config = resumed(config, given, folder, free=WHERE_FIELDS)
-    saved = load_checkpoint(folder / "checkpoint.pt", TrainRun.kind)
-    training = _prepare(config, Genotype.parse(description["code"]))
-    refuse_other_surroundings(folder, _surroundings(training))
-    training.load_state_dict(saved["state"])
-    # Where things are may have changed; the next command looks there.
-    write_json(folder / "config.json", {**description, "config": config.to_dict()})
-    run = TrainRun(
-        training, folder, epochs=config.epochs, quiet=quiet, seconds=saved["seconds"], resumed=True
-    )
-    return run.finish()
+    config = from_saved(TrainConfig, description["config"], folder / CONFIG)
+    places = {name: value for name, value in given.items() if name not in MACHINE_FIELDS}
+    config = resumed(config, places, folder, free=WHERE_FIELDS)
+    code = description.get("code")
+    if not isinstance(code, str):
+        raise UserError(f"{folder / CONFIG} names no cell; put the run's own file in its place")
+    return config, Genotype.parse(code), description
 
 
 class TrainRun(Run[Training]):
@@ -117,15 +167,18 @@ def _line(record: dict[str, Any], training: Training) -> str:
 
 
 def with_images(config: TrainConfig, record: dict[str, Any]) -> TrainConfig:
-    """The config with its images named: as in the search that found the cell, else CIFAR-10."""
-    if config.dataset is not None:
-        return config
-    side = record.get("side") if config.side is None else config.side
-    return dataclasses.replace(config, dataset=record.get("dataset") or "cifar10", side=side)
+    """The config with its images named: as in the search that found the cell, else CIFAR-10.
+
+    Pictures of a folder get the side of that search wherever they lie.
+    """
+    dataset = config.dataset or record.get("dataset") or "cifar10"
+    side = config.side
+    if side is None and dataset.startswith("folder:"):
+        side = record.get("side")
+    return dataclasses.replace(config, dataset=dataset, side=side)
 
 
-def _prepare(config: TrainConfig, genotype: Genotype) -> Training:
-    device = resolve_device(config.device)
+def _prepare(config: TrainConfig, genotype: Genotype, device: torch.device) -> Training:
     assert config.dataset is not None, "named by with_images"
     data = load_dataset(
         config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
@@ -159,12 +212,22 @@ def _description(training: Training) -> dict[str, Any]:
         "arch": training.genotype.arch,
         "code": training.genotype.code,
         "config": training.config.to_dict(),
+        "config_hash": _hash(training.config, training.genotype),
         "command": shlex.join(["python", *sys.argv]),
         "eps": training.eps,
         "steps_per_epoch": training.steps_per_epoch,
         **_surroundings(training),
         **describe(training.device),
     }
+
+
+def _hash(config: TrainConfig, genotype: Genotype) -> str:
+    """Digits that two trainings share when all that matters is equal; the cell is named by its
+    code, for the file that named it may have changed."""
+    free = (*WHERE_FIELDS, "genotype")
+    fields = {name: value for name, value in config.to_dict().items() if name not in free}
+    what = {name: without_place(value) for name, value in fields.items()}
+    return fingerprint({**what, "code": genotype.code})
 
 
 def _surroundings(training: Training) -> dict[str, Any]:

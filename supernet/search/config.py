@@ -18,6 +18,7 @@ from supernet.settings import (
     choose,
     setting,
     setting_of,
+    without_place,
 )
 
 OBJECTIVE_NAMES = ("weighted", "mgda")
@@ -36,6 +37,8 @@ IMPL_NAMES = ("auto", "reference", "batched", "native")
 WHERE_FIELDS = ("out", "data_root", "keep_epochs", "processes", "finalists", "finalist_steps")
 """Fields that do not change the result (places, what to keep, what to check it by). The hash
 leaves them out, and a resumed run may change them."""
+MACHINE_FIELDS = ("device", "impl")
+"""Fields that change how sums are rounded; a resumed run may name others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +58,9 @@ class SearchConfig:
     """Search on images smaller by this factor, each pixel the mean of shrink x shrink: with 2 a
     step takes a quarter of the time. The cell that is found is trained alone at full size."""
 
-    C: int = setting(16, least=1, group="network")
+    C: int = setting(16, least=1, most=4096, group="network")
     """Channels of the first stage; the others have 2C and 4C. The benchmark's networks have 16."""
-    N: int = setting(5, least=1, group="network")
+    N: int = setting(5, least=1, most=1000, group="network")
     """Cells per stage. The benchmark's networks have 5."""
 
     robust: bool = setting(False, group="search")
@@ -142,7 +145,7 @@ class SearchConfig:
     refine_attack: str = setting("none", choices=TRAIN_ATTACKS, group="refinement")
     """Attack of these trainings, whose loss under PGD then decides; with none the clean loss
     does."""
-    processes: int | None = setting(None, least=1, group="refinement")
+    processes: int | None = setting(None, least=1, most=1024, group="refinement")
     """Trainings at a time, each with one thread on a CPU. Automatic is the number of CPU cores, or
     4 on a GPU. The outcome does not depend on it."""
 
@@ -255,10 +258,10 @@ class SearchConfig:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     def hash(self) -> str:
-        """Twelve hexadecimal digits that two runs share when all that matters is equal."""
-        return hashlib.sha256(
-            json.dumps(self.what(), sort_keys=True).encode()
-        ).hexdigest()[:12]  # fmt: skip
+        """Twelve hexadecimal digits that two runs share when all that matters is equal, but for
+        the place of pictures: folder:PATH counts as folder:, and PATH may move."""
+        what = {name: without_place(value) for name, value in self.what().items()}
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
 
     def what(self) -> dict[str, Any]:
         """The fields that determine the result (WHERE_FIELDS left out)."""

@@ -12,16 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ops.space import NONE
 from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import Attack
 from supernet.data import ImageData, load_dataset
+from supernet.finite import norm, refuse_not_finite
 from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
 from supernet.randomness import Randomness
 from supernet.search.alpha import Alpha
 from supernet.search.config import SearchConfig
 from supernet.search.derive import restriction
-from supernet.search.halves import Halves
+from supernet.search.halves import Batch, Halves
 from supernet.search.objectives import make_objective
 from supernet.search.strategies import make_strategy
 from supernet.search.weights import Weights
@@ -45,19 +47,22 @@ def load_images(config: SearchConfig, device: torch.device) -> ImageData:
 class Search:
     """A search in progress on one device.
 
-    `data` must be on `device`. All randomness comes from config.seed.
+    `data` must be on `device`. All randomness comes from config.seed. `impl` is the form of the
+    mixed cell where it is to be another than the config's.
     Raises: UserError when the images are too few for the batch size, or no cell fits the budget.
     """
 
-    def __init__(self, config: SearchConfig, data: ImageData, device: torch.device) -> None:
+    def __init__(
+        self, config: SearchConfig, data: ImageData, device: torch.device, impl: str | None = None
+    ) -> None:
         self.config, self.data, self.device = config, data, device
         self.fits = restriction(config.budgets, data.num_classes, data.full_size)
         """Which cells may be the answer; None where nothing limits them."""
         self.random = Randomness(config.seed, device)
         self.net = Supernet(
             C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean, std=data.std,
-            impl=config.impl,
-        ).to(device)  # fmt: skip
+            impl=impl or config.impl,
+        ).use_layout(torch.channels_last).to(device)  # fmt: skip
         self.strategy = make_strategy(config.strategy, self.random["alpha"]).to(device)
         self.objective = make_objective(
             config.objective, config.alpha_follows, config.robust_weight
@@ -100,25 +105,54 @@ class Search:
     def warming_up(self) -> bool:
         return self.epoch < self.config.warmup_epochs
 
+    @property
+    def optimisers(self) -> tuple[torch.optim.Optimizer, ...]:
+        """All that move a parameter."""
+        return self.weights.optimiser, self.alpha.optimiser
+
+    @property
+    def remedy(self) -> str:
+        """What to do where the numbers of the weights are not finite any more."""
+        return f"start a new run with a lower --lr (it is {self.config.lr:g})"
+
     def train_step(self) -> None:
-        """One step: alpha first (after the warm-up), then the weights."""
+        """One step: alpha first (after the warm-up), then the weights.
+
+        Raises: Diverged when a loss, alpha or the weights are not finite.
+        """
         self.net.train()
         if self.step % self.steps_per_epoch == 0:
             self._set_progress()
         weight_batch = self.images.next_weights()
         if self.warming_up:
-            self._count({"train_loss": self.weights.step(weight_batch, None, single_cells=False)})
+            self._weight_step(weight_batch, None, single_cells=False)
         else:
             attack = self.make_attack()
-            self._count(
-                self.alpha.step(
-                    self.images.next_alpha(), weight_batch, attack, self.weights.upcoming(),
-                    progress=self.step / self.total_steps,
-                )
-            )  # fmt: skip
-            loss = self.weights.step(weight_batch, attack, single_cells=True)
-            self._count({"train_loss": loss})
+            self._alpha_step(weight_batch, attack)
+            self._weight_step(weight_batch, attack, single_cells=True)
         self.step += 1
+
+    def _alpha_step(self, weight_batch: Batch, attack: Attack | None) -> None:
+        values = self.alpha.step(
+            self.images.next_alpha(), weight_batch, attack, self.weights.upcoming(),
+            progress=self.step / self.total_steps,
+        )  # fmt: skip
+        losses = {name: value for name, value in values.items() if name.endswith("_loss")}
+        refuse_not_finite(losses, self.step + 1, self.remedy)
+        state: dict[str, Tensor] = {"alpha": self.strategy.alpha}
+        if not self.config.reads_none:
+            # Minus infinity where `none` has all the weight there is: no cell can be drawn or read.
+            w_EO = self.strategy.expected_weights()[:, NONE + 1 :]
+            state["log of the edge weights besides none"] = w_EO.sum(1).log()
+        remedy = f"start a new run with a lower --alpha-lr (it is {self.config.alpha_lr:g})"
+        refuse_not_finite(state, self.step + 1, remedy)
+        self._count(values)
+
+    def _weight_step(self, batch: Batch, attack: Attack | None, *, single_cells: bool) -> None:
+        loss = self.weights.step(batch, attack, single_cells=single_cells)
+        values = {"train_loss": loss, "norm of the weights": norm(self.net.parameters())}
+        refuse_not_finite(values, self.step + 1, self.remedy)
+        self._count({"train_loss": loss})
 
     def make_attack(self) -> Attack | None:
         """The attack of a step, in the configured arithmetic; None in a clean search."""
@@ -132,7 +166,7 @@ class Search:
         return lowered
 
     def epoch_means(self) -> dict[str, float]:
-        """Means over the steps of the epoch that has just ended; the only read from the device."""
+        """Means over the steps of the epoch that has just ended."""
         means = {name: float(t) / self.steps_per_epoch for name, t in self.totals.items()}
         self.totals = {}
         return means
@@ -166,10 +200,11 @@ class Search:
     def _attacks(self) -> tuple[Attack, Attack]:
         config = self.config
         attack = functools.partial(
-            ATTACKS[config.attack], eps=self.eps, generator=self.random["attack"],
+            ATTACKS[config.attack], eps=self.eps, generator=self.random["attack"], trusted=True,
             steps=config.attack_steps if config.attack == "pgd" else 1,
         )  # fmt: skip
-        return attack, functools.partial(ATTACKS["pgd"], eps=self.eps, steps=PROBE_STEPS)
+        probe = functools.partial(ATTACKS["pgd"], eps=self.eps, steps=PROBE_STEPS, trusted=True)
+        return attack, probe
 
     def _set_progress(self) -> None:
         # 0 in the first epoch, 1 in the last.

@@ -10,6 +10,8 @@ from supernet.settings import TRAIN_ATTACKS, check_settings, choose, setting
 
 WHERE_FIELDS = ("out", "data_root")
 """Fields that do not change the result: a resumed run may name others."""
+MACHINE_FIELDS = ("device",)
+"""Fields that change how sums are rounded; a resumed run may name others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,12 @@ class TrainConfig:
     limit: int | None = setting(None, least=1, group="cell and images", hint="5000", none="all")
     """Use at most this many training images, class by class as evenly as they come."""
     side: int | None = setting(None, least=1, group="cell and images", hint="32")
-    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""
+    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is the genotype
+    file's, else 32."""
 
-    C: int = setting(16, least=1, group="network")
+    C: int = setting(16, least=1, most=4096, group="network")
     """Channels of the first stage; the others have 2C and 4C."""
-    N: int = setting(5, least=1, group="network")
+    N: int = setting(5, least=1, most=1000, group="network")
     """Cells per stage."""
 
     epochs: int = setting(50, least=1, group="training")

@@ -103,7 +103,7 @@ class _Bench:
         step_size = 2.5 * eps / steps if name == "pgd" else eps
         attack = functools.partial(
             ATTACKS[name], eps=eps, step_size=step_size, steps=steps,
-            generator=self._generator(name, eps),
+            generator=self._generator(name, eps), trusted=True,
         )  # fmt: skip
         index = self.right.nonzero().flatten()
         right = self.right.clone()

@@ -8,16 +8,16 @@ with those of cells of like size only.
 
 import dataclasses
 import functools
-import math
 import time
 from dataclasses import dataclass
 
 import torch
 
 from supernet.attacks import ATTACKS
-from supernet.attacks.accuracy import Attack, evaluate, surviving_share
+from supernet.attacks.accuracy import WORST_LOSS, Attack, evaluate, surviving_share
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, to_float
+from supernet.finite import Diverged
 from supernet.train.config import TrainConfig
 from supernet.train.training import Training
 
@@ -51,7 +51,7 @@ class Outcome:
     """What a short training came to. Losses are mean cross-entropies in nats."""
 
     loss: float
-    """On the held-out images; 1,000 where it is not finite, so that a diverged training loses."""
+    """On the held-out images; 1,000 after a training that diverged, so that it loses."""
     acc: float
     robust_loss: float | None
     """Under PGD; None after a clean training, and where not all images were attacked."""
@@ -74,13 +74,18 @@ def train_briefly(cell: Genotype, data: ImageData, recipe: Recipe, seed: int) ->
     devices = [data.train_x.device] if data.train_x.is_cuda else []
     with torch.random.fork_rng(devices=devices):
         training = Training(*_job(cell, data, recipe, seed), data.train_x.device)
-        while training.step < training.total_steps:
-            training.train_step()
+        try:
+            while training.step < training.total_steps:
+                training.train_step()
+        except Diverged:
+            return _lost(recipe, clock() - began)
         train_loss = float(training.totals[0]) / training.total_steps
         network, x, y = training.net.eval().fold(), to_float(data.test_x), data.test_y
         probe: Attack | None = None
         if recipe.attack != "none":
-            probe = functools.partial(ATTACKS["pgd"], eps=training.eps, steps=recipe.pgd_steps)
+            probe = functools.partial(
+                ATTACKS["pgd"], eps=training.eps, steps=recipe.pgd_steps, trusted=True
+            )
         found = evaluate(network, x, y, probe if recipe.attack_all else None, seed)
         robust_loss, robust_acc = (found.robust_loss, found.robust) if probe else (None, None)
         if probe is not None and not recipe.attack_all:
@@ -90,8 +95,21 @@ def train_briefly(cell: Genotype, data: ImageData, recipe: Recipe, seed: int) ->
         acc=found.clean,
         robust_loss=robust_loss,
         robust_acc=robust_acc,
-        train_loss=train_loss if math.isfinite(train_loss) else 1e3,
+        train_loss=train_loss,
         seconds=clock() - began,
+    )
+
+
+def _lost(recipe: Recipe, seconds: float) -> Outcome:
+    """The outcome of a training that diverged: no image is right."""
+    attacked = recipe.attack != "none"
+    return Outcome(
+        loss=WORST_LOSS,
+        acc=0.0,
+        robust_loss=WORST_LOSS if attacked and recipe.attack_all else None,
+        robust_acc=0.0 if attacked else None,
+        train_loss=WORST_LOSS,
+        seconds=seconds,
     )
 
 

@@ -10,7 +10,6 @@ import functools
 import json
 import multiprocessing
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData
 from supernet.errors import UserError
-from supernet.files import append_jsonl, recover_jsonl
+from supernet.files import append_jsonl, recover_jsonl, temporary_neighbour
 from supernet.processes import one_thread, start_worker
 from supernet.train.short import Outcome, Recipe, train_briefly
 
@@ -168,7 +167,7 @@ def _train(data: ImageData, trial: Trial) -> Outcome:
 
 def _written(data: ImageData, folder: Path) -> Path:
     """The images as a file that processes map into memory: /dev/shm is small in containers."""
-    fd, name = tempfile.mkstemp(dir=folder, prefix=".images.", suffix=".pt")
+    fd, name = temporary_neighbour(folder / "images")
     with os.fdopen(fd, "wb") as stream:
         torch.save({f.name: getattr(data, f.name) for f in dataclasses.fields(data)}, stream)
     return Path(name)

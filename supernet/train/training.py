@@ -19,6 +19,7 @@ from supernet.attacks.accuracy import evaluate
 from supernet.cells.genotype import Genotype
 from supernet.data import Batches, ImageData, augment, to_float
 from supernet.errors import UserError
+from supernet.finite import norm, refuse_not_finite
 from supernet.nets.derived import DerivedNetwork
 from supernet.randomness import Randomness
 from supernet.train.config import TrainConfig
@@ -52,7 +53,7 @@ class Training:
         self.net = DerivedNetwork(
             genotype, C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean,
             std=data.std,
-        ).to(device)  # fmt: skip
+        ).use_layout(torch.channels_last).to(device)  # fmt: skip
         self.eps = data.eps if config.eps is None else config.eps
         self.attack = make_attack(config, self.eps)
         self.batches = Batches(
@@ -99,8 +100,21 @@ class Training:
         assert isinstance(average, DerivedNetwork)
         return average
 
+    @property
+    def optimisers(self) -> tuple[torch.optim.Optimizer, ...]:
+        """All that move a parameter."""
+        return (self.optimiser,)
+
+    @property
+    def remedy(self) -> str:
+        """What to do where its numbers are not finite any more."""
+        return f"start a new run with a lower --lr (it is {self.config.lr:g})"
+
     def train_step(self) -> None:
-        """Attack one batch and learn from it."""
+        """Attack one batch and learn from it.
+
+        Raises: Diverged when the loss or the weights are not finite.
+        """
         index = next(self.batches).to(self.device)
         x, y = self.data.train_x[index], self.data.train_y[index]
         x = augment(x, self.random["augment"], self.data.pad, self.data.flip)
@@ -117,6 +131,10 @@ class Training:
         self.step += 1
         if self.ema is not None:
             self.ema.update(self.net, step=self.step)
+        refuse_not_finite(
+            {"train_loss": loss, "norm of the weights": norm(self.net.parameters())}, self.step,
+            self.remedy,
+        )  # fmt: skip
         right = (logits.argmax(1) == y).double().mean()
         self.totals += torch.stack([loss.detach().double(), right])
 
@@ -133,7 +151,7 @@ class Training:
         if not count:
             return {}
         x, y = to_float(self.data.test_x[:count]), self.data.test_y[:count]
-        probe = functools.partial(ATTACKS["pgd"], eps=self.eps, steps=10)
+        probe = functools.partial(ATTACKS["pgd"], eps=self.eps, steps=10, trusted=True)
         found = evaluate(self.result.eval().fold(), x, y, probe, self.config.seed)
         return {"test_clean_acc": found.clean, "test_robust_acc": found.robust}
 
@@ -171,4 +189,4 @@ def make_attack(config: TrainConfig, eps: float) -> Callable[..., Tensor] | None
         }  # fmt: skip
     else:
         settings = {"eps": eps, "step_size": config.step_size}
-    return functools.partial(ATTACKS[config.attack], **settings)
+    return functools.partial(ATTACKS[config.attack], trusted=True, **settings)

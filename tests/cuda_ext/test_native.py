@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def test_native_refuses_a_device_without_kernels() -> None:
         _native.choose("native", "meta")
 
 
+<<<<<<< HEAD
 def test_auto_takes_the_reference_for_a_dtype_that_cuda_kernels_lack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -82,3 +84,51 @@ def test_auto_takes_the_reference_for_a_dtype_that_cuda_kernels_lack(
     assert not _native.choose("auto", "cuda", torch.float64)
     with pytest.raises(RuntimeError, match="on cuda takes float32 and bfloat16, not float64"):
         _native.choose("native", "cuda", torch.float64)
+=======
+def spec_in(folder: Path) -> ModuleSpec:
+    return ModuleSpec("cuda_ext._C", None, origin=str(folder / "_C.so"))
+
+
+def test_the_kernels_of_another_checkout_are_refused(tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    (tmp_path / "link").symlink_to(here)
+    _native._refuse_from_elsewhere(spec_in(here), here)
+    _native._refuse_from_elsewhere(spec_in(tmp_path / "link"), here)
+    _native._refuse_from_elsewhere(None, here)
+    with pytest.raises(ImportError, match=r"elsewhere/_C\.so belongs to another checkout than"):
+        _native._refuse_from_elsewhere(spec_in(elsewhere), here)
+
+
+def test_kernels_of_other_sources_are_refused() -> None:
+    _native._refuse_other_sources("a", "a")
+    _native._refuse_other_sources("a", None)  # installed, without sources
+    for built_from in ("b", None):
+        with pytest.raises(ImportError, match="is built from other sources than those in cuda_ex"):
+            _native._refuse_other_sources(built_from, "a")
+
+
+OTHER_CHECKOUT = """
+import importlib.machinery, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "cuda_ext._C":
+            return importlib.machinery.ModuleSpec(name, self, origin=ELSEWHERE)
+    def create_module(self, spec):
+        raise AssertionError("it is loaded")
+
+sys.meta_path.insert(0, Finder())
+from cuda_ext import _native
+assert not _native.available()
+assert "belongs to another checkout" in _native.why_unavailable(), _native.why_unavailable()
+print("refused")
+"""
+
+
+@pytest.mark.slow
+def test_an_editable_install_elsewhere_lends_no_kernels(tmp_path: Path) -> None:
+    code = OTHER_CHECKOUT.replace("ELSEWHERE", repr(str(tmp_path / "_C.so")))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "refused", done.stderr
+>>>>>>> main

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ops.candidates import BatchNorm2d, kept_statistics
+from ops.candidates import kept_statistics
 from ops.fold import FoldedCell, SparseFoldedCell, fold_mixture, fold_sampled
 from ops.mixed import MixedCell
 from ops.space import CONV1, CONV3, NONE, POOL, SKIP
@@ -17,7 +17,7 @@ SHAPE = (2, 5, 7, 6)
 def random_cell() -> MixedCell:
     cell = MixedCell(SHAPE[1]).double()
     for norm in cell.modules():
-        if isinstance(norm, BatchNorm2d):
+        if isinstance(norm, nn.BatchNorm2d):
             nn.init.normal_(norm.running_mean)
             nn.init.uniform_(norm.running_var, 0.5, 2.0)
     return cell
@@ -51,7 +51,7 @@ def test_the_folded_cell_is_the_cell(statistics: str) -> None:
         # Freezing the statistics of the very batch reproduces the training-mode forward pass; its
         # input gradient is another function, so a cell in eval mode with them is the reference.
         for norm in cell.modules():
-            if isinstance(norm, BatchNorm2d):
+            if isinstance(norm, nn.BatchNorm2d):
                 mean, var = norm.batch_statistics
                 norm.running_mean.copy_(mean)
                 norm.running_var.copy_(var)

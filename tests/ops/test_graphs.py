@@ -3,7 +3,10 @@
 import contextlib
 import copy
 import logging
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -246,3 +249,24 @@ def test_on_the_cpu_loops_are_ordinary_calls(loops: AttackLoops) -> None:
     for _ in range(3):
         loops.run(step, 2, Scale(2.0, 0.0), x.clone(), x, x, key="key")
     assert FakeGraph.made == 0
+
+
+def test_threads_use_a_graph_one_after_the_other() -> None:
+    busy, clashes = threading.Lock(), []
+
+    class Slow(FakeGraph):
+        def run(self, model: Any, x_adv: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            if not busy.acquire(blocking=False):
+                clashes.append(1)
+                return x_adv
+            time.sleep(0.002)
+            out = super().run(model, x_adv, x, y)
+            busy.release()
+            return out
+
+    loops = AttackLoops(Slow)
+    for _ in range(2):
+        run(loops, Scale(2.0, 0.0))
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda n: run(loops, Scale(n, 0.0)), range(1, 13)))
+    assert found == [n**3 for n in range(1, 13)] and not clashes

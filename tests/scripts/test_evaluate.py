@@ -28,8 +28,11 @@ def model(tmp_path: Path) -> Path:
         (["--model", "MODEL", "--eps", "8"], "every radius must be above 0 and at most 1"),
         (["--model", "MODEL", "--eps", "x"], "--eps"),
         (["--model", "MODEL", "--dataset", "mnist"], "unknown data set 'mnist'"),
-        (["--model", "MODEL", "--batch-size", "0"], "--batch-size is 0"),
-        (["--model", "MODEL", "--limit", "0"], "has no test images here"),
+        (["--model", "MODEL", "--batch-size", "0"], "--batch-size: 0 is too small"),
+        (["--model", "MODEL", "--limit", "0"], "--limit: 0 is too small; it must be at least 1"),
+        (["--model", "MODEL", "--seed", "9" * 20], "is too large; it must be below 2^63"),
+        (["--model", "MODEL", "--out", "search"], "--out search must be a file that ends in .jso"),
+        (["--model", "MODEL", "--out", "a.pt"], "--out a.pt must be a file that ends in .json"),
     ],
 )
 def test_bad_input(model: Path, tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -39,6 +39,10 @@ def search(*arguments: str, cwd: Path) -> Done:
         (["--max-params", "lots"], "'lots' is not a number; write for example 0.8M"),
         (["--preset", "tpu"], "--preset 'tpu' is unknown"),
         (["--epoch", "3"], "unrecognized arguments: --epoch 3"),
+        (["--seeds", "0,-1"], "--seeds '0,-1' has a seed below 0; write 0,1,2"),
+        (["--seeds", f"0,{2**63}"], "has a seed that is not below 2^63"),
+        (["--out", ""], "--out is empty; give it a value, or leave it out"),
+        (["--C", "1000000000"], "--C is 1000000000; it must be from 1 to 4096"),
         (["--seeds", "1,x"], "--seeds '1,x' is not a list of whole numbers"),
         (
             ["--seeds", "1,2", "--seed", "3"],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.scripts.inprocess import ROOT, Done, run_script
 
@@ -112,3 +114,35 @@ def test_killed_in_an_epoch_and_resumed_ends_with_the_same_weights(
     one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in folders)
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     assert len(metrics.read_text().splitlines()) == 10
+
+
+def test_pictures_may_move_between_the_commands(tmp_path: Path) -> None:
+    """Training, its resumption and the evaluation find them by the place that is named, and see
+    them with the side of the training."""
+    for label, name in enumerate(("ant", "bee")):
+        (tmp_path / "a" / name).mkdir(parents=True)
+        for number in range(8):
+            picture = Image.new("RGB", (20, 20), (100 * label + number, 0, 0))
+            picture.save(tmp_path / "a" / name / f"{number}.png")
+    flags = ["--genotype", "313021", "--dataset", "folder:a", "--side", "8", "--C", "4", "--N", "1",
+             "--batch-size", "4", "--epochs", "1", "--attack", "none", "--probe-images", "2",
+             "--out", "net"]  # fmt: skip
+    assert run_script("train.py", *flags, cwd=tmp_path).returncode == 0
+    weights = (tmp_path / "net" / "model.pt").read_bytes()
+    (tmp_path / "a").rename(tmp_path / "b")
+    lost = run_script("train.py", "--resume", "net", cwd=tmp_path)
+    assert lost.returncode == 2
+    assert "there is no folder a; name the one that has the pictures, as --dataset" in lost.stderr
+    found = run_script("train.py", "--resume", "net", "--dataset", "folder:b", cwd=tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "net" / "model.pt").read_bytes() == weights
+    for number in range(8):
+        shutil.copy(tmp_path / "b" / "bee" / "0.png", tmp_path / "b" / "ant" / f"{number}.png")
+    changed = run_script("train.py", "--resume", "net", "--dataset", f"folder:{tmp_path / 'b'}",
+                         cwd=tmp_path)  # fmt: skip
+    assert changed.returncode == 2 and "was started with another data (name:" in changed.stderr
+    done = run_script("evaluate.py", "--model", "net", "--dataset", f"folder:{tmp_path / 'b'}",
+                      "--attacks", "clean", cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "net" / "evaluation.json").read_text())
+    assert content["image_size"] == content["trained_image_size"] == 8

@@ -1,9 +1,14 @@
 """Files are written whole or not at all."""
 
+import contextlib
+import errno
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from supernet import files
 from supernet.errors import UserError
@@ -38,6 +43,39 @@ def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
         files.read_json(path)
     with pytest.raises(UserError, match=r"cannot read .*b\.json"):
         files.read_json(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("NaN", "NaN is not a finite number"),
+        ("[-Infinity]", "-Infinity is not a finite number"),
+        ("[1e999]", "1e999 is not a finite number"),
+        ("9" * 5000, "is not valid JSON"),
+        ("[" * 51 + "]" * 51, "nested more than 50 levels deep"),
+        ("[" * 100_000, "nested more than 50 levels deep|is not valid JSON"),
+        ('{"a":' * 100_000, "nested more than 50 levels deep|is not valid JSON"),
+        ("\udcff", "is not valid JSON"),
+    ],
+)
+def test_json_is_finite_and_bounded(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=rf"a\.json .*({reason})"):
+        files.read_json(path)
+
+
+def test_json_of_50_levels_and_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(b"\xef\xbb\xbf" + b"[" * 49 + b"[1]" + b"]" * 49)
+    assert isinstance(files.read_json(path), list)
+
+
+def test_a_long_json_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.write_json(tmp_path / "a.json", ["x" * 100])
+    monkeypatch.setattr(files, "MOST_JSON_BYTES", 50)
+    with pytest.raises(UserError, match=r"a\.json is longer than 50 bytes; name another"):
+        files.read_json(tmp_path / "a.json")
 
 
 def test_lines_of_json(tmp_path: Path) -> None:
@@ -91,3 +129,85 @@ def test_a_file_that_a_kill_cut_short_is_added_to(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         files.append_jsonl(path, {"number": float("nan")})
     assert len(files.read_jsonl(path)) == 2
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A limit on the size of files: writing beyond it fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_named_by_the_path_that_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "result"
+    path.write_text("old")
+    with largest_file(1000):
+        with pytest.raises(OSError) as text, files.atomic_write(path) as stream:
+            stream.write("x" * 5000)
+        with pytest.raises(OSError) as tensors, files.atomic_write(path, "wb") as stream:
+            torch.save(torch.rand(5000), stream)
+        with pytest.raises(OSError) as line:
+            files.append_jsonl(path, {"text": "x" * 5000})
+    for caught in (text, tensors, line):
+        assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
+    assert os.listdir(tmp_path) == ["result"]
+    assert path.read_text().startswith("old")
+
+
+def test_no_error_names_a_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as refused:
+        files.write_json(tmp_path / "folder", {})
+    assert refused.value.filename == str(tmp_path / "folder") and refused.value.filename2 is None
+    long = tmp_path / ("x" * 250)  # a name that fits, whose temporary neighbour does not
+    with pytest.raises(OSError) as refused:
+        files.write_json(long, {})
+    assert (refused.value.errno, refused.value.filename) == (errno.ENAMETOOLONG, str(long))
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as absent, files.atomic_write(tmp_path / "a"):
+        (tmp_path / "absent").read_text()
+    assert absent.value.filename == str(tmp_path / "absent")
+    with pytest.raises(ConnectionResetError) as reset, files.atomic_write(tmp_path / "a"):
+        raise ConnectionResetError(errno.ECONNRESET, "the other side hung up")
+    assert reset.value.filename is None
+
+
+def test_a_name_that_is_not_utf_8_is_written_as_an_escape(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    with files.atomic_write(tmp_path / "report.md") as stream:
+        stream.write(f"# {name}")
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == "# caf\\udce9"
+    files.write_json(tmp_path / name, {"folder": name})
+    assert files.read_json(tmp_path / name) == {"folder": name}
+    files.append_jsonl(tmp_path / f"{name}.jsonl", {"folder": name})
+    assert files.read_jsonl(tmp_path / f"{name}.jsonl") == [{"folder": name}]
+
+
+def test_the_mark_that_windows_puts_first_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert files.read_json(tmp_path / "a.json") == {"a": 1}
+
+
+def test_leftovers_are_what_atomic_write_leaves_and_nothing_else(tmp_path: Path) -> None:
+    kept = {"a.json", ".a.json.tmp", ".a.json.ABCDEFGH.tmp", "a.json.abcd_123.tmp", ".lock"}
+    for name in (*kept, ".a.json.abcd_123.tmp", ".a b\nc.00000000.tmp"):
+        (tmp_path / name).touch()
+    (tmp_path / ".folder.abcd_123.tmp").mkdir()
+    with files.atomic_write(tmp_path / "b"):
+        written = {path.name for path in tmp_path.iterdir()}
+        files.remove_leftovers(tmp_path)
+        left = {path.name for path in tmp_path.iterdir()}
+        assert left == {*kept, ".folder.abcd_123.tmp"} and len(written - left) == 3
+        descriptor, name = files.temporary_neighbour(tmp_path / "b")
+        os.close(descriptor)
+        (tmp_path / next(n for n in written if n.startswith(".b."))).touch()
+    files.remove_leftovers(tmp_path)
+    assert not Path(name).exists() and (tmp_path / "b").exists()
+    files.remove_leftovers(tmp_path / "gone")

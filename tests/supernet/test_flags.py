@@ -6,7 +6,7 @@ import pytest
 
 from supernet import cli
 from supernet.errors import UserError
-from supernet.flags import add_config_flags, given_flags, preset_help
+from supernet.flags import add_config_flags, given_flags, preset_help, whole_number
 from supernet.settings import check_settings, setting
 
 
@@ -98,3 +98,31 @@ def test_bad_flags_are_user_errors(arguments: list[str], message: str) -> None:
     with pytest.raises(UserError) as error:
         parse(*arguments)
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def read_whole(least: int, text: str) -> int:
+    parser = cli.argument_parser("An example.", prog="example.py")
+    parser.add_argument("--seed", type=whole_number(least))
+    number: int = parser.parse_args(["--seed", text]).seed
+    return number
+
+
+def test_whole_numbers_within_their_bounds() -> None:
+    assert read_whole(1, "1") == 1 and read_whole(0, str(2**63 - 1)) == 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0", "--seed: 0 is too small; it must be at least 1"),
+        ("-1", "--seed: -1 is too small; it must be at least 1"),
+        (str(2**63), f"--seed: {2**63} is too large; it must be below 2^63"),
+        ("1e20", "--seed: '1e20' is not a whole number; write for example 1"),
+        ("nan", "--seed: 'nan' is not a whole number"),
+        ("inf", "--seed: 'inf' is not a whole number"),
+    ],
+)
+def test_other_whole_numbers_are_refused(text: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        read_whole(1, text)
+    assert message in str(error.value)

@@ -151,6 +151,16 @@ def test_a_resumed_run_keeps_its_config_but_for_free_fields() -> None:
     )
 
 
+def test_pictures_may_have_moved_but_not_become_another_data_set() -> None:
+    saved = TrainConfig(dataset="folder:a")
+    assert resumed(saved, {"dataset": "folder:/b"}, "run", free=()).dataset == "folder:/b"
+    for other in ("digits", "pack:a", "folder"):
+        with pytest.raises(UserError, match=f"dataset: folder:a -> {other}"):
+            resumed(saved, {"dataset": other}, "run", free=())
+    with pytest.raises(UserError, match="dataset: digits -> folder:a"):
+        resumed(TrainConfig(dataset="digits"), {"dataset": "folder:a"}, "run", free=())
+
+
 # Every config of the project ------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from ops.space import CONV1, CONV3, EDGES, NONE, POOL, SKIP
+from supernet.errors import UserError
 from supernet.files import atomic_write
 
 # Okabe & Ito 2008: distinct under the common colour deficiencies and in grey print.
@@ -54,12 +55,20 @@ _STYLE: Any = {
 P = ParamSpec("P")
 
 
+def _settings() -> Any:
+    """All of matplotlib's own defaults but the backend, which no figure here uses, with `_STYLE`:
+    a matplotlibrc of the user, in the current folder for example, changes no figure."""
+    defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")}
+    return defaults | _STYLE
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Run a drawing function under the common style, leaving matplotlib's settings as they were."""
+    """Run a drawing function under the common style, whatever matplotlib's settings of the user
+    are, and leave these as they were."""
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with matplotlib.rc_context(_STYLE):
+        with matplotlib.rc_context(_settings()):
             return draw(*args, **kwargs)
 
     return wrapper
@@ -71,9 +80,17 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, stem: str | Path, *, dpi: int = 130) -> list[Path]:
-    """Write `stem`.svg and `stem`.png, each whole or not at all; returns the two paths."""
+    """Write `stem`.svg and `stem`.png, each whole or not at all; returns the two paths.
+
+    Raises: UserError where the folder is a link, which would lead the pictures elsewhere.
+    """
     paths = [Path(f"{stem}.svg"), Path(f"{stem}.png")]
-    with matplotlib.rc_context(_STYLE):
+    if paths[0].parent.is_symlink():
+        raise UserError(
+            f"{paths[0].parent} is a link, and pictures are written into folders of a run alone;"
+            " remove the link"
+        )
+    with matplotlib.rc_context(_settings()):
         for path in paths:
             metadata = {"Date": None} if path.suffix == ".svg" else {}
             with atomic_write(path, "wb") as stream:

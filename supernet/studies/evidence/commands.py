@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from supernet.runs.folder import has_checkpoint
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import Run
 
@@ -21,10 +22,8 @@ def command_of(run: Run, config: EvidenceConfig) -> list[str]:
     if config.data_root is not None:
         where += ["--data-root", config.data_root]
     command = [sys.executable, str(ROOT / "scripts" / "search.py"), *where]
-    if (folder / "checkpoint.pt").is_file():
+    if has_checkpoint(folder):
         return [*command, "--resume", str(folder)]
-    # Killed before its first checkpoint: nothing to go on from.
-    (folder / "config.json").unlink(missing_ok=True)
     if run.source is not None:
         return [*command, "--from", str(runs / run.source), *run.own_flags, "--out", str(folder)]
     return [*command, *run.flags, "--seed", str(run.seed), "--out", str(folder)]

@@ -25,7 +25,7 @@ class EvidenceConfig:
     minutes: float | None = setting(None, least=0, hint="120")
     """Start no further run after so many minutes; those that run are finished. Automatic is to
     run all; 0 runs nothing, and records what finished elsewhere."""
-    jobs: int = setting(1, least=1)
+    jobs: int = setting(1, least=1, most=1024)
     """Searches side by side, each with its share of the CPU cores. Searches of one data set and
     seed wait for each other, because they share short trainings."""
     search_flags: str | None = None

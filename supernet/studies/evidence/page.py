@@ -26,8 +26,10 @@ def write_page(out: Path, page: Path) -> Path:
     """Write the page from OUT/evidence.json and, where it is, OUT/notes.md, verbatim.
 
     OUT/summary.md has the table for a first page.
-    Raises: UserError without evidence.json, or when it is of another format.
+    Raises: UserError without evidence.json, when it is of another format, or when the page there is
+            another one.
     """
+    refuse_other_page(out, page)
     if not (out / EVIDENCE).is_file():
         raise UserError(f"there is no {out / EVIDENCE}; call without --page-only first")
     notes, evidence = out / NOTES, read_evidence(out / EVIDENCE)
@@ -40,6 +42,17 @@ def write_page(out: Path, page: Path) -> Path:
         with atomic_write(path) as stream:
             stream.write(content)
     return page
+
+
+def refuse_other_page(out: Path, page: Path) -> None:
+    """Raises: UserError where the page is there and was not written from OUT/evidence.json."""
+    if not page.exists():
+        return
+    written = page.read_text(encoding="utf-8", errors="replace")
+    if f"({os.path.relpath(out / EVIDENCE, page.parent)})" not in written:
+        raise UserError(
+            f"{page} was not written from {out / EVIDENCE}; name another page with --page"
+        )
 
 
 def page_text(evidence: Mapping[str, Any], *, notes: str | None, source: str) -> str:

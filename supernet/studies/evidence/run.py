@@ -4,20 +4,20 @@ A run that is in evidence.json is done, wherever its folder is; one whose folder
 goes on from there.
 """
 
-import fcntl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from supernet.errors import UserError
+from supernet.files import remove_leftovers
 from supernet.runs.interrupts import Interrupted, deferred_interrupts
+from supernet.runs.lock import locked
 from supernet.studies.evidence.collected import Evidence
 from supernet.studies.evidence.commands import OUTPUT, begin
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.jobs import Jobs
-from supernet.studies.evidence.page import write_page
+from supernet.studies.evidence.page import refuse_other_page, write_page
 from supernet.studies.evidence.plan import ROWS, Row, Run
 from supernet.studies.evidence.records import FINISHED
 
@@ -25,21 +25,29 @@ from supernet.studies.evidence.records import FINISHED
 def make_evidence(config: EvidenceConfig, *, rows: tuple[Row, ...] = ROWS) -> Path:
     """Run what is missing, write evidence.json after each run and the page at the end.
 
-    Raises: UserError before anything runs, or at the end when searches failed; Interrupted after
-    the searches that ran have written their checkpoints.
+    Raises: UserError before anything runs, also while another process runs the plan or a search of
+    it; or at the end when searches failed. Interrupted after the searches that ran have written
+    their checkpoints.
     """
     out, page = Path(config.out), Path(config.page)
+    refuse_other_page(out, page)
     if config.page_only:
         return write_page(out, page)
     evidence = Evidence(config, rows)
-    left = evidence.left()
-    evidence.write()
-    try:
-        if left:
-            with locked(Path(config.runs)) as lock, deferred_interrupts() as interrupted:
-                Sitting(evidence, left, lock).run(interrupted)
-    finally:
-        write_page(out, page)
+    if not evidence.left():
+        evidence.write()
+        return write_page(out, page)
+    # The searches inherit the lock: one that outlives a killed parent still holds it.
+    with locked(Path(config.runs)) as lock:
+        for folder in (out, page.parent, evidence.shared.folder):
+            remove_leftovers(folder)
+        evidence = Evidence(config, rows)  # as a process that held the lock has left it
+        evidence.write()
+        try:
+            with deferred_interrupts() as interrupted:
+                Sitting(evidence, evidence.left(), lock).run(interrupted)
+        finally:
+            write_page(out, page)
     return page
 
 
@@ -102,17 +110,3 @@ class Sitting:
 
     def _folder(self, run: Run) -> Path:
         return Path(self.config.runs) / run.name
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[int]:
-    """A lock that the searches inherit: a search that outlives a killed parent still holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"a search still runs in {folder}; wait for it, or end it and call again"
-            ) from error
-        yield stream.fileno()

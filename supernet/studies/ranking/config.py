@@ -65,9 +65,9 @@ class RankConfig:
     """Training images of the one batch that all cells are scored on, balanced over classes."""
     images: int = setting(512, least=1, group="images")
     """Held-out images (of the search's alpha half) for --supernet."""
-    C: int = setting(16, least=1, group="network")
+    C: int = setting(16, least=1, most=4096, group="network")
     """Channels of the first stage for training-free scores; the benchmark's networks have 16."""
-    N: int = setting(5, least=1, group="network")
+    N: int = setting(5, least=1, most=1000, group="network")
     """Cells per stage for training-free scores; the benchmark's networks have 5."""
     repeats: int = setting(1, least=1, group="scores")
     """Random initialisations over which a score is averaged."""
@@ -98,7 +98,7 @@ class RankConfig:
     """Whether tables must have their published hash; turn it off for a table of your own."""
     benchmark: str | None = setting(None, group="judgement")
     """Data set of the columns. Automatic is that of the images, or cifar10."""
-    processes: int = setting(1, least=1, group="run")
+    processes: int = setting(1, least=1, most=1024, group="run")
     """Worker processes, one network and one thread each. The scores do not depend on it."""
     bootstrap: int = setting(1000, least=0, group="judgement")
     """Resamples behind each confidence interval."""

@@ -17,7 +17,7 @@ from supernet.settings import another_version
 from supernet.studies.ranking.config import SUPERNET_SCORES
 from supernet.studies.ranking.figures import column_label
 from supernet.studies.ranking.judge import PARAMETERS, REGION_NAMES
-from supernet.text import aligned
+from supernet.text import aligned, file_name
 
 LOOKS: dict[str, dict[str, Any]] = {
     "supernet_robust_loss": dict(marker="o", color=VERMILLION),
@@ -48,7 +48,7 @@ def make_curve(folders: Sequence[Path], out: Path) -> str:
     write_json(out / "curve.json", {"rankings": [str(folder) for folder in folders], **record})
     lines = []
     for column in record["curves"]:
-        draw_curve(record, column, out / "figures" / f"curve-{column.replace(':', '-')}")
+        draw_curve(record, column, out / "figures" / f"curve-{file_name(column)}")
         lines.append(_table(record, column))
     return "\n\n".join([*lines, f"curve and figures: {out}"])
 

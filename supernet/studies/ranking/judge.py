@@ -19,6 +19,7 @@ from supernet.benchmark.standard import StandardTable
 from supernet.benchmark.table import COLUMNS, Table, check_name
 from supernet.errors import UserError
 from supernet.proxies.ensemble import SUMS, rank_sum
+from supernet.report.markdown import plain
 from supernet.studies.ranking import fronts
 from supernet.studies.ranking.config import RankConfig, lower_is_better
 from supernet.studies.ranking.fronts import pick_fronts
@@ -204,11 +205,11 @@ def markdown(ranking: dict[str, Any]) -> str:
     lines = [f"# {sample[0].upper()}{sample[1:]} of {ranking['benchmark']}"]
     if ranking["top_cells"]:
         lines[0] += f", and {ranking['top_cells']} more of its best 10 %"
-    lines += ["", f"Images: {ranking['images']}."] if "images" in ranking else []
+    lines += ["", f"Images: {plain(ranking['images'])}."] if "images" in ranking else []
     for column, rows in ranking["rows"].items():
         counts = {r: next(iter(rows.values()))[r]["kendall"]["n"] for r in REGIONS}
         heads = [f"Kendall, {REGION_NAMES[r]} (n={counts[r]})" for r in REGIONS]
-        lines += ["", f"## {column}", ""]
+        lines += ["", f"## {plain(column)}", ""]
         same = next(iter(rows.values()))["equal_size"]["n"]
         heads.append(f"Kendall, equal size (n={same})")
         heads += ["nDCG at 50", "best pick", "best of 10 picks", "regret"]
@@ -225,7 +226,7 @@ def markdown(ranking: dict[str, Any]) -> str:
                 f"{row['argmax_rank']:,}",
                 f"{row['top_ten_rank']:,}",
             ]
-            lines += [f"| {name} | {' | '.join(cells)} | {100 * row['regret']:.2f} |"]
+            lines += [f"| {plain(name)} | {' | '.join(cells)} | {100 * row['regret']:.2f} |"]
         lines += _sum_lines(rows)
         lines += _claim_lines(ranking["kernel_claims"][column])
     lines += fronts.markdown(ranking["fronts"], ranking["cells"])

@@ -42,6 +42,7 @@ from supernet.studies.ranking.scorers import (
     supernet_steps,
 )
 from supernet.studies.ranking.store import Store
+from supernet.text import file_name
 
 CHEAPEST, DEAREST = Genotype.parse("111111"), Genotype.parse("333333")
 
@@ -65,6 +66,7 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
     store = Store(Path(config.folder))
     with one_thread():
         scorer, source = make_scorer(config)
+    with one_thread(), store.locked():
         facts = {"images": source, "machine": describe(device)}
         if config.supernet is not None:
             facts["supernet_sha256"] = sha256(supernet_file(config))
@@ -72,8 +74,8 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
         _refuse_other_scores(store, cells, score_names(config))
         say = (lambda text: None) if quiet else (lambda text: print(text, file=sys.stderr))
         _score_all(config, scorer, store, cells, done, quiet=quiet, say=say)
-    more = {} if config.supernet is None else {"supernet_steps": supernet_steps(config)}
-    return _write(config, table, cells, store.read(cells), {"images": source, **more})
+        more = {} if config.supernet is None else {"supernet_steps": supernet_steps(config)}
+        return _write(config, table, cells, store.read(cells), {"images": source, **more})
 
 
 def _judge_shipped(config: RankConfig, table: Table) -> Path:
@@ -82,13 +84,15 @@ def _judge_shipped(config: RankConfig, table: Table) -> Path:
     check_combinations(config, (*shipped.names, PARAMETERS))
     check_columns(config, table)
     cells = draw_cells(table, config)
-    if Store(Path(config.folder)).path.exists():
+    store = Store(Path(config.folder))
+    if store.path.exists():
         raise UserError(f"{config.folder} holds a ranking of other scores; give another --out")
     values = {name: shipped.of(name) for name in shipped.names}
     records = [{"scores": {name: float(v[cell.row]) for name, v in values.items()}}
                for cell in cells]  # fmt: skip
     sources = sorted({run["images"] for run in shipped.facts["runs"]})
-    return _write(config, table, cells, records, {"images": f"shipped: {'; '.join(sources)}"})
+    with store.locked():
+        return _write(config, table, cells, records, {"images": f"shipped: {'; '.join(sources)}"})
 
 
 def _write(
@@ -108,7 +112,7 @@ def _write(
     random = np.array([cell.random for cell in cells])
     for column, rows in ranking["rows"].items():
         truth = truth_of(table, config, column)[[cell.row for cell in cells]]
-        name, figures = column.replace(":", "-"), folder / "figures"
+        name, figures = file_name(column), folder / "figures"
         draw_scatter(scores, truth, random, rows, column, figures / f"scatter-{name}")
         draw_coefficients(rows, column, figures / f"kendall-{name}")
     return folder

@@ -24,7 +24,9 @@ from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.registry import NTK_NAMES, PROXIES
 from supernet.proxies.robust import attacked
 from supernet.runs.checkpoint import kept_epoch, load_checkpoint
+from supernet.runs.folder import CHECKPOINT
 from supernet.runs.machine import resolve_device
+from supernet.runs.state import load_state
 from supernet.search.gains import gain_of, operator_gains
 from supernet.search.halves import GAIN_IMAGES
 from supernet.search.search import Search, load_images
@@ -116,7 +118,7 @@ def load_search(folder: Path, config: RankConfig, device: torch.device) -> Searc
         settings = dataclasses.replace(settings, data_root=config.data_root)
     search = Search(settings, load_images(settings, device), device)
     if config.epoch is None:
-        search.load_state_dict(saved)
+        load_state(search, saved, folder)
     else:
         search.net.load_state_dict(saved["net"])
         search.step = saved["step"]
@@ -130,7 +132,7 @@ def supernet_file(config: RankConfig) -> Path:
     """
     folder = Path(config.supernet or "")
     if config.epoch is None:
-        return folder / "checkpoint.pt"
+        return folder / CHECKPOINT
     path = kept_epoch(folder, config.epoch)
     if not path.is_file():
         kept = ", ".join(str(int(p.stem[6:])) for p in sorted(folder.glob("epoch-*.pt"))) or "none"
@@ -148,10 +150,11 @@ def supernet_steps(config: RankConfig) -> int:
 def load_supernet(config: RankConfig) -> dict[str, Any]:
     """The state of the search, or what it kept of an epoch: both have `step` and `net`."""
     path = supernet_file(config)
+    config_hash = search_config(path.parent).hash()
     if config.epoch is None:
-        state: dict[str, Any] = load_checkpoint(path, "search")["state"]
+        state: dict[str, Any] = load_checkpoint(path, "search", config_hash)["state"]
         return state
-    return load_checkpoint(path, "kept epoch")
+    return load_checkpoint(path, "kept epoch", config_hash)
 
 
 def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
@@ -159,6 +162,7 @@ def _supernet_scorer(search: Search, config: RankConfig) -> Scorer:
         ATTACKS[config.attack_name],
         eps=search.eps if config.eps is None else config.eps,
         steps=config.steps if config.attack_name == "pgd" else 1,
+        trusted=True,
     )
     x, y = search.images.held_out(config.images)
     predictor = Predictor(search.net, x, y, search.images.calibration(), attack, config.seed)
@@ -243,7 +247,7 @@ def initialised(
         return DerivedNetwork(
             genotype, C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean,
             std=data.std,
-        )  # fmt: skip
+        ).use_layout(torch.channels_last)  # fmt: skip
 
 
 def score_names(config: RankConfig) -> list[str]:

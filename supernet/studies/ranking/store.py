@@ -1,10 +1,20 @@
 """The file of scores: one JSON line per cell, in the order of the sample, resumable. No torch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from supernet.errors import UserError
-from supernet.files import append_jsonl, read_json, read_jsonl, recover_jsonl, write_json
+from supernet.files import (
+    append_jsonl,
+    read_json,
+    read_jsonl,
+    recover_jsonl,
+    remove_leftovers,
+    write_json,
+)
+from supernet.runs.lock import locked
 from supernet.settings import another_version
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.sample import Cell
@@ -26,6 +36,17 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / SCORES
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder, and remove what a killed one left in it.
+
+        Raises: UserError that names the process that is in it already.
+        """
+        with locked(self.folder):
+            for folder in (self.folder, self.folder / "figures"):
+                remove_leftovers(folder)
+            yield
+
     def open(self, config: RankConfig, facts: dict[str, Any], cells: list[Cell]) -> int:
         """Begin or continue; returns how many cells are done.
 
@@ -44,6 +65,10 @@ class Store:
     def _refuse_another(self, fixed: dict[str, Any], facts: dict[str, Any]) -> None:
         path = self.folder / CONFIG
         whole = read_json(path)
+        if isinstance(whole, dict) and "kind" in whole:
+            raise UserError(
+                f"{self.folder} holds a {whole['kind']}, not a ranking; give another --out"
+            )
         saved = whole.get("config", {})
         if set(saved) != set(fixed):
             others = ", ".join(sorted(set(saved) ^ set(fixed)))

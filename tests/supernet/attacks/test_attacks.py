@@ -264,9 +264,13 @@ def test_autocast_keeps_the_images_dtype(name: str) -> None:
 
 
 BAD = [
-    ({"eps": -0.1}, "eps must be a finite number >= 0"),
-    ({"eps": float("nan")}, "eps must be a finite number >= 0"),
-    ({"step_size": -1.0}, "step_size must be a finite number >= 0"),
+    ({"eps": -0.1}, "eps must be a number from 0 to 1, the range of the pixels, such as 8/255"),
+    ({"eps": 8}, "eps must be a number from 0 to 1.*; got 8"),
+    ({"eps": float("nan")}, "eps must be a number from 0 to 1.*; got nan"),
+    ({"eps": "8/255"}, "eps is of type str; give a number such as 8/255"),
+    ({"eps": torch.tensor(0.1)}, "eps is of type Tensor"),
+    ({"step_size": -1.0}, "step_size must be a number from 0 to 1.*such as 2/255; got -1"),
+    ({"step_size": 2}, "step_size must be a number from 0 to 1.*; got 2"),
     ({"loss": "hinge"}, "unknown loss 'hinge'; choose from ce, margin"),
 ]
 
@@ -295,13 +299,15 @@ def test_bad_images_and_labels(name: str) -> None:
 
 def test_bad_numbers_of_steps() -> None:
     x, y = torch.rand(2, 3, 4, 4), torch.tensor([0, 1])
-    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
-        pgd(_conv_net(), x, y, eps=EPS, steps=0)
+    for steps in (0, -1, 2.5, "7"):
+        with pytest.raises(ValueError, match=f"steps must be a whole number of .* 1, got {steps}"):
+            pgd(_conv_net(), x, y, eps=EPS, steps=steps)  # type: ignore[arg-type]
     for name in ("fgsm", "fgsm_rs", "n_fgsm"):
         with pytest.raises(ValueError, match=f"{name} takes 1 step, got steps=7; use pgd"):
             ATTACKS[name](_conv_net(), x, y, eps=EPS, steps=7)
-    with pytest.raises(ValueError, match="noise must be >= 0"):
-        n_fgsm(_conv_net(), x, y, eps=EPS, noise=-1.0)
+    for noise in (-1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="noise must be a finite number >= 0"):
+            n_fgsm(_conv_net(), x, y, eps=EPS, noise=noise)
 
 
 def _conv_net() -> nn.Sequential:

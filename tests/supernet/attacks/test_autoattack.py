@@ -1,6 +1,7 @@
 """Exact answers on linear models, and agreement with a second implementation on a small network."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -213,10 +214,53 @@ def test_bad_arguments_are_named() -> None:
         autoattack(_Linear(3), x, y, eps=0.1)
     with pytest.raises(ValueError, match=r"eps must be above 0 .*got 8"):
         autoattack(model, x, y, eps=8)
-    with pytest.raises(ValueError, match=r"images must lie in \[0, 1\], got"):
+    with pytest.raises(ValueError, match=r"attacks take images in \[0, 1\]"):
         autoattack(model, x * 255, y, eps=0.1)
     with pytest.raises(ValueError, match="there are no images to attack"):
         autoattack(model, x[:0], y[:0], eps=0.1)
+    with pytest.raises(ValueError, match=r"x has pixels that are not a number \(NaN\)"):
+        autoattack(model, x * torch.nan, y, eps=0.1)
+    with pytest.raises(ValueError, match="y has the label -100; the model gives 5 classes"):
+        autoattack(model, x, y - 100, eps=0.1)
+    with pytest.raises(ValueError, match="x is of type ndarray, not a tensor"):
+        autoattack(model, x.numpy(), y, eps=0.1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="the model returns tuple and not a tensor"):
+        autoattack(lambda x: (model(x),), x, y, eps=0.1)  # type: ignore[arg-type,return-value]
+    with pytest.raises(ValueError, match="the surrogate gives 4 classes and the model 5"):
+        autoattack(model, x, y, eps=0.1, surrogate=_Linear(4))
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_modes_without_gradients_and_small_labels_change_nothing(
+    linear: tuple[_Linear, Tensor, Tensor, Tensor], mode: type
+) -> None:
+    model, x, y, distance = linear
+    settings = {"eps": _radius(distance), "attacks": ["apgd_ce", "fab_t"], "iterations": 5}
+    expected = autoattack(model, x, y, **settings)  # type: ignore[arg-type]
+    assert 0 < expected.accuracy < 1
+    with mode():
+        made_inside = x.clone(), y.int()
+        found = autoattack(model, *made_inside, **settings)  # type: ignore[arg-type]
+    assert torch.equal(found.x_adv, expected.x_adv)
+
+
+def test_threads_leave_the_global_random_state_alone(
+    linear: tuple[_Linear, Tensor, Tensor, Tensor],
+) -> None:
+    model, x, y, distance = linear
+    state, eps = torch.get_rng_state(), _radius(distance)
+
+    def attack(seed: int) -> Tensor:
+        return autoattack(
+            model, x, y, eps=eps, attacks=["square"], queries=30, batch_size=8, seed=seed
+        ).x_adv
+
+    alone = [attack(seed) for seed in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(attack, range(3)))
+    assert torch.equal(torch.get_rng_state(), state)
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.fixture(scope="module")

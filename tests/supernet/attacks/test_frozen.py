@@ -52,3 +52,35 @@ def test_a_module_that_overrides_train_is_still_held() -> None:
 def test_any_other_callable_is_left_alone() -> None:
     with frozen(lambda x: x):
         pass
+
+
+def test_the_last_of_overlapping_blocks_puts_back_what_the_first_found() -> None:
+    """As two threads hold one network, and a third one a part of it."""
+    net = _net()
+    before = _state(net)
+    blocks = [frozen(net), frozen(net[2]), frozen(net)]
+    for block in blocks:
+        block.__enter__()
+    for block in blocks:
+        assert _state(net) == ([False] * len(before[0]), [False] * len(before[1]))
+        block.__exit__(None, None, None)
+    assert _state(net) == before
+    net.train()
+    net[0].bias.requires_grad_(True)
+    after = _state(net)
+    with frozen(net):
+        pass
+    assert _state(net) == after, "what an earlier block found must be forgotten"
+
+
+def test_a_flag_that_cannot_be_set_leaves_nothing_behind() -> None:
+    class Refusing(nn.Linear):
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "training" and value is False:
+                raise RuntimeError("no")
+            super().__setattr__(name, value)
+
+    net = nn.Sequential(nn.Linear(3, 3), Refusing(3, 3))
+    with pytest.raises(RuntimeError, match="no"), frozen(net):
+        pass
+    assert net.training and all(module.training for module in net)

@@ -90,11 +90,32 @@ def test_changed_number_is_noticed(invented_root: Path) -> None:
         load_table(invented_root)
 
 
+def odd_value(table: dict[str, Any], value: object) -> None:
+    """Put it in the place of one number."""
+    next(row for key, row in table.items() if key and isinstance(row, list))[3] = value
+
+
+def every_value(table: dict[str, Any], value: object) -> None:
+    """Put it in the place of every number."""
+    for key, row in table.items():
+        if key and isinstance(row, list):
+            row[:] = [value] * len(row)
+
+
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
         (lambda t: t.pop("17"), "has no entry for index 17"),
-        (lambda t: t.update({"17": {"a": 1}}), r"has no entry for index \{'a': 1\}"),
+        (lambda t: t.update({"17": {"a": 1}}), "has no entry for index 17"),
+        (lambda t: t.update({"17": "15625", "15625": []}), "has no entry for index 15625"),
+        (lambda t: t.update({"": []}), "does not hold names of columns"),
+        (lambda t: t.update({"": [1] * 18}), "does not hold names of columns"),
+        (lambda t: odd_value(t, None), "values that are not numbers"),
+        (lambda t: odd_value(t, "0.5"), "values that are not numbers"),
+        (lambda t: odd_value(t, [0.5]), "values that are not numbers"),
+        (lambda t: odd_value(t, 10**400), "not numbers|outside 0..1|is not JSON|is cut short"),
+        (lambda t: every_value(t, [0.5]), "values that are not numbers"),
+        (lambda t: every_value(t, True), "values that are not numbers"),
         (lambda t: t.update({"017": t.pop("17")}), "has no entry for index 17"),
         (lambda t: t.update({"17": "17"}), "isomorphs of index 17 form a circle"),
         (lambda t: t.update({"": ["cifar10#clean"] * 18}), "it is another table"),
@@ -128,6 +149,61 @@ def test_larger_form_with_a_hole_is_named(large_root: Path, tmp_path: Path) -> N
     (tmp_path / "robbench201/meta.json").write_text('{"ids": {}}')
     with pytest.raises(UserError, match=r"is not the benchmark's meta\.json"):
         load_table(tmp_path, verify=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (10**400, "no number for imagenet|damaged at data set imagenet"),
+        ({"threeseed": [0.5]}, "not numbers|no number"),
+        ({"threeseed": "0.5"}, "not numbers|no number"),
+        ({}, "no number for imagenet"),
+        ([0.5], "no number for imagenet"),
+        (None, "no number for imagenet"),
+        ({"0": "a"}, "no number for imagenet"),
+    ],
+)
+def test_odd_values_in_the_larger_form_are_named(
+    large_root: Path, tmp_path: Path, value: object, message: str
+) -> None:
+    path = copy_of(large_root, tmp_path)
+    data = json.loads(path.read_text())
+    next(iter(data["imagenet"].values()))["val_acc"] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(UserError, match=message):
+        load_table(tmp_path, verify=False)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        [], {}, {"ids": None}, {"ids": 3}, {"ids": [1]},
+        {"ids": {str(i): 1 for i in range(15_625)}},
+        {"ids": {str(i): {"nb201-string": "|", "isomorph": "0"} for i in range(15_625)}},
+        {"ids": {str(i): {"nb201-string": 1, "isomorph": "0"} for i in range(15_625)}},
+        {"ids": {str(i): {"nb201-string": "|", "isomorph": 1e300} for i in range(15_625)}},
+    ],
+)  # fmt: skip
+def test_an_odd_meta_is_named(large_root: Path, tmp_path: Path, meta: object) -> None:
+    copy_of(large_root, tmp_path)
+    (tmp_path / "robbench201/meta.json").write_text(json.dumps(meta))
+    with pytest.raises(UserError, match=r"is not the benchmark's meta\.json"):
+        load_table(tmp_path, verify=False)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "3", '"x"', "[]", "null"])
+def test_nested_and_other_json_is_named(invented_root: Path, tmp_path: Path, text: str) -> None:
+    copy_of(invented_root, tmp_path).with_name("NAS-RobBench-201_html.json").write_text(text)
+    with pytest.raises(UserError, match=r"html\.json (is cut short|has no \"\" entry)"):
+        load_table(tmp_path, verify=False)
+
+
+def test_a_file_longer_than_any_is_refused(
+    invented_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST_BYTES", 1000)
+    with pytest.raises(UserError, match="longer than any file of the benchmark"):
+        load_table(invented_root, verify=False)
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.999])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from supernet.cells.argument import read_cell, read_cells
+from supernet.cells.argument import index_remark, read_cell, read_cells
 from supernet.errors import UserError
 
 ARCH = (
@@ -78,12 +78,42 @@ def test_cells_of_a_file_are_lines_or_json(tmp_path: Path) -> None:
     for text, cells in found.items():
         path.write_text(text)
         assert read_cells(path) == cells
-    for text in ("{", "[3]", '{"cells": 3}', "[{}]"):
+    for text in ("{", "[null]", '{"cells": 3}', "[{}]"):
         path.write_text(text)
-        with pytest.raises(UserError, match="is JSON without cells that have 'arch' or 'code'"):
+        with pytest.raises(UserError, match="is JSON without cells; it must hold"):
             read_cells(path)
     path.write_text("# nothing\n")
     with pytest.raises(UserError, match="names no cell; write one string, code or index a line"):
         read_cells(path)
     with pytest.raises(UserError, match="cannot read cells from"):
         read_cells(tmp_path / "absent")
+
+
+def test_cells_of_a_file_from_windows(tmp_path: Path) -> None:
+    path = tmp_path / "cells.txt"
+    path.write_bytes("333133\r\n9930\r\n".encode("utf-8-sig"))
+    assert read_cells(path) == ["333133", "9930"]
+    path.write_bytes("333133".encode("utf-16"))
+    with pytest.raises(UserError, match=r"cells\.txt is not UTF-8 text; save it as UTF-8"):
+        read_cells(path)
+
+
+def test_indices_and_codes_of_a_json_list(tmp_path: Path) -> None:
+    path = tmp_path / "cells.json"
+    path.write_text('[9930, "333133", {"code": "000003"}]')
+    assert read_cells(path) == ["9930", "333133", "000003"]
+    path.write_text('[{"name": 1}]')
+    with pytest.raises(UserError, match="is JSON without cells; it must hold indices, codes, or"):
+        read_cells(path)
+
+
+@pytest.mark.parametrize(("text", "code"), [("13333", "013333"), (" 3131 ", "003131")])
+def test_a_code_that_lost_its_zeros_is_remarked_on(text: str, code: str) -> None:
+    remark = index_remark(text)
+    assert remark is not None and remark.startswith(f"{text.strip()} is read as an index; ")
+    assert f"the code {code} is another one" in remark
+
+
+@pytest.mark.parametrize("text", ["9930", "13353", "333", "013333", ARCH, "genotype.json", ""])
+def test_what_is_one_thing_alone_is_not_remarked_on(text: str) -> None:
+    assert index_remark(text) is None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from supernet.data import download
 from supernet.data.download import fetch, file_md5, unpack
 from supernet.errors import UserError
 
@@ -63,3 +64,36 @@ def test_unpack_names_a_truncated_archive(tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:40])
     with pytest.raises(UserError, match=r"cannot unpack .*a.tar.gz"):
         unpack(archive, "set", {"one": MD5})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [("MOST_BYTES", 10, "longer than 10 bytes"), ("MOST_SECONDS", -3600, "longer than -1 hours")],
+)
+def test_a_download_has_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: int, reason: str
+) -> None:
+    (tmp_path / "remote").write_bytes(CONTENT)
+    monkeypatch.setattr(download, name, value)
+    with pytest.raises(UserError, match=f"cannot download .*{reason}.* put it at"):
+        fetch((tmp_path / "remote").as_uri(), tmp_path / "new" / "local", MD5)
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_file_of_an_archive_is_bounded_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tar(tmp_path / "a.tar.gz", {"set/one": CONTENT})
+    monkeypatch.setattr(download, "MOST_BYTES", 10)
+    with pytest.raises(UserError, match="set/one is longer than 10 bytes"):
+        unpack(tmp_path / "a.tar.gz", "set", {"one": MD5})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def test_a_link_in_an_archive_is_no_file(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        member = tarfile.TarInfo("set/one")
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        tar.addfile(member)
+    with pytest.raises(UserError, match=r"cannot unpack .*a\.tar\.gz"):
+        unpack(tmp_path / "a.tar.gz", "set", {"one": MD5})

@@ -170,3 +170,91 @@ def test_a_pack_wants_square_images(tmp_path: Path) -> None:
     x = np.zeros((2, 8, 9, 3), np.uint8)
     with pytest.raises(UserError, match="square RGB images"):
         write_pack(tmp_path / "a.npz", {"train": (x, np.zeros(2, int))}, NAMES, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"train_y": np.array([-1, 0, 1])}, "labels of train do not fit"),
+        ({"train_y": np.array([0, 1])}, "labels of train do not fit"),
+        ({"train_y": np.array([0, np.nan, 1])}, "train_y has kind float64"),
+        ({"train_y": np.array([[0, 1, 2]])}, r"train_y has kind int64 and shape \(1, 3\)"),
+        ({"train_y": np.array([0, None, 1])}, "train_y has an odd header"),
+        ({"train_y": np.zeros(3, [("a", "u1")])}, "train_y has an odd header"),
+        ({"train_n": np.int64(-3)}, "labels of train do not fit"),
+        ({"train_n": np.array([3])}, r"train_n has kind int64 and shape \(1,\)"),
+        ({"train_n": np.float64(3)}, "train_n has kind float64"),
+        ({"train_lossless": np.ones(2, bool)}, "train_lossless does not fit"),
+        ({"side": np.int64(10**9)}, "side 1000000000 and"),
+        ({"side": np.array("8")}, "side has kind <U1"),
+        ({"class_names": np.zeros(70_000, "U1")}, "70,000 classes"),
+        ({"class_names": np.zeros(3)}, "class_names has kind float64"),
+        (
+            {"train_webp_000": np.frombuffer(b"%!PS-Adobe-3.0 EPSF-3.0", np.uint8)},
+            "cannot identify",
+        ),
+        ({"train_webp_001": np.zeros(9, np.uint8)}, "2 sheets of 40 images do not hold 3"),
+        ({"train_webp_002": np.zeros(9, np.uint8)}, "not numbered from 0"),
+    ],
+)
+def test_odd_values_are_named(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+    path = tmp_path / "a.npz"
+    _write(path, 3, 2)
+    with np.load(path) as archive:
+        entries = {**archive, **change}
+    np.savez(path, **entries)
+    with pytest.raises(UserError, match=rf"a\.npz is not a readable image pack \(.*{reason}"):
+        read_packs([path]).train.pixels()
+
+
+def test_an_array_renamed_to_npz_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    (tmp_path / "a.npy").rename(tmp_path / "a.npz")
+    with pytest.raises(UserError, match=r"a\.npz is not a readable image pack"):
+        read_packs([tmp_path / "a.npz"])
+
+
+def _sheet(width: int, height: int, form: str = "WEBP") -> np.ndarray:
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, form, lossless=True)
+    return np.frombuffer(stream.getvalue(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("sheet", "count", "reason"),
+    [
+        (_sheet(12_000, 8_000), 3, "12000 x 8000 pixels does not hold"),
+        (_sheet(321, 8), 3, "321 x 8 pixels does not hold"),
+        (_sheet(8_000, 3_200), 400_000, "bytes of pixels are more than such a file holds"),
+        (_sheet(320, 8, "PNG"), 3, "cannot identify"),
+    ],
+)
+def test_sheets_are_bounded_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sheet: np.ndarray, count: int, reason: str
+) -> None:
+    path = tmp_path / "a.npz"
+    _write(path, 3, 2)
+    with np.load(path) as archive:
+        entries = {**archive, "train_webp_000": sheet, "train_n": count}
+    np.savez_compressed(path, **{**entries, "train_y": np.zeros(count, np.uint8)})
+    monkeypatch.setattr(packs, "_decode", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr(packs, "ALWAYS_PIXELS", 1 << 20)
+    with pytest.raises(UserError, match=rf"not a readable image pack \(.*{reason}"):
+        read_packs([path]).train.pixels()
+
+
+def test_large_images_have_fewer_rows_on_a_sheet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs, "MOST_PIXELS", 2 * 40 * 8 * 8)
+    splits = _write(tmp_path / "a.npz", 90, 2)
+    with np.load(tmp_path / "a.npz") as archive:
+        assert sum(key.startswith("train_webp") for key in archive.files) == 3
+    source = read_packs([tmp_path / "a.npz"])
+    assert np.array_equal(source.train.pixels(), splits["train"][0])
+
+
+def test_images_that_no_sheet_can_hold_are_refused(tmp_path: Path) -> None:
+    x = np.zeros((1, 412, 412, 3), np.uint8)
+    with pytest.raises(UserError, match="of 412 pixels; a pack holds up to 408: give --side 408"):
+        write_pack(tmp_path / "a.npz", {"train": (x, np.zeros(1, int))}, NAMES, "")

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ops.candidates import BatchNorm2d
 from supernet.cells.genotype import Genotype
 from supernet.nets.derived import DerivedNetwork
 from supernet.nets.supernet import Supernet
@@ -19,7 +18,7 @@ CELLS = ["421211", "334034", "111020", "333333", "222222", "111111", "444444", "
 def shuffle_norms(network: nn.Module) -> None:
     """Statistics and scales that no default hides behind."""
     for norm in network.modules():
-        if isinstance(norm, BatchNorm2d):
+        if isinstance(norm, nn.BatchNorm2d):
             nn.init.normal_(norm.running_mean, std=0.3)
             nn.init.uniform_(norm.running_var, 0.5, 2.0)
             if norm.affine:
@@ -112,7 +111,7 @@ def test_folding_a_cell_with_batch_statistics() -> None:
     torch.testing.assert_close(folded(x), net.forward_cell(x, ops), rtol=1e-10, atol=1e-10)
     # In another batch the frozen statistics stay those of x.
     for norm in net.modules():
-        if isinstance(norm, BatchNorm2d) and norm.batch_statistics is not None:
+        if isinstance(norm, nn.BatchNorm2d) and norm.batch_statistics is not None:
             norm.running_mean.copy_(norm.batch_statistics[0])
             norm.running_var.copy_(norm.batch_statistics[1])
     other = torch.rand(3, 3, 8, 12, dtype=torch.float64)
@@ -156,8 +155,11 @@ def test_wrong_images_and_sizes_are_refused() -> None:
         for model in (lambda x: net(x, w_EO), net.fold_mixture(w_EO)):
             with pytest.raises(ValueError, match=r"expected \(B, 3, H, W\)"):
                 model(torch.rand(shape))
-    with pytest.raises(ValueError, match="C=0"):
+    with pytest.raises(ValueError, match="the network has C=0 and N=5; both must be at least 1"):
         Supernet(C=0)
+    for num_classes in (-1, 0, 1):
+        with pytest.raises(ValueError, match=f"num_classes is {num_classes}; a network needs at "):
+            Supernet(C=2, num_classes=num_classes)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

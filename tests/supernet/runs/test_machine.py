@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from supernet.errors import UserError
-from supernet.runs.machine import refuse_other_surroundings
+from supernet.runs.machine import (
+    device_of_run,
+    refuse_other_surroundings,
+    resolve_device,
+)
 
 
 def _run(folder: Path, **saved: Any) -> Path:
@@ -43,4 +47,52 @@ def test_another_number_of_threads_is_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refuse_other_surroundings(_run(tmp_path, threads=99), {})
-    assert "was started with 99 threads, this process has" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "was started with threads 99 and goes on with" in said
+    assert said.endswith("OMP_NUM_THREADS sets the number\n")
+
+
+def test_another_form_of_the_mixed_cell_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refuse_other_surroundings(_run(tmp_path, impl="native"), {"impl": "batched"})
+    assert "with impl native and goes on with batched: sums are" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "started_on", "cuda", "expected"),
+    [
+        ("auto", "cpu", True, "cpu"), ("auto", "cuda", True, "cuda"),
+        ("auto", "cuda", False, "cpu"), ("cuda:3", "cuda", False, "cpu"),
+        ("cpu", "cpu", False, "cpu"), ("auto", None, False, "cpu"),
+    ],
+)  # fmt: skip
+def test_a_run_goes_on_on_the_kind_of_device_that_it_started_on(
+    monkeypatch: pytest.MonkeyPatch, name: str, started_on: str | None, cuda: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert device_of_run(name, started_on).type == expected
+
+
+@pytest.mark.parametrize(("count", "remedy"), [(0, "cpu"), (1, "cuda")])
+def test_a_device_that_is_not_there_is_named_with_one_that_is(
+    monkeypatch: pytest.MonkeyPatch, count: int, remedy: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(UserError, match=rf"'cuda:1' is not there \({count} .*--device {remedy}$"):
+        resolve_device("cuda:1")
+
+
+def test_images_may_have_moved_but_not_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {"name": "folder:a", "digest": "1", "train_images": 3}
+    folder = _run(tmp_path, data=before)
+    refuse_other_surroundings(folder, {"data": {**before, "name": "folder:b"}})
+    assert capsys.readouterr().err == ""
+    refuse_other_surroundings(folder, {"data": {**before, "digest": "2"}})
+    assert "warning: the pixels of folder:a are others than when" in capsys.readouterr().err
+    with pytest.raises(
+        UserError, match=r"another data \(name: folder:a -> folder:b\); name the sa"
+    ):
+        refuse_other_surroundings(folder, {"data": {**before, "name": "folder:b", "digest": "2"}})

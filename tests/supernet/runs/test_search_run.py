@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,14 +17,16 @@ from supernet.cells.argument import read_cell
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.runs import finalists
-from supernet.runs.checkpoint import load_checkpoint
+from supernet.runs.checkpoint import load_checkpoint, load_last
 from supernet.runs.interrupts import Interrupted
+from supernet.runs.lock import locked
 from supernet.runs.search_run import (
     SearchRun,
     answer_again,
     resume_search,
     run_search,
 )
+from supernet.runs.seeds import run_seeds
 from supernet.runs.train_run import resume_training
 from supernet.search.config import SearchConfig
 from supernet.search.search import Search
@@ -52,6 +55,20 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
         train_step(search)
 
     monkeypatch.setattr(Search, "train_step", pressed)
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    """The last checkpoint's state, read by whoever knows the run's config."""
+    config_hash = json.loads((folder / "config.json").read_text())["config_hash"]
+    state: dict[str, Any] = load_last(folder, "search", config_hash)["state"]
+    return state
+
+
+def edited(folder: Path, **changes: object) -> Path:
+    """config.json with other values."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
 
 
 def comparable(folder: Path) -> list[dict[str, object]]:
@@ -190,11 +207,11 @@ def test_ctrl_c_writes_a_checkpoint_and_the_rest_is_bit_identical(
         interrupt_at(patch, step)
         with pytest.raises(Interrupted, match=f"--resume {folder}"):
             search_in(folder)
-    assert load_checkpoint(folder / "checkpoint.pt", "search")["state"]["step"] == step
+    assert state_of(folder)["step"] == step
     assert not (folder / "genotype.json").exists()
     resume_search(folder, {}, quiet=True)
-    expected = load_checkpoint(whole / "checkpoint.pt", "search")["state"]
-    found = load_checkpoint(folder / "checkpoint.pt", "search")["state"]
+    expected = state_of(whole)
+    found = state_of(folder)
     assert torch.equal(expected["strategy"]["alpha"], found["strategy"]["alpha"])
     for name, value in expected["net"].items():
         assert torch.equal(value, found["net"][name]), name
@@ -255,13 +272,14 @@ def test_the_weights_of_chosen_epochs_are_kept(
     names = [path.name for path in (tmp_path / "run").glob("epoch-*")]
     assert names == ["epoch-0001.pt"]
     resume_search(tmp_path / "run", {}, quiet=True)
+    config_hash = json.loads((tmp_path / "run" / "config.json").read_text())["config_hash"]
     kept = {
-        path.name: load_checkpoint(path, "kept epoch")
+        path.name: load_checkpoint(path, "kept epoch", config_hash)
         for path in (tmp_path / "run").glob("epoch-*")
     }
     assert sorted(kept) == ["epoch-0001.pt", "epoch-0003.pt"]
-    end, last = load_checkpoint(whole / "checkpoint.pt", "search")["state"], kept["epoch-0003.pt"]
-    assert set(last) == {"format", "kind", "step", "net", "alpha"}
+    end, last = state_of(whole), kept["epoch-0003.pt"]
+    assert set(last) == {"format", "kind", "config_hash", "step", "net", "alpha"}
     assert last["step"] == end["step"] == 3 * kept["epoch-0001.pt"]["step"]
     # Keeping and resuming changed nothing.
     assert torch.equal(last["alpha"], end["strategy"]["alpha"])
@@ -305,9 +323,7 @@ def test_a_run_goes_on_with_the_implementation_that_it_started_with(
     """Also where kernels were built since, and "auto" would choose them now."""
     monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
     shutil.copytree(whole, tmp_path / "copy")
-    path = tmp_path / "copy" / "config.json"
-    config = json.loads(path.read_text())
-    path.write_text(json.dumps({**config, "impl": "reference"}))
+    edited(tmp_path / "copy", impl="reference")
     used = []
     conclude = SearchRun.conclude
     monkeypatch.setattr(
@@ -317,8 +333,13 @@ def test_a_run_goes_on_with_the_implementation_that_it_started_with(
     assert used == ["reference"]
 
 
+@pytest.mark.parametrize("again", ["resume", "out", "seeds"])
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    again: str,
 ) -> None:
     monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
 
@@ -330,10 +351,17 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(
         with pytest.raises(SystemExit):
             search_in(tmp_path / "run")
     assert (tmp_path / "run" / "config.json").exists()
-    with pytest.raises(UserError, match="start the run again without --resume"):
-        resume_search(tmp_path / "run", {})
-    search_in(tmp_path / "run", epochs=1, warmup_epochs=0)
-    assert len(comparable(tmp_path / "run")) == 1
+    if again == "resume":
+        resume_search(tmp_path / "run", {}, quiet=True)
+        assert "no checkpoint yet: the search starts anew" in capsys.readouterr().err
+    elif again == "seeds":
+        (tmp_path / "run").rename(tmp_path / "seed-0")
+        run_seeds(dataclasses.replace(QUICK, out=str(tmp_path)), (0,), quiet=True)
+        (tmp_path / "seed-0").rename(tmp_path / "run")
+    else:
+        search_in(tmp_path / "run")
+    assert comparable(tmp_path / "run") == comparable(whole)
+    assert len(list((tmp_path / "run").glob("events.*"))) == 1, "the first log is gone"
 
 
 def test_a_run_can_be_resumed_from_its_first_moment(
@@ -381,11 +409,9 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path: Path, whole: Path) -> None:
     with pytest.raises(UserError, match=r"is not a run directory \(it has no config\.json\)"):
         resume_search(tmp_path, {})
     (tmp_path / "config.json").write_bytes((whole / "config.json").read_bytes())
-    with pytest.raises(UserError, match=r"there is no checkpoint .*checkpoint\.pt"):
-        resume_search(tmp_path, {})
     data = (whole / "checkpoint.pt").read_bytes()
     (tmp_path / "checkpoint.pt").write_bytes(data[: len(data) // 2])
-    with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read .*cut short"):
+    with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read .*cut short.*; delete "):
         resume_search(tmp_path, {})
 
 
@@ -402,7 +428,7 @@ def test_files_of_another_format_are_refused_by_name_and_version(
         expected = r"old has format 1 \(robust-supernet 0\.1\.0\); this version reads format 3: use"
     else:
         torch.save({"format": 1, "search": {}}, path)
-        expected = r"checkpoint .*checkpoint\.pt has format 1, this version reads format 2; use"
+        expected = r"checkpoint .*checkpoint\.pt has format 1, this version reads format 3; use"
     with pytest.raises(UserError, match=expected):
         resume_search(tmp_path / "old", {})
 
@@ -415,6 +441,129 @@ def test_another_kind_of_run_is_refused(tmp_path: Path, whole: Path) -> None:
     torch.save({**state, "kind": "training"}, tmp_path / "run" / "checkpoint.pt")
     with pytest.raises(UserError, match="is of a training, not of a search"):
         resume_search(tmp_path / "run", {})
+
+
+def test_where_the_last_checkpoint_is_damaged_the_end_is_the_same(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    data = (folder / "checkpoint.pt").read_bytes()
+    (folder / "checkpoint.pt").write_bytes(data[:-100])
+    resume_search(folder, {}, quiet=True)
+    assert "going on from the one before it" in capsys.readouterr().err
+    assert torch.equal(state_of(folder)["strategy"]["alpha"], state_of(whole)["strategy"]["alpha"])
+    assert comparable(folder) == comparable(whole)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"C": 4}, {"alpha_lr": 0.02}])
+def test_a_checkpoint_of_another_config_is_refused(
+    whole: Path, tmp_path: Path, change: dict[str, object]
+) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    config = json.loads((whole / "config.json").read_text())["config"]
+    edited(tmp_path / "run", config={**config, **change})
+    with pytest.raises(UserError, match=r"t\.pt is of another config \(hash .*put the run's"):
+        resume_search(tmp_path / "run", {}, quiet=True)
+
+
+def test_a_run_goes_on_where_its_kernels_are_gone(
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    monkeypatch.setattr("cuda_ext._native._DEVICES", ())
+    shutil.copytree(whole, tmp_path / "run")
+    config = json.loads((whole / "config.json").read_text())["config"]
+    edited(tmp_path / "run", impl="native")
+    resume_search(tmp_path / "run", {}, quiet=True)
+    assert "was started with impl native and goes on with batched" in capsys.readouterr().err
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved["impl"] == "batched" and saved["config"]["impl"] == "auto"
+    # The form that is asked for now goes before the one that the run has had.
+    resume_search(tmp_path / "run", {"impl": "reference"}, quiet=True)
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved["impl"] == "reference" and saved["config"] == config | {"impl": "auto"}
+
+
+def test_a_run_that_was_asked_for_native_kernels_says_what_helps_and_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    folder = search_in(tmp_path / "run", epochs=1, warmup_epochs=0)
+    config = json.loads((folder / "config.json").read_text())["config"]
+    asked = SearchConfig(**{**dataclasses.asdict(QUICK), "epochs": 1, "warmup_epochs": 0,
+                            "impl": "native"})  # fmt: skip
+    edited(folder, config=config | {"impl": "native"}, impl="native")
+    content = torch.load(folder / "checkpoint.pt", weights_only=True)
+    torch.save(content | {"config_hash": asked.hash()}, folder / "checkpoint.pt")
+    monkeypatch.setattr("cuda_ext._native._DEVICES", ())
+    with pytest.raises(UserError, match="build it with 'make native' or use --impl auto"):
+        resume_search(folder, {}, quiet=True)
+    resume_search(folder, {"impl": "auto"}, quiet=True)
+
+
+def test_a_renamed_folder_goes_on(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        interrupt_at(patch, 4)
+        search_in(tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "renamed")
+    resume_search(tmp_path / "renamed", {}, quiet=True)
+    assert not (tmp_path / "run").exists()
+    assert comparable(tmp_path / "renamed") == comparable(whole)
+
+
+def test_a_second_process_is_refused_whatever_it_wants(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    before = (folder / "config.json").read_bytes()
+    with locked(folder):
+        for second in (
+            lambda: resume_search(folder, {}, quiet=True),
+            lambda: run_seeds(dataclasses.replace(QUICK, out=str(folder)), (0,), quiet=True),
+        ):
+            with pytest.raises(UserError, match=f"{folder} is in use by process {os.getpid()}"):
+                second()
+    assert (folder / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"lr": 1e9}, r"step \d+ diverged: .* is (nan|inf); .* lower --lr \(it is 1e\+09\)"),
+        ({"alpha_lr": 1e6, "path_share": 0.5}, r"lower --alpha-lr \(it is 1e\+06\)"),
+    ],
+)
+def test_a_search_that_diverges_stops_with_its_last_good_checkpoint(
+    tmp_path: Path, fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message + ".*checkpoint.pt is of step [0-9]+, before it"):
+        search_in(tmp_path / "run", warmup_epochs=0, **fields)
+    state = state_of(tmp_path / "run")
+    assert all(value.isfinite().all() for value in state["net"].values())
+    assert state["strategy"]["alpha"].isfinite().all()
+    assert not (tmp_path / "run" / "genotype.json").exists()
+
+
+def test_a_state_that_is_not_finite_is_never_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the loss of the step is: statistics are of the images before."""
+    train_step = Search.train_step
+
+    def spoilt(search: Search) -> None:
+        train_step(search)
+        if search.step == 4:
+            next(b for b in search.net.buffers() if b.is_floating_point())[0] = float("inf")
+
+    monkeypatch.setattr(Search, "train_step", spoilt)
+    with pytest.raises(UserError, match=r"step 4 diverged: net\..* is inf; .* is of step 2, b"):
+        search_in(tmp_path / "run")
+    assert state_of(tmp_path / "run")["step"] == 2
 
 
 def test_a_run_is_never_overwritten(whole: Path) -> None:
@@ -466,6 +615,25 @@ def test_another_answer_from_a_trained_supernet(whole: Path, tmp_path: Path) -> 
     assert json.loads((folder / "config.json").read_text())["from"] == str(whole)
     resume_search(folder, {}, quiet=True)
     assert json.loads((folder / "genotype.json").read_text())["code"] == two["code"]
+
+
+def test_an_answer_killed_before_its_checkpoint_is_read_again_from_its_supernet(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    folder = tmp_path / "small"
+
+    def killed(run: SearchRun) -> None:
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(SearchRun, "checkpoint", killed)
+        answer_again(whole, {"max_params": 2e5, "out": str(folder)}, quiet=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "train_step", killed)
+        resume_search(folder, {}, quiet=True)
+    assert comparable(folder) == comparable(whole)
+    assert json.loads((folder / "genotype.json").read_text())["params"] <= 2e5
 
 
 def test_only_the_answer_can_be_read_again(

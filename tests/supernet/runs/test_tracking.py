@@ -60,6 +60,22 @@ def test_resume_drops_what_came_after_the_checkpoint(tmp_path: Path) -> None:
     assert points == [(10, 1.0), (20, 2.0), (30, 30.0)]
 
 
+def test_a_resume_under_a_clock_that_was_set_back_hides_the_same_events(tmp_path: Path) -> None:
+    for resumed in (None, 10, 10):
+        tracker = Tracker(tmp_path, {}, resume_step=resumed)
+        for epoch in (1, 2) if resumed is None else (2,):
+            tracker.epoch(_record(epoch, epoch + (resumed or 0)))
+        tracker.close()
+        # As if this had been an hour later than what follows; the files keep their order.
+        for number, path in enumerate(sorted(tmp_path.glob("events.*"))):
+            stamp, rest = path.name.split(".", 4)[3:]
+            later = f"events.out.tfevents.{int(stamp) + 3600 + number:010d}.{rest}"
+            path.rename(tmp_path / later)
+    points = [(e.step, e.value) for e in _events(tmp_path).Scalars("loss/train")]
+    assert points == [(10, 1.0), (20, 12.0)]
+    assert len(list(tmp_path.glob("events.*"))) == 3
+
+
 def test_edge_weights_are_curves_and_a_picture(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path, {})
     w_EO = torch.arange(30.0).view(6, 5) / 100

@@ -16,6 +16,7 @@ from supernet.errors import UserError
 from supernet.files import read_jsonl
 from supernet.runs import loop, train_run
 from supernet.runs.interrupts import Interrupted
+from supernet.runs.lock import locked
 from supernet.runs.tracking import Tracker
 from supernet.runs.train_run import resume_training, run_training
 from supernet.train.config import TrainConfig
@@ -98,9 +99,13 @@ def test_resume_refuses_what_does_not_fit(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"another config \(lr: 0.1 -> 0.2\)"):
         resume_training(folder, {"lr": 0.2}, quiet=True)
     whole = (folder / "checkpoint.pt").read_bytes()
-    (folder / "checkpoint.pt").write_bytes(whole[:100])
-    with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read"):
+    for name in ("checkpoint.pt", "checkpoint-before.pt"):
+        (folder / name).write_bytes(whole[:100])
+    with pytest.raises(UserError, match=r"t\.pt cannot be read .*; delete (\S+) and (\S+), "):
         resume_training(folder, {}, quiet=True)
+    (folder / "checkpoint.pt").unlink()
+    (folder / "checkpoint-before.pt").unlink()
+    resume_training(folder, {}, quiet=True)  # what the message says works
     with pytest.raises(UserError, match="is not a run directory"):
         resume_training(tmp_path, {}, quiet=True)
     with pytest.raises(UserError, match="already holds a run; use --resume"):
@@ -160,22 +165,71 @@ def test_a_run_can_be_resumed_from_its_first_moment(
     assert [picture.step for picture in drawn] == [0], "the cell is drawn once"
 
 
+def test_a_training_killed_before_its_first_checkpoint_starts_anew(
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def killed(*arguments: object) -> None:
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(loop, "save_last", killed)
+        run_training(_config(tmp_path / "run", epochs=1), quiet=True)
+    resume_training(tmp_path / "run", {}, quiet=True)
+    assert "the training starts anew" in capsys.readouterr().err
+    folders = (finished, tmp_path / "run")
+    one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in folders)
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+    assert len(list((tmp_path / "run").glob("events.*"))) == 1
+
+
+def test_a_training_that_diverges_stops_with_its_last_good_checkpoint(tmp_path: Path) -> None:
+    message = r"step \d diverged: .* lower --lr \(it is 1e\+20\); .*t\.pt is of step 0, before"
+    with pytest.raises(UserError, match=message):
+        run_training(_config(tmp_path / "run", lr=1e20), quiet=True)
+    assert not (tmp_path / "run" / "model.pt").exists()
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["state"]
+    assert state["step"] == 0 and all(value.isfinite().all() for value in state["net"].values())
+
+
+def test_a_training_has_its_folder_alone(finished: Path) -> None:
+    with locked(finished), pytest.raises(UserError, match="is in use by process"):
+        resume_training(finished, {}, quiet=True)
+
+
+def test_a_checkpoint_of_another_cell_is_refused(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"code": "333333"}))
+    with pytest.raises(UserError, match="is of another config"):
+        resume_training(tmp_path / "run", {}, quiet=True)
+
+
+def test_a_resume_may_name_the_device(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    resume_training(tmp_path / "run", {"device": "cpu"}, quiet=True)
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved["config"]["device"] == "auto"
+
+
 def test_what_is_logged_is_on_the_disk_before_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    flush, save = Tracker.flush, loop.save_checkpoint
+    flush, save = Tracker.flush, loop.save_last
 
     def flushed(tracker: Tracker) -> None:
         order.append("flush")
         flush(tracker)
 
-    def saved(path: Path, state: dict[str, Any]) -> None:
-        order.append(f"step {state['state']['step']}")
-        save(path, state)
+    def saved(folder: Path, kind: str, config_hash: str, content: dict[str, Any]) -> None:
+        order.append(f"step {content['state']['step']}")
+        save(folder, kind, config_hash, content)
 
     monkeypatch.setattr(Tracker, "flush", flushed)
-    monkeypatch.setattr(loop, "save_checkpoint", saved)
+    monkeypatch.setattr(loop, "save_last", saved)
     run_training(_config(tmp_path / "run"), quiet=True)
     assert order == ["flush", "step 0", "flush", "step 3", "flush", "step 6"]
 
@@ -247,6 +301,9 @@ def test_a_folders_pictures_keep_the_side_they_were_searched_with(
     found = train_run.with_images(config, record)
     assert cell.code == "313021" and (found.dataset, found.side) == ("folder:pictures", 24)
     assert train_run.with_images(dataclasses.replace(config, side=32), record).side == 32
+    elsewhere = dataclasses.replace(config, dataset="folder:/elsewhere/pictures")
+    assert train_run.with_images(elsewhere, record).side == 24
+    assert train_run.with_images(dataclasses.replace(config, dataset="digits"), record).side is None
 
 
 def test_nothing_is_written_when_the_input_is_bad(tmp_path: Path) -> None:

@@ -117,3 +117,9 @@ def test_json_round_trip() -> None:
     assert from_saved(SearchConfig, saved, "config.json") == one
     with pytest.raises(UserError, match=r"another version .unknown fields colour"):
         from_saved(SearchConfig, {**saved, "colour": "red"}, "config.json")
+
+
+def test_the_hash_leaves_out_where_pictures_lie() -> None:
+    hashes = [SearchConfig(dataset=name).hash() for name in ("folder:a", "folder:/b", "pack:a")]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert SearchConfig(dataset="cifar10").hash() != SearchConfig(dataset="cifar100").hash()

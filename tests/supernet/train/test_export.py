@@ -1,13 +1,19 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from pyautoattack import AutoAttack
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
-from supernet.train.export import load_model, save_model
+from supernet.train.export import load_images_of, load_model, safetensors_bytes, save_model
+from tests.supernet.train.cells import CODES, trained
 
 
 @pytest.fixture
@@ -54,3 +60,143 @@ def test_damage_is_named(saved: tuple[Path, DerivedNetwork]) -> None:
     path.with_suffix(".json").unlink()
     with pytest.raises(UserError, match=r"model\.json is missing"):
         load_model(path)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    for name in ("ant", "bee"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("RGB", (20, 20)).save(tmp_path / "pictures" / name / f"{number}.png")
+    return tmp_path / "pictures"
+
+
+def test_pictures_have_the_side_of_the_training_by_whatever_name(pictures: Path) -> None:
+    facts = {"dataset": "folder:elsewhere", "image_size": 16, "side": None, "num_classes": 2}
+    named = f"folder:{pictures}"
+    assert load_images_of(facts, named).image_size == 16
+    assert load_images_of({**facts, "dataset": named}, None).image_size == 16
+    assert load_images_of(facts, named, side=8).image_size == 8
+    assert load_images_of({**facts, "image_size": "16"}, named).image_size == 32
+    assert load_images_of({**facts, "num_classes": 10}, "digits").image_size == 16
+
+
+def test_images_of_other_classes_are_refused(pictures: Path) -> None:
+    facts = {"dataset": f"folder:{pictures}", "image_size": 8, "num_classes": 2}
+    assert load_images_of({**facts, "class_names": ["ant", "bee"]}, None).num_classes == 2
+    # Capitals go before small letters: bee is 0 where the network's 0 is ant.
+    (pictures / "bee").rename(pictures / "Bee")
+    with pytest.raises(UserError, match=r"is called Bee where the network's is ant, and labels"):
+        load_images_of({**facts, "class_names": ["ant", "bee"]}, None)
+    with pytest.raises(UserError, match="the network has 2 classes and digits has 10; give"):
+        load_images_of(facts, "digits")
+    with pytest.raises(UserError, match=r"model\.json names no data set; give --dataset"):
+        load_images_of({"num_classes": 2}, None)
+
+
+@pytest.mark.parametrize("name", ["genotype.json", "model.json"])
+def test_a_file_without_weights_is_told_from_one(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(UserError, match=rf"{name} holds no weights; name the model\.pt that"):
+        load_model(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"N": 10**30}, "N is a number above|N is 10+, not a whole number"),
+        (
+            {"N": 10**9, "arch": Genotype.parse("000000").arch},
+            "N = 1000000000, which is not from 1",
+        ),
+        ({"num_classes": 100_000}, "do not fit together"),
+        ({"C": 4096}, "do not fit together"),
+        ({"C": 0}, "C = 0, which is not from 1 to 4,096"),
+        ({"C": "4"}, "C is '4', not a whole number"),
+        ({"mean": [0.1]}, "do not fit together"),
+        ({"mean": [0.1, None, 0.2]}, r"mean\[1\] is None, not a finite number"),
+        ({"std": {}}, "std is dict, not a list"),
+        ({"arch": 333333}, "arch is 333333, not text"),
+        ({"arch": "x" * 5000}, "a cell of 5,000 characters"),
+    ],
+)
+def test_odd_metadata_are_named_before_a_network_is_made(
+    saved: tuple[Path, DerivedNetwork], change: dict[str, object], reason: str
+) -> None:
+    path, _ = saved
+    metadata = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**metadata, **change}))
+    with pytest.raises(UserError, match=reason):
+        load_model(path)
+
+
+def metadata_of(network: DerivedNetwork, folder: Path) -> dict[str, Any]:
+    path = save_model(folder, network, {"dataset": "digits"})
+    found: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+    return found
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_safetensors_hold_weights_and_metadata(code: str, tmp_path: Path) -> None:
+    network = trained(code)
+    metadata = metadata_of(network, tmp_path / "run")
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(safetensors_bytes(network, metadata))
+    x = torch.rand(3, 3, 8, 8)
+    for named in (path, tmp_path):
+        loaded, found = load_model(named)
+        assert not loaded.training and found == metadata
+        assert torch.equal(loaded(x), network(x))
+
+
+def test_damage_of_safetensors_is_named(tmp_path: Path) -> None:
+    network = trained("313021")
+    metadata = metadata_of(network, tmp_path / "run")
+    path = tmp_path / "model.safetensors"
+    whole = safetensors_bytes(network, metadata)
+    for damage in (whole[: len(whole) // 2], b"", b"<html> a page of an error"):
+        path.write_bytes(damage)
+        with pytest.raises(UserError, match=r"weights .*model\.safetensors cannot be read"):
+            load_model(path)
+    path.write_bytes(save({"stem.0.weight": torch.zeros(2)}))
+    with pytest.raises(UserError, match="does not say which cell it is of"):
+        load_model(path)
+    path.write_bytes(safetensors_bytes(network, {**metadata, "arch": "333333"}))
+    with pytest.raises(UserError, match="in its header do not fit together"):
+        load_model(path)
+    path.write_bytes(safetensors_bytes(network, {**metadata, "format": 9}))
+    with pytest.raises(UserError, match="format 9; this version reads format 1"):
+        load_model(path)
+
+
+def robustbench(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> tuple[float, float]:
+    """What `robustbench.benchmark` does with a model, with the first of AutoAttack's attacks.
+
+    It wants evaluation mode, moves the model, hands it images in [0, 1] in batches (the last one
+    short), and lets the authors' AutoAttack differentiate it.
+    """
+    assert not model.training
+    model = model.to(torch.device("cpu"))
+
+    def accuracy(images: Tensor) -> float:
+        with torch.no_grad():
+            pairs = zip(images.split(7), y.split(7), strict=True)
+            right = [model(a).max(1)[1] == b for a, b in pairs]
+        return torch.cat(right).double().mean().item()
+
+    attack = AutoAttack(model, norm="Linf", eps=eps, version="custom", attacks=["apgd-ce"])
+    attack.apgd.n_iter, attack.apgd.n_restarts = 10, 1
+    x_adv, _ = attack.run_standard_evaluation(x, y, batch_size=7)
+    assert x_adv.min() >= 0 and x_adv.max() <= 1 and (x_adv - x).abs().max() <= eps + 1e-6
+    return accuracy(x), accuracy(x_adv)
+
+
+def test_robustbench_takes_the_model_as_it_is(tmp_path: Path) -> None:
+    model, _ = load_model(save_model(tmp_path, trained("313021", num_classes=7), {}))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x = torch.rand(24, 3, 16, 16)
+    y = model(x).argmax(1)
+    y[:6] = (y[:6] + 1) % 7
+    clean, robust = robustbench(model, x, y, eps=0.5)
+    assert clean == 18 / 24 and robust < clean
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -86,10 +86,31 @@ def test_accuracy_alone_needs_no_attack_on_what_is_wrong_already(data: ImageData
     assert clean.robust_acc is None
 
 
-def test_a_training_that_diverges_has_the_worst_loss(
+@pytest.mark.parametrize("attack", ["none", "n_fgsm"])
+@pytest.mark.parametrize("attack_all", [True, False])
+def test_a_training_that_diverges_has_the_worst_outcome(
+    data: ImageData, monkeypatch: pytest.MonkeyPatch, attack: str, attack_all: bool
+) -> None:
+    """It loses against every other and ends nothing."""
+    monkeypatch.setattr(short, "LR", 1e30)
+    recipe = dataclasses.replace(SMALL, attack=attack, attack_all=attack_all)
+    found = train_briefly(CELL, data, recipe, seed=0)
+    assert (found.loss, found.train_loss, found.acc) == (WORST_LOSS, WORST_LOSS, 0)
+    attacked = attack != "none"
+    assert found.robust_acc == (0 if attacked else None)
+    assert found.robust_loss == (WORST_LOSS if attacked and attack_all else None)
+
+
+def test_one_that_diverges_in_its_last_step_loses_too(
     data: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(short, "LR", 1e30)
-    found = train_briefly(CELL, data, SMALL, seed=0)
-    assert found.loss == WORST_LOSS
-    assert found.train_loss == WORST_LOSS
+    step = Training.train_step
+
+    def last(training: Training) -> None:
+        step(training)
+        if training.step == training.total_steps:
+            for parameter in training.net.parameters():
+                parameter.data.fill_(float("nan"))
+
+    monkeypatch.setattr(Training, "train_step", last)
+    assert train_briefly(CELL, data, SMALL, seed=0).loss == WORST_LOSS

@@ -9,6 +9,7 @@ from torch import Tensor
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
+from supernet.finite import Diverged
 from supernet.train.config import TrainConfig
 from supernet.train.training import Training, make_attack
 
@@ -32,9 +33,9 @@ def _training(data: ImageData, **changes: Any) -> Training:
 def test_attack_settings() -> None:
     pgd = make_attack(TrainConfig(), 8 / 255)
     assert pgd is not None
-    assert pgd.keywords == {"eps": 8 / 255, "step_size": 2 / 255, "steps": 7}  # type: ignore[attr-defined]
+    assert pgd.keywords == {"eps": 8 / 255, "step_size": 2 / 255, "steps": 7, "trusted": True}  # type: ignore[attr-defined]
     single = make_attack(TrainConfig(attack="n_fgsm", step_size=0.1), 0.2)
-    assert single.keywords == {"eps": 0.2, "step_size": 0.1}  # type: ignore[union-attr]
+    assert single.keywords == {"eps": 0.2, "step_size": 0.1, "trusted": True}  # type: ignore[union-attr]
     assert make_attack(TrainConfig(attack="none"), 8 / 255) is None
 
 
@@ -148,3 +149,20 @@ def test_means_are_of_the_epoch_and_start_anew(data: ImageData) -> None:
 def test_too_few_images_are_named(data: ImageData) -> None:
     with pytest.raises(UserError, match="a batch of 256 cannot be taken from 100 training images"):
         _training(data, batch_size=256)
+
+
+def test_it_stops_at_the_first_step_that_is_not_finite(data: ImageData) -> None:
+    training = _training(data, attack="none")
+    training.train_step()
+    next(iter(training.net.parameters())).data[0] = float("inf")
+    message = r"step 2 diverged: train_loss is nan; start a new run with a lower --lr \(it is 0.1\)"
+    with pytest.raises(Diverged, match=message):
+        training.train_step()
+
+
+def test_weights_that_a_step_throws_away_are_found_in_that_step(data: ImageData) -> None:
+    """Not in the next one, which the last step does not have."""
+    training = _training(data, attack="none")
+    training.optimiser.param_groups[0]["lr"] = 1e38
+    with pytest.raises(Diverged, match=r"step 1 diverged: norm of the weights is (inf|nan)"):
+        training.train_step()

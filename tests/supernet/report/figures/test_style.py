@@ -4,9 +4,11 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pytest
 from PIL import Image
 
 from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
 from supernet.report.figures import draw_cell, heatmap
 from supernet.report.figures.style import save
 
@@ -32,3 +34,22 @@ def test_drawing_leaves_the_settings_alone() -> None:
     before = dict(matplotlib.rcParams)
     draw_cell(Genotype.parse("333133"))
     assert dict(matplotlib.rcParams) == before
+
+
+def test_the_users_settings_change_no_figure(tmp_path: Path) -> None:
+    w = np.full((6, 5), 0.2)
+    first = [path.read_bytes() for path in save(heatmap(w, (1,) * 6), tmp_path / "a")]
+    own = {"text.usetex": True, "axes.facecolor": "black", "savefig.bbox": "tight",
+           "font.family": "serif", "figure.dpi": 20, "svg.fonttype": "none",
+           "axes.formatter.use_locale": True}  # fmt: skip
+    with matplotlib.rc_context(own):
+        again = [path.read_bytes() for path in save(heatmap(w, (1,) * 6), tmp_path / "b")]
+    assert first == again
+
+
+def test_a_link_in_a_run_folder_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="figures is a link"):
+        save(draw_cell(Genotype.parse("333133")), tmp_path / "figures" / "cell")
+    assert not list((tmp_path / "elsewhere").iterdir())

@@ -7,7 +7,7 @@ import pytest
 
 from supernet.errors import UserError
 from supernet.files import write_json
-from supernet.studies.evidence.page import page_text, write_page
+from supernet.studies.evidence.page import page_text, refuse_other_page, write_page
 from tests.supernet.studies.evidence.invented_evidence import evidence, lines_of, run
 
 ROOT = Path(__file__).parents[4]
@@ -100,3 +100,20 @@ def test_more_machines_than_letters() -> None:
     one = some["runs"][0]["cells"]["gains"]
     some["runs"] = [run("main", seed, one, one, machine=f"m{seed}") for seed in range(27)]
     assert "; Z: m25; 26: m26." in page_text(some, notes=None, source="e")
+
+
+def test_a_page_of_other_evidence_is_left_as_it_is(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs" / "results" / "search" / "evidence", tmp_path / "mine")
+    page = tmp_path / "search.md"
+    write_page(tmp_path / "mine", page)
+    before = page.read_bytes()
+    assert write_page(tmp_path / "mine", page).read_bytes() == before, "its own is written again"
+    (tmp_path / "mine").rename(tmp_path / "yours")
+    with pytest.raises(
+        UserError, match=r"search\.md was not written from .*yours/evidence\.json; "
+    ):
+        write_page(tmp_path / "yours", page)
+    page.write_text("My notes.\n")
+    with pytest.raises(UserError, match="name another page with --page"):
+        refuse_other_page(tmp_path / "yours", page)
+    assert page.read_text() == "My notes.\n"

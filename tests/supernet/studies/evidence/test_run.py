@@ -16,10 +16,11 @@ import pytest
 
 from supernet.errors import UserError
 from supernet.runs.interrupts import Interrupted
+from supernet.runs.lock import locked
 from supernet.studies.evidence import commands, run
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import Row, Run
-from supernet.studies.evidence.run import locked, make_evidence
+from supernet.studies.evidence.run import make_evidence
 from tests.supernet.studies.evidence.conftest import (
     CELLS,
     ROWS,
@@ -125,7 +126,7 @@ def test_a_failed_search_stops_no_other(
 def test_a_search_that_outlived_its_parent_is_waited_for(
     config: EvidenceConfig, searches: list[str]
 ) -> None:
-    running = pytest.raises(UserError, match="a search still runs in")
+    running = pytest.raises(UserError, match="is in use by process")
     with locked(Path(config.runs)), running:
         make_evidence(config, rows=ROWS)
     assert searches == []
@@ -142,7 +143,7 @@ def test_the_lock_is_held_by_the_search(
     with locked(tmp_path) as lock:
         process = commands.begin(run_of("cifar10/main-seed5"), config, lock)
     try:
-        with pytest.raises(UserError, match="a search still runs in"), locked(tmp_path):
+        with pytest.raises(UserError, match="is in use by process"), locked(tmp_path):
             pass
     finally:
         end.touch()

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,15 @@ from supernet.errors import UserError
 from supernet.runs.folder import FORMAT
 from supernet.search.config import SearchConfig
 from supernet.studies.ranking.config import DEFAULT_PROXIES, RankConfig, located
+
+
+def write_description(folder: Path, config: dict[str, Any]) -> None:
+    description = {
+        "format": FORMAT, "kind": "search", "config": config, "config_hash": "0", "command": "x",
+        "data": {"name": "x", "source": "x"}, "device": "cpu", "device_type": "cpu", "threads": 1,
+        "versions": {}, "impl": "batched",
+    }  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(description))
 
 
 def test_scores_and_attack_follow_from_what_is_ranked() -> None:
@@ -27,9 +37,7 @@ def test_the_benchmark_is_that_of_the_images_or_cifar10() -> None:
 
 
 def test_a_supernet_brings_its_data_set(tmp_path: Path) -> None:
-    saved = SearchConfig(dataset="cifar100").to_dict()
-    description = {"format": FORMAT, "kind": "search", "config": saved}
-    (tmp_path / "config.json").write_text(json.dumps(description))
+    write_description(tmp_path, SearchConfig(dataset="cifar100").to_dict())
     config = RankConfig(supernet=str(tmp_path), epoch=4)
     found = located(config)
     assert found.benchmark_dataset == "cifar100"
@@ -43,8 +51,7 @@ def test_a_supernet_brings_its_data_set(tmp_path: Path) -> None:
 def test_a_supernet_of_another_version_or_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a run directory"):
         located(RankConfig(supernet=str(tmp_path)))
-    description = {"format": FORMAT, "kind": "search", "config": {"colour": 1}}
-    (tmp_path / "config.json").write_text(json.dumps(description))
+    write_description(tmp_path, {"colour": 1})
     with pytest.raises(UserError, match=r"config\.json was written by another version"):
         located(RankConfig(supernet=str(tmp_path)))
 

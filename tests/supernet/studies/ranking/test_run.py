@@ -44,7 +44,7 @@ def test_leaves_scores_tables_and_figures(whole: RankConfig) -> None:
         for column in ("clean", "pgd_8")
         for form in ("svg", "png")
     }
-    assert names == {"config.json", "scores.jsonl", "ranking.json", "ranking.md"} | figures
+    assert names == {".lock", "config.json", "scores.jsonl", "ranking.json", "ranking.md"} | figures
     assert (folder / "figures/scatter-pgd_8.png").read_bytes().startswith(b"\x89PNG")
     assert len((folder / "scores.jsonl").read_text().splitlines()) == 12
     ranking = json.loads((folder / "ranking.json").read_text())

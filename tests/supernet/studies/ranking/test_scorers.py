@@ -43,6 +43,7 @@ def test_scores_are_those_of_the_named_functions(config: RankConfig) -> None:
     images, labels = balanced_batch(data, 4, 0)
     torch.manual_seed(cell_seeds(config, CELL)[0])
     network = DerivedNetwork(CELL, C=4, N=1, mean=data.mean, std=data.std)
+    network.use_layout(torch.channels_last)
     assert found["snip"] == PROXIES["snip"](network, images, labels)
     assert found["params"] == CELL.params(10, 4, 1)
     # The digits' own radius, 32/255, goes into every attack.
@@ -85,6 +86,7 @@ def test_kernels_are_those_asked_for_whatever_memory_they_may_take(config: RankC
     def expected(**settings: Any) -> dict[str, float]:
         torch.manual_seed(seed)
         network = DerivedNetwork(CELL, C=4, N=1, mean=data.mean, std=data.std)
+        network.use_layout(torch.channels_last)
         generator = torch.Generator().manual_seed(seed)
         kernels = ntk_kernels(network, images, labels, generator, eps=data.eps, **settings)
         return kernel_scores(kernels)
@@ -126,6 +128,7 @@ def test_repeats_are_averaged(config: RankConfig) -> None:
     for seed in seeds:
         torch.manual_seed(seed)
         network = DerivedNetwork(CELL, C=4, N=1, mean=data.mean, std=data.std)
+        network.use_layout(torch.channels_last)
         scores.append(PROXIES["naswot"](network, images, labels))
     assert make_scorer(twice)[0](CELL)["naswot"] == pytest.approx(sum(scores) / 2, rel=1e-12)
 

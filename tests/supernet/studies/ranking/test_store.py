@@ -96,3 +96,20 @@ def test_damaged_files(cells: list[Cell], tmp_path: Path) -> None:
     (tmp_path / "config.json").unlink()
     with pytest.raises(UserError, match=r"is there without its config\.json"):
         store.open(CONFIG, {}, cells)
+
+
+def test_the_folder_of_a_search_is_no_ranking(cells: list[Cell], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"kind": "search", "config": {}}')
+    with pytest.raises(UserError, match="holds a search, not a ranking; give another --out"):
+        Store(tmp_path).open(CONFIG, {}, cells)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_two_rankings_do_not_share_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    for name in (".ranking.json.abcd_123.tmp", "figures/.a.png.abcd_123.tmp"):
+        (tmp_path / name).touch()
+    with Store(tmp_path).locked():
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [".lock", "figures"]
+        with pytest.raises(UserError, match="is in use by process"), Store(tmp_path).locked():
+            pass

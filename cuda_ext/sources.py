@@ -1,0 +1,23 @@
+"""What the compiled extension is built from, so that kernels of other sources are not taken.
+
+`setup.py` compiles the digest into the extension and `_native` compares it. No torch here.
+"""
+
+import hashlib
+from pathlib import Path
+
+_ENDINGS = (".cpp", ".cu", ".h")
+
+
+def sources_digest(folder: Path) -> str | None:
+    """The SHA-256 of the names and contents of the C++ and CUDA files in `folder`.
+
+    It is None where there are none: an installed package has its kernels without their sources.
+    """
+    paths = sorted(path for path in folder.glob("*") if path.suffix in _ENDINGS)
+    if not paths:
+        return None
+    whole = hashlib.sha256()
+    for path in paths:
+        whole.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()

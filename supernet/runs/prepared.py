@@ -1,0 +1,89 @@
+"""A search made ready for its run: config, images, device, and the form of the mixed cell."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ops.mixed import resolve_impl
+from supernet.errors import UserError
+from supernet.runs.folder import CONFIG, read_description
+from supernet.runs.machine import device_of_run, resolve_device
+from supernet.search.config import IMPL_NAMES, MACHINE_FIELDS, WHERE_FIELDS, SearchConfig
+from supernet.search.search import Search, load_images
+from supernet.settings import from_saved, resumed
+
+KIND = "search"
+"""As config.json and the checkpoint name it."""
+
+
+def config_of(folder: Path, given: dict[str, Any]) -> SearchConfig:
+    """The config of the search in `folder`, with the places that `given` names.
+
+    Raises: UserError when there is none, or when another field of `given` disagrees with it;
+            MACHINE_FIELDS may.
+    """
+    values = read_description(folder, KIND)["config"]
+    saved = from_saved(SearchConfig, values, folder / CONFIG)
+    places = {name: value for name, value in given.items() if name not in MACHINE_FIELDS}
+    return resumed(saved, places, folder, free=WHERE_FIELDS)
+
+
+def prepare(config: SearchConfig) -> Search:
+    """A search from the start.
+
+    Raises: UserError when device, form of the mixed cell or images are not there.
+    """
+    return _search_on(resolve_device(config.device), config, config.impl)
+
+
+def prepare_again(
+    config: SearchConfig, description: dict[str, Any], given: dict[str, Any]
+) -> Search:
+    """A search that goes on, on the kind of device and with the form of the mixed cell that its run
+    has had, also where "auto" would be another by now; unless the user names another, or the
+    form's kernels are gone.
+
+    description: config.json of the run; given: config fields that the user named.
+    Raises: UserError as `prepare` does.
+    """
+    device = device_of_run(given.get("device", config.device), description.get("device_type"))
+    impl, had = given.get("impl", config.impl), description.get("impl")
+    if impl == "auto" and had in IMPL_NAMES and _runs(had, device):
+        impl = had
+    return _search_on(device, config, impl)
+
+
+def _search_on(device: torch.device, config: SearchConfig, impl: str) -> Search:
+    try:
+        resolve_impl(impl, device.type)
+    except RuntimeError as error:
+        raise UserError(f"{error}; build it with 'make native' or use --impl auto") from error
+    return Search(config, load_images(config, device), device, impl)
+
+
+def _runs(impl: str, device: torch.device) -> bool:
+    try:
+        resolve_impl(impl, device.type)
+    except RuntimeError:
+        return False
+    return True
+
+
+def impl_of(search: Search) -> str:
+    """The form of the mixed cell that runs."""
+    return resolve_impl(search.net.impl, search.device.type)
+
+
+def surroundings(search: Search) -> dict[str, Any]:
+    """What `refuse_other_surroundings` compares."""
+    return {
+        "data": {
+            **search.data.facts(),
+            "full_size": search.data.full_size,
+            "weight_images": len(search.images.weight_half),
+            "alpha_images": len(search.images.alpha_half),
+        },
+        "impl": impl_of(search),
+        "device_type": search.device.type,
+    }

@@ -1,0 +1,67 @@
+"""Damaged and crafted files end in a UserError, or are read; they never end in anything else."""
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.mutations import (
+    ByteEdit,
+    ValueEdit,
+    as_json,
+    byte_edits,
+    edit_bytes,
+    edit_values,
+    value_edits,
+)  # fmt: skip
+from tests.fuzz.readers import JSON_READERS, READERS, survives
+
+
+@functools.cache
+def _good(name: str) -> list[bytes]:
+    return READERS[name].good()
+
+
+@functools.cache
+def _folder(name: str, base: Path) -> Path:
+    folder = base / name.replace(" ", "-")
+    folder.mkdir()
+    READERS[name].beside(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(edits=byte_edits, which=st.integers(0, 1_000))
+def test_damaged_bytes(name: str, base: Path, edits: list[ByteEdit], which: int) -> None:
+    good = _good(name)
+    data = edit_bytes(good[which % len(good)], edits)
+    survives(READERS[name], _folder(name, base), data)
+
+
+@pytest.mark.parametrize("name", JSON_READERS)
+@given(edits=value_edits)
+def test_odd_values(name: str, base: Path, edits: list[ValueEdit]) -> None:
+    text = _good(name)[0].decode().removeprefix("acc=").removesuffix(";")
+    survives(READERS[name], _folder(name, base), as_json(edit_values(json.loads(text), edits)))
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_good_files_are_read(name: str, base: Path) -> None:
+    """Without this, a reader that refuses everything would pass."""
+    folder = _folder(name, base)
+    (folder / READERS[name].file).write_bytes(_good(name)[0])
+    READERS[name].read(folder / READERS[name].file)
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("data", [b"", b"\0", b"[" * 100_000, b'{"a":' * 100_000, b"\xff\xfe"])
+def test_what_is_no_such_file(name: str, base: Path, data: bytes) -> None:
+    survives(READERS[name], _folder(name, base), data)

@@ -1,0 +1,88 @@
+"""A training on a disk that fills up: one sentence, and the same result when there is room."""
+
+import errno
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from supernet.errors import UserError
+from supernet.runs import train_run
+from supernet.runs.tracking import Tracker
+from supernet.runs.train_run import resume_training, run_training
+from supernet.train.config import TrainConfig
+
+TINY = dict(
+    genotype="333333", dataset="digits", C=4, N=1, epochs=2, batch_size=16, limit=32, device="cpu",
+    attack="none", probe_images=8,
+)  # fmt: skip
+
+
+def config(out: Path) -> TrainConfig:
+    return TrainConfig(**TINY, out=str(out))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The weights of a training that nothing disturbed."""
+    folder = run_training(config(tmp_path_factory.mktemp("whole")), quiet=True)
+    return weights(folder)
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(folder / "model.pt", weights_only=True)
+    return state
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+PLACES = {
+    "the log of the first epoch": (Tracker, "epoch"),
+    "the events before a checkpoint": (Tracker, "flush"),
+    "the first checkpoint": (torch, "save"),
+    "the last events": (Tracker, "close"),
+    "the export": (train_run, "save_model"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_run_goes_on_when_there_is_room(
+    place: str, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a run"
+    with monkeypatch.context() as patched:
+        patched.setattr(*PLACES[place], full)
+        with pytest.raises(UserError) as refused:
+            run_training(config(out), quiet=True)
+    said = str(refused.value)
+    assert re.fullmatch(
+        rf"{re.escape(str(out))}\S*: No space left on device; when that is mended, .+", said
+    )
+    if "--resume" in said:
+        assert said.endswith(f"go on with: python scripts/train.py --resume '{out}'")
+        resume_training(out, {}, quiet=True)
+    else:
+        assert said.endswith("give the same command again")
+        run_training(config(out), quiet=True)
+    found = weights(out)
+    assert found.keys() == whole.keys() and all(torch.equal(found[k], whole[k]) for k in whole)
+    assert not list(out.glob(".*.tmp"))
+
+
+def test_a_stream_that_takes_no_more_stops_a_run_that_can_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that has gone (`| head`) may end a command quietly, not a run that is unfinished."""
+
+    def gone(*_: Any, **__: Any) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe", "standard output")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tracker, "epoch", gone)
+        with pytest.raises(UserError, match=r"^standard output: Broken pipe; when that is mended"):
+            run_training(config(tmp_path / "run"), quiet=True)
+    assert (resume_training(tmp_path / "run", {}, quiet=True) / "model.pt").is_file()
