@@ -72,7 +72,6 @@ def test_native_refuses_a_device_without_kernels() -> None:
         _native.choose("native", "meta")
 
 
-<<<<<<< HEAD
 def test_auto_takes_the_reference_for_a_dtype_that_cuda_kernels_lack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -84,7 +83,8 @@ def test_auto_takes_the_reference_for_a_dtype_that_cuda_kernels_lack(
     assert not _native.choose("auto", "cuda", torch.float64)
     with pytest.raises(RuntimeError, match="on cuda takes float32 and bfloat16, not float64"):
         _native.choose("native", "cuda", torch.float64)
-=======
+
+
 def spec_in(folder: Path) -> ModuleSpec:
     return ModuleSpec("cuda_ext._C", None, origin=str(folder / "_C.so"))
 
@@ -131,4 +131,3 @@ def test_an_editable_install_elsewhere_lends_no_kernels(tmp_path: Path) -> None:
     code = OTHER_CHECKOUT.replace("ELSEWHERE", repr(str(tmp_path / "_C.so")))
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "refused", done.stderr
->>>>>>> main
