@@ -1,6 +1,6 @@
 // How a kernel of grid.h is launched on a CUDA stream. Each kernel's instantiations stand in a .cu
 // file of their own, which needs no header of torch, so that nvcc compiles them side by side and in
-// seconds; mixed_op_cuda.cpp, which does need torch, calls them and sees the declaration alone.
+// seconds; mixed_op_cuda.cu, which does need torch, calls them and sees the declaration alone.
 #pragma once
 
 #include <cuda_runtime_api.h>
