@@ -1,4 +1,4 @@
-// The backend that runs grid.h's kernels. `Launcher` is a GPU stream (cuda/mixed_op_cuda.cu) or
+// The backend that runs grid.h's kernels. `Launcher` is a GPU stream (mixed_op_cuda.cu) or
 // loops on the host (emulated/emulated.cpp).
 #pragma once
 

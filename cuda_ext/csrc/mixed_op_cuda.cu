@@ -6,8 +6,8 @@
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
-#include "../grid_backend.h"
-#include "launch.h"
+#include "grid_backend.h"
+#include "cuda/launch.h"
 
 namespace rs {
 namespace {
