@@ -86,7 +86,8 @@ def kernels(cuda: bool) -> Extension:
     if not cuda:
         return CppExtension("cuda_ext._C", sources, extra_compile_args=flags)
     os.environ.setdefault("TORCH_CUDA_ARCH_LIST", DEFAULT_ARCHITECTURES)
-    sources += sorted(str(path) for path in CSRC.glob("*.cu"))
+    # One .cu file per kernel, compiled side by side, and one that needs torch's headers.
+    sources += sorted(str(path) for path in CSRC.rglob("*.cu"))
     # A host function called from a kernel is only a warning by default.
     flags["nvcc"] = ["-O3", "--threads=2", "-lineinfo", "-Werror=cross-execution-space-call"]
     module = CUDAExtension("cuda_ext._C", sources, extra_compile_args=flags)

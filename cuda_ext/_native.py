@@ -45,6 +45,7 @@ def _has_kernels(key: str) -> bool:
 # Plain values: torch.compile reads them without a graph break.
 _ERROR = _load()
 _DEVICES = tuple(d for d in ("cpu", "cuda") if not _ERROR and _has_kernels(d.upper()))
+_CUDA_DTYPES = (torch.float32, torch.bfloat16)
 
 
 def available() -> bool:
@@ -62,19 +63,25 @@ def runs_on(device_type: str) -> bool:
     return device_type in _DEVICES
 
 
-def choose(impl: str, device_type: str) -> bool:
+def choose(impl: str, device_type: str, dtype: torch.dtype = torch.float32) -> bool:
     """Whether to take the native path: `impl` is "auto", "reference" or "native".
 
     Raises: ValueError for another name; RuntimeError where "native" cannot run, with the reason.
     """
     if impl not in ("auto", "reference", "native"):
         raise ValueError(f"impl '{impl}' is unknown; choose auto, reference or native")
-    if impl == "reference" or (impl == "auto" and not runs_on(device_type)):
+    has_dtype = device_type != "cuda" or dtype in _CUDA_DTYPES
+    if impl == "reference" or (impl == "auto" and not (runs_on(device_type) and has_dtype)):
         return False
     if not available():
         raise RuntimeError(f"impl='native' but cuda_ext._C did not load: {why_unavailable()}")
     if not runs_on(device_type):
         raise RuntimeError(
             f"impl='native' but cuda_ext._C was built without kernels for {device_type}"
+        )
+    if not has_dtype:
+        raise RuntimeError(
+            f"impl='native' on cuda takes float32 and bfloat16, not {str(dtype)[6:]}; "
+            "use impl='auto' or 'reference'"
         )
     return True

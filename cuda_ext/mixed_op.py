@@ -2,8 +2,9 @@
 
 B images, C channels, H x W pixels; S = 1 to 3 incoming edges of a node. Tensors are channels-last
 (the fast path) or NCHW, one layout per call; channel slices of a wider tensor are read in place,
-other strided views are copied first. Storage float32, float64, bfloat16 or float16; arithmetic
-float64 for float64, else float32. pool is the 3x3 average pool, stride 1, padding 1, that divides
+other strided views are copied first. CUDA knows channels-last alone and copies NCHW to it. Storage
+float32, float64, bfloat16 or float16, on CUDA float32 or bfloat16; arithmetic float64 for float64,
+else float32. pool is the 3x3 average pool, stride 1, padding 1, that divides
 by the pixels inside the image; norm(y) = (y - mean) / sqrt(var + eps) with the biased statistics
 over B, H, W.
 
@@ -45,7 +46,7 @@ def training_node(
     Raises:   ValueError naming the tensor, what was expected and what was received.
     Source:   Liu et al. 2019, arXiv:1806.09055, eq. 2, with the operators of Dong & Yang 2020.
     """
-    if not _native.choose(impl, v[0].device.type if v else "cpu"):
+    if not _choose(impl, v):
         return training_node_ref(v, y1, y3, w, eps=eps)
     return torch.ops.robust_supernet.training_node(list(v), list(y1), list(y3), w, eps)
 
@@ -96,7 +97,7 @@ def attack_node(
     for tensor, name in ((w, "w"), (bias, "bias")):
         if tensor.requires_grad:
             raise ValueError(f"{name} requires a gradient, expected a constant: folded weights are")
-    if not _native.choose(impl, v[0].device.type if v else "cpu"):
+    if not _choose(impl, v):
         return attack_node_ref(v, z, w, bias, relu=relu)
     return torch.ops.robust_supernet.attack_node(list(v), list(z), w, bias, relu)
 
@@ -130,7 +131,7 @@ def attack_step(
     Raises:   ValueError naming the tensor, what was expected and what was received.
     Source:   Madry et al. 2018, arXiv:1706.06083, eq. 4.
     """
-    if not _native.choose(impl, x_adv.device.type):
+    if not _choose(impl, [x_adv]):
         return attack_step_ref(x_adv, grad, x, eps=eps, step_size=step_size)
     with torch.no_grad():
         torch.ops.robust_supernet.attack_step(x_adv, grad, x, eps, step_size)
@@ -150,6 +151,12 @@ def attack_step_ref(
     return x_adv.clamp_(0, 1)
 
 
+def _choose(impl: str, v: Sequence[Tensor]) -> bool:
+    if not v:  # refused by the operator
+        return _native.choose(impl, "cpu")
+    return _native.choose(impl, v[0].device.type, v[0].dtype)
+
+
 def _pool(v: Tensor) -> Tensor:
     return F.avg_pool2d(v, 3, stride=1, padding=1, count_include_pad=False)
 
@@ -158,8 +165,9 @@ def _pool(v: Tensor) -> Tensor:
 
 
 def _is_channels_last(*tensors: Tensor) -> bool:
-    """The layout that csrc/ops.h settles on: NCHW where a tensor is that and nothing else."""
-    return not any(
+    """The layout that csrc/call.h settles on: NCHW where a tensor is that and nothing else, and the
+    device is not CUDA."""
+    return tensors[0].device.type == "cuda" or not any(
         (t.stride(3) == 1 or t.shape[3] == 1) and not (t.stride(1) == 1 or t.shape[1] == 1)
         for t in tensors
     )

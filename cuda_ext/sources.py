@@ -10,14 +10,17 @@ _ENDINGS = (".cpp", ".cu", ".h")
 
 
 def sources_digest(folder: Path) -> str | None:
-    """The SHA-256 of the names and contents of the C++ and CUDA files in `folder`.
+    """The SHA-256 of the names and contents of the C++ and CUDA files below `folder`.
 
     It is None where there are none: an installed package has its kernels without their sources.
     """
-    paths = sorted(path for path in folder.glob("*") if path.suffix in _ENDINGS)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in _ENDINGS)
     if not paths:
         return None
     whole = hashlib.sha256()
     for path in paths:
-        whole.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        whole.update(
+            f"{path.relative_to(folder).as_posix()}\0".encode()
+            + hashlib.sha256(path.read_bytes()).digest()
+        )
     return whole.hexdigest()

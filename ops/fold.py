@@ -95,8 +95,8 @@ class FoldedCell:
 
     def __init__(self, edges: Sequence[_Edge], C: int, impl: str) -> None:
         self.C = C
-        device_type = edges[0].kernel.device.type
-        self.native = resolve_impl(impl, device_type) == "native"
+        kernel = edges[0].kernel
+        self.native = resolve_impl(impl, kernel.device.type, kernel.dtype) == "native"
         self.kernels = [
             _channels_last(torch.cat([edges[e].kernel for e in OUTGOING[j]])) for j in range(3)
         ]

@@ -26,15 +26,16 @@ Ops = tuple[int, ...]
 """One operator number per edge: a single cell."""
 
 
-def resolve_impl(impl: str, device_type: str = "cpu") -> str:
-    """Replace "auto" by "native" where the extension has kernels for the device, else by "batched".
+def resolve_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch.float32) -> str:
+    """Replace "auto" by "native" where the extension has kernels for the device and dtype, else by
+    "batched".
 
     Raises: ValueError for an unknown name; RuntimeError for "native" where it cannot run.
     """
     if impl not in IMPLS:
         raise ValueError(f"impl '{impl}' is unknown; choose one of {', '.join(IMPLS)}")
     if impl in ("auto", "native"):
-        return "native" if _native.choose(impl, device_type) else "batched"
+        return "native" if _native.choose(impl, device_type, dtype) else "batched"
     return impl
 
 
@@ -80,7 +81,7 @@ class MixedCell(nn.Module):
         """
         if w_EO.shape != (NUM_EDGES, NUM_OPS):
             raise ValueError(f"w_EO has shape {tuple(w_EO.shape)}, expected (6, 5)")
-        impl = resolve_impl(impl, x.device.type)
+        impl = resolve_impl(impl, x.device.type, x.dtype)
         if impl == "reference" or not self.training:
             return self._forward_reference(x, w_EO)
         if impl == "native":

@@ -20,6 +20,7 @@ namespace rs {
 
 constexpr int kMaxSources = 3;             // a cell's node has at most three incoming edges
 constexpr int kMaxTerms = 2 * kMaxSources; // and two convolution outputs for each of them
+constexpr int kMaxGathered = 2;            // convolution gradients that meet in one source
 
 // alpha's columns: none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3.
 constexpr int kSkip = 1, kConv1 = 2, kConv3 = 3, kPool = 4, kNumOps = 5;
@@ -76,17 +77,18 @@ RS_HD A norm_channel(const A* w, const A* mean, const A* var, A eps, int64_t S, 
 }
 
 // From a node's sums (quantities x C, in the order of NodeSums) one term's coefficients in channel c,
-// written to coef (2S, 3, C); returns the channel's share of that term's weight gradient.
-template <class A>
-RS_HD double finish_channel(const double* total, int64_t t, int64_t C, int64_t c, double count,
-                            A eps, const A* w, const A* mean, const A* var, A* coef) {
-  const double weight = w[t / 2 * kNumOps + (t % 2 ? kConv3 : kConv1)];
-  const double m = mean[t * C + c], s2 = var[t * C + c], dev = total[(1 + t) * C + c];
-  const auto k = norm_gradient<double>(weight, m, s2, eps, total[c], dev, count);
+// written to coef (2S, 3, C); returns the channel's share of that term's weight gradient. Between,
+// it counts in W: a GPU is slow at roots and quotients of doubles.
+template <class W, class A>
+RS_HD W finish_channel(const double* total, int64_t t, int64_t C, int64_t c, W count, A eps,
+                       const A* w, const A* mean, const A* var, A* coef) {
+  const W weight = w[t / 2 * kNumOps + (t % 2 ? kConv3 : kConv1)];
+  const W m = mean[t * C + c], s2 = var[t * C + c], dev = W(total[(1 + t) * C + c]);
+  const auto k = norm_gradient<W>(weight, m, s2, eps, W(total[c]), dev, count);
   coef[(3 * t + 0) * C + c] = A(k.a);
   coef[(3 * t + 1) * C + c] = A(k.b);
   coef[(3 * t + 2) * C + c] = A(k.d);
-  return dev * norm_factor<double>(1, s2, eps);
+  return dev * norm_factor<W>(1, s2, eps);
 }
 
 // Entry (s, op) of the weight gradient dw, from the same sums; also writes the coefficients of the
@@ -98,7 +100,7 @@ RS_HD double finish_weight(const double* total, int64_t s, int op, int64_t S, in
   if (op == kConv1 || op == kConv3) {
     const int64_t t = 2 * s + (op == kConv3);
     for (int64_t c = 0; c < C; ++c)
-      sum += finish_channel(total, t, C, c, count, eps, w, mean, var, coef);
+      sum += finish_channel<double>(total, t, C, c, count, eps, w, mean, var, coef);
   } else if (op == kSkip || op == kPool) {
     const double* row = total + (1 + 2 * S + 2 * s + (op == kPool)) * C;
     for (int64_t c = 0; c < C; ++c) sum += row[c];
@@ -135,6 +137,33 @@ struct Moments {
     m.m2 = sum_squares - sum * (sum / count);
     if (m.m2 < A(0)) m.m2 = A(0);
     return m;
+  }
+};
+
+// The same union as Moments::merge, as sums around one reference near the means: they add up in any
+// order, and the quotients come once, at the end.
+struct MomentSums {
+  double count = 0, sum = 0, squares = 0;
+
+  RS_HD void add(double n, double mean, double m2, double reference) {
+    const double d = mean - reference;
+    count += n, sum += n * d, squares += m2 + n * d * d;
+  }
+  RS_HD void add(const MomentSums& other) {
+    count += other.count, sum += other.sum, squares += other.squares;
+  }
+  RS_HD double mean(double reference) const { return reference + sum / count; }
+  RS_HD double m2() const {
+    const double value = squares - sum * (sum / count);
+    return value < 0 ? 0 : value;
+  }
+
+  // Apart in memory by `stride`.
+  RS_HD void store(double* at, int stride) const {
+    at[0] = count, at[stride] = sum, at[2 * stride] = squares;
+  }
+  static RS_HD MomentSums load(const double* at, int stride) {
+    return {at[0], at[stride], at[2 * stride]};
   }
 };
 

@@ -68,19 +68,33 @@ inline at::Device common_device(std::initializer_list<Argument> arguments) {
   return device;
 }
 
+// What a backend has kernels for beside channels-last float32 and bfloat16.
+struct Accepts {
+  bool float64, float16, nchw;
+
+  bool type(at::ScalarType t) const {
+    return t == at::kFloat || t == at::kBFloat16 || (t == at::kDouble && float64) ||
+           (t == at::kHalf && float16);
+  }
+  std::string types() const {
+    if (float64 && float16) return "float32, float64, bfloat16 or float16";
+    return float64 ? "float32, float64 or bfloat16"
+                   : "float32 or bfloat16; impl='reference' takes others";
+  }
+};
+
 // One call's shape, layout and dtype, taken from its first tensor and demanded of the rest.
 class Call {
  public:
-  Call(const Tensor& first, const std::string& name) : first_name_(name) {
+  Call(const Tensor& first, const std::string& name, const Accepts& accepts)
+      : accepts_(accepts), first_name_(name) {
     TORCH_CHECK_VALUE(first.dim() == 4, name, " has shape ", shape_text(first.sizes()),
                       ", expected (B, C, H, W)");
     TORCH_CHECK_VALUE(first.numel() > 0, name, " has shape ", shape_text(first.sizes()),
                       ", expected at least one image, channel and pixel");
     const auto type = first.scalar_type();
-    TORCH_CHECK_VALUE(type == at::kFloat || type == at::kDouble || type == at::kHalf ||
-                          type == at::kBFloat16,
-                      name, " has dtype ", type,
-                      ", expected float32, float64, bfloat16 or float16");
+    TORCH_CHECK_VALUE(accepts.type(type), name, " has dtype ", type, ", expected ",
+                      accepts.types());
     sizes = first.sizes().vec();
     options = first.options().requires_grad(false);
   }
@@ -100,8 +114,9 @@ class Call {
                       ", expected ", type(), " as ", first_name_, " has");
   }
 
-  // Channels-last if every tensor can be read so, else NCHW if every one can; what is neither (a
-  // strided crop, an expanded gradient) is copied; one of each is refused.
+  // Channels-last if every tensor can be read so or the backend knows nothing else, else NCHW if
+  // every one can; what is neither (a strided crop, an expanded gradient) is copied; one of each is
+  // refused.
   void settle_layout(std::vector<Named>& tensors) {
     const Named *last = nullptr, *first = nullptr;
     for (const auto& [t, name] : tensors) check(t, name);
@@ -112,7 +127,7 @@ class Call {
     }
     TORCH_CHECK_VALUE(!last || !first, "mixed layouts: ", last->name, " is channels-last and ",
                       first->name, " is NCHW, expected one layout for all");
-    channels_last = first == nullptr;
+    channels_last = first == nullptr || !accepts_.nchw;
     for (auto& [t, name] : tensors)
       if (!(channels_last ? is_channels_last(t) : is_nchw(t))) t = t.contiguous(format());
   }
@@ -163,6 +178,7 @@ class Call {
   }
 
  private:
+  Accepts accepts_;
   std::string first_name_;
 };
 

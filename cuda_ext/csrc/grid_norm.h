@@ -1,5 +1,5 @@
-// The CUDA kernels of batch normalisation (channel moments, backward), and of an attack's step.
-// grid.h says how threads and memory are laid out.
+// The CUDA kernels of batch normalisation: channel moments, and the gradient. grid.h says how
+// threads and memory are laid out.
 #pragma once
 
 #include "grid.h"
@@ -10,68 +10,105 @@ namespace rs {
 template <class T, int VEC>
 struct MomentsKernel {
   using A = typename Arithmetic<T>::type;
-  static constexpr int phases = 2;
+  static constexpr int phases = 3;
   static constexpr int values = 2 * VEC + 1;  // means, sums of squares, and the count they share
+  static constexpr int scratch_bytes = 3 * kThreads * int(sizeof(double));
+  static constexpr int shared_bytes = scratch_bytes + values * kThreads * int(sizeof(A));
   ChannelMoments k;
   Cut cut;
   int64_t C;
 
+  RS_HD double* scratch(const Thread& t) const { return static_cast<double*>(t.shared); }
   RS_HD A* slot(const Thread& t, int value) const {
-    return static_cast<A*>(t.shared) + value * kThreads;
+    return reinterpret_cast<A*>(scratch(t) + 3 * kThreads) + value * kThreads;
   }
 
-  RS_HD void gather(const Thread& t, int64_t term) const {
+  RS_HD void gather(const Thread& t, uint32_t term) const {
     A shift[VEC] = {}, sum[VEC] = {}, squares[VEC] = {}, count = A(0);
-    for (int64_t item = cut.first_item(t); cut.active(t) && item < cut.items;
+    for (uint32_t item = cut.first_item(t); cut.active(t) && item < cut.items;
          item += cut.item_step(t)) {
       const Column at(cut, item);
-      for (int64_t h = at.first; h < at.last; ++h) {
-        A y[VEC];
-        load<T>(y, k.y[term], cut, at.b, cut.group(t), h, at.w);
+      const int rows = int(at.last - at.first);
+      const T* from = place<T, VEC>(k.y[term], at, cut.group(t), at.first);
+      Pack<T, VEC> y[kStrip];
+      RS_UNROLL
+      for (int r = 0; r < kStrip; ++r)
+        if (r < rows) y[r] = read<VEC>(from + r * k.y[term].row);
+      if (count == A(0)) {
+        RS_UNROLL
+        for (int i = 0; i < VEC; ++i) shift[i] = y[0].value(i);
+      }
+      RS_UNROLL
+      for (int r = 0; r < kStrip; ++r) {
+        if (r >= rows) continue;
+        RS_UNROLL
         for (int i = 0; i < VEC; ++i) {
-          if (count == A(0)) shift[i] = y[i];
-          const A x = y[i] - shift[i];
+          const A x = y[r].value(i) - shift[i];
           sum[i] += x;
           squares[i] += x * x;
         }
-        count += A(1);
       }
+      count += A(rows);
     }
+    const A each = count > A(0) ? A(1) / count : A(0);
+    RS_UNROLL
     for (int i = 0; i < VEC; ++i) {
-      Moments<A> m;
-      if (count > A(0)) m = Moments<A>::shifted(count, shift[i], sum[i], squares[i]);
-      slot(t, 2 * i)[t.index] = m.mean;
-      slot(t, 2 * i + 1)[t.index] = m.m2;
+      const A m2 = squares[i] - sum[i] * (sum[i] * each);
+      slot(t, 2 * i)[t.index] = shift[i] + sum[i] * each;
+      slot(t, 2 * i + 1)[t.index] = m2 < A(0) ? A(0) : m2;
     }
     slot(t, 2 * VEC)[t.index] = count;
   }
 
-  RS_HD void add_up(const Thread& t, int64_t term) const {
-    for (int job = t.index; job < VEC * cut.group_lanes; job += kThreads) {
-      const int i = job / cut.group_lanes, lane = job % cut.group_lanes;
-      const int64_t group = t.block_y * cut.group_lanes + lane;
-      if (group >= cut.groups) continue;
-      Moments<double> total;
-      for (int other = 0; other < cut.item_lanes; ++other) {
-        const int from = other * cut.group_lanes + lane;
-        total.merge({double(slot(t, 2 * VEC)[from]), double(slot(t, 2 * i)[from]),
-                     double(slot(t, 2 * i + 1)[from])});
-      }
-      double* out = k.partial + (t.block_x * k.terms + term) * 3 * C + group * VEC + i;
-      out[0] = total.count, out[C] = total.mean, out[2 * C] = total.m2;
+  // Several threads, as many as there are, for one channel of the block: each unites some lanes.
+  RS_HD int jobs() const { return VEC * cut.group_lanes; }
+  RS_HD int parts() const { return jobs() < kThreads ? kThreads / jobs() : 1; }
+  RS_HD double reference(const Thread& t, int job) const {
+    return double(slot(t, 2 * (job / cut.group_lanes))[job % cut.group_lanes]);
+  }
+
+  RS_HD MomentSums unite_lanes(const Thread& t, int job, int part) const {
+    const int i = job / cut.group_lanes, lane = job % cut.group_lanes;
+    MomentSums sums;
+    for (int other = part; other < cut.item_lanes; other += parts()) {
+      const int from = other * cut.group_lanes + lane;
+      sums.add(double(slot(t, 2 * VEC)[from]), double(slot(t, 2 * i)[from]),
+               double(slot(t, 2 * i + 1)[from]), reference(t, job));
+    }
+    return sums;
+  }
+
+  RS_HD void write_job(const Thread& t, uint32_t term, int job, const MomentSums& sums) const {
+    const uint32_t group = t.block_y * cut.group_lanes + job % cut.group_lanes;
+    if (group >= cut.groups) return;
+    double* out = k.partial + (int64_t(t.block_x) * k.terms + term) * 3 * C +
+                  int64_t(group) * VEC + job / cut.group_lanes;
+    out[0] = sums.count, out[C] = sums.mean(reference(t, job)), out[2 * C] = sums.m2();
+  }
+
+  RS_HD void unite_parts(const Thread& t, uint32_t term) const {
+    for (int job = t.index; job < jobs(); job += kThreads) {
+      MomentSums sums;
+      if (parts() == 1) sums = unite_lanes(t, job, 0);
+      for (int part = 0; parts() > 1 && part < parts(); ++part)
+        sums.add(MomentSums::load(scratch(t) + part * jobs() + job, kThreads));
+      write_job(t, term, job, sums);
     }
   }
 
   template <int phase>
   RS_HD void run(const Thread& grid_thread) const {
     Thread t = grid_thread;
-    const int64_t groups_y = (cut.groups + cut.group_lanes - 1) / cut.group_lanes;
-    const int64_t term = t.block_y / groups_y;
-    t.block_y %= groups_y;
-    if constexpr (phase == 0)
+    const uint32_t term = t.block_y / cut.blocks_y();
+    t.block_y -= term * cut.blocks_y();
+    if constexpr (phase == 0) {
       gather(t, term);
-    else
-      add_up(t, term);
+    } else if constexpr (phase == 1) {
+      if (parts() > 1 && t.index < parts() * jobs())
+        unite_lanes(t, t.index % jobs(), t.index / jobs()).store(scratch(t) + t.index, kThreads);
+    } else {
+      unite_parts(t, term);
+    }
   }
 };
 
@@ -79,31 +116,32 @@ struct MomentsKernel {
 template <class A>
 struct MomentsFoldKernel {
   static constexpr int phases = 2;
+  static constexpr int shared_bytes = 3 * kThreads * int(sizeof(double));
   const double* partial;
   A *mean, *var;
   int64_t blocks, terms, C;
 
   template <int phase>
   RS_HD void run(const Thread& t) const {
-    const int column = t.index % kFoldChannels, lane = t.index / kFoldChannels;
-    const int64_t c = t.block_x * kFoldChannels + column, term = t.block_y;
-    double* shared = static_cast<double*>(t.shared) + 3 * column;
+    const int column = t.index % kFoldColumns, lane = t.index / kFoldColumns;
+    const int64_t c = int64_t(t.block_x) * kFoldColumns + column, term = t.block_y;
+    double* shared = static_cast<double*>(t.shared);
+    if (c >= C) return;
+    const double* from = partial + term * 3 * C + c;
+    const double reference = from[C];
     if constexpr (phase == 0) {
-      Moments<double> total;
-      for (int64_t block = lane; c < C && block < blocks; block += kFoldLanes) {
-        const double* p = partial + (block * terms + term) * 3 * C + c;
-        total.merge({p[0], p[C], p[2 * C]});
+      MomentSums sums;
+      for (int64_t block = lane; block < blocks; block += kFoldLanes) {
+        const double* p = from + block * terms * 3 * C;
+        sums.add(p[0], p[C], p[2 * C], reference);
       }
-      double* out = shared + lane * 3 * kFoldChannels;
-      out[0] = total.count, out[1] = total.mean, out[2] = total.m2;
-    } else if (lane == 0 && c < C) {
-      Moments<double> total;
-      for (int other = 0; other < kFoldLanes; ++other) {
-        const double* p = shared + other * 3 * kFoldChannels;
-        total.merge({p[0], p[1], p[2]});
-      }
-      mean[term * C + c] = A(total.mean);
-      var[term * C + c] = A(total.m2 / total.count);
+      sums.store(shared + t.index, kThreads);
+    } else if (lane == 0) {
+      MomentSums sums;
+      for (int other = 0; other < kFoldLanes; ++other)
+        sums.add(MomentSums::load(shared + other * kFoldColumns + column, kThreads));
+      mean[term * C + c] = A(sums.mean(reference));
+      var[term * C + c] = A(sums.m2() / sums.count);
     }
   }
 };
@@ -115,50 +153,44 @@ struct NormBackwardKernel {
   NormBackward k;
   Cut cut;
 
+  // One term of one strip; g is read already.
+  RS_HD void walk(const Column& at, uint32_t group, int q, const Pack<T, VEC> (&g)[kStrip]) const {
+    const int rows = int(at.last - at.first);
+    const A* coef = static_cast<const A*>(k.coef) + 3 * q * k.C;
+    A a[VEC], b[VEC], d[VEC];
+    read_channels(a, coef, group);
+    read_channels(b, coef + k.C, group);
+    read_channels(d, coef + 2 * k.C, group);
+    const T* from = place<T, VEC>(k.y[q], at, group, at.first);
+    T* to = place<T, VEC>(k.dy[q], at, group, at.first);
+    Pack<T, VEC> y[kStrip];
+    RS_UNROLL
+    for (int r = 0; r < kStrip; ++r)
+      if (r < rows) y[r] = read<VEC>(from + r * k.y[q].row);
+    RS_UNROLL
+    for (int r = 0; r < kStrip; ++r) {
+      if (r >= rows) continue;
+      A out[VEC];
+      RS_UNROLL
+      for (int i = 0; i < VEC; ++i)
+        out[i] = a[i] * g[r].value(i) + b[i] * y[r].value(i) + d[i];
+      write_values<VEC>(to + r * k.dy[q].row, out);
+    }
+  }
+
   template <int phase>
   RS_HD void run(const Thread& t) const {
     if (!cut.active(t)) return;
-    const int64_t group = cut.group(t);
-    const A* coef = static_cast<const A*>(k.coef);
-    for (int64_t item = cut.first_item(t); item < cut.items; item += cut.item_step(t)) {
+    const uint32_t group = cut.group(t);
+    for (uint32_t item = cut.first_item(t); item < cut.items; item += cut.item_step(t)) {
       const Column at(cut, item);
-      for (int q = 0; q < k.terms; ++q) {
-        A a[VEC], b[VEC], d[VEC];
-        load_channels(a, coef + (3 * q + 0) * k.C, group, A(0));
-        load_channels(b, coef + (3 * q + 1) * k.C, group, A(0));
-        load_channels(d, coef + (3 * q + 2) * k.C, group, A(0));
-        for (int64_t h = at.first; h < at.last; ++h) {
-          A g[VEC], y[VEC];
-          load<T>(g, k.g, cut, at.b, group, h, at.w);
-          load<T>(y, k.y[q], cut, at.b, group, h, at.w);
-          for (int i = 0; i < VEC; ++i) y[i] = a[i] * g[i] + b[i] * y[i] + d[i];
-          store<T>(k.dy[q], cut, at.b, group, h, at.w, y);
-        }
-      }
-    }
-  }
-};
-
-template <class T, int VEC>
-struct StepKernel {
-  using A = typename Arithmetic<T>::type;
-  static constexpr int phases = 1;
-  Step k;
-  int64_t packs;
-
-  template <int phase>
-  RS_HD void run(const Thread& t) const {
-    using P = Pack<T, VEC>;
-    P* x_adv = static_cast<P*>(k.x_adv);
-    const P *grad = static_cast<const P*>(k.grad), *x = static_cast<const P*>(k.x);
-    for (int64_t i = t.block_x * kThreads + t.index; i < packs; i += t.blocks_x * kThreads) {
-      P out = x_adv[i];
-      const P g = grad[i], origin = x[i];
-      for (int j = 0; j < VEC; ++j)
-        narrow(step_value<A>(widen(out.at[j]), widen(g.at[j]), widen(origin.at[j]), A(k.step),
-                             A(k.eps), k.project),
-               out.at[j]);
-      x_adv[i] = out;
+      const T* from = place<T, VEC>(k.g, at, group, at.first);
+      Pack<T, VEC> g[kStrip];
+      RS_UNROLL
+      for (int r = 0; r < kStrip; ++r)
+        if (r < int(at.last - at.first)) g[r] = read<VEC>(from + r * k.g.row);
+      RS_NO_UNROLL
+      for (int q = 0; q < k.terms; ++q) walk(at, group, q, g);
     }
   }
 };

@@ -55,6 +55,8 @@ std::unique_ptr<double[]> new_partial(const Space& s, int64_t quantities) {
 }
 
 struct CpuBackend {
+  static constexpr Accepts accepts{true, true, true};
+
   struct Guard {
     explicit Guard(at::Device) {}
   };

@@ -1,28 +1,20 @@
-// The kernels of grid.h on the current CUDA stream. Nothing waits for the device and scratch memory
-// comes from torch's allocator, so every call can be captured in a CUDA graph. No header beyond
-// c10/cuda is included: ATen/cuda/CUDAContext.h wants headers that a bare nvcc lacks.
+// The operators on CUDA tensors: the kernels of grid.h on the current stream. Nothing waits for the
+// device and scratch memory comes from torch's allocator, so every call can be captured in a CUDA
+// graph. No header beyond c10/cuda is included: ATen/cuda/CUDAContext.h wants headers that a bare
+// nvcc lacks.
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include "grid_backend.h"
+#include "cuda/launch.h"
 
 namespace rs {
 namespace {
 
-template <class Kernel>
-__global__ void __launch_bounds__(kThreads) run_kernel(const Kernel kernel) {
-  extern __shared__ double shared[];
-  const Thread thread{int64_t(blockIdx.x), int64_t(blockIdx.y), int64_t(gridDim.x),
-                      int(threadIdx.x), shared};
-  kernel.template run<0>(thread);
-  if constexpr (Kernel::phases > 1) {
-    __syncthreads();
-    kernel.template run<1>(thread);
-  }
-}
-
 struct CudaLauncher {
+  static constexpr bool float64 = false;
+
   struct Guard {
     explicit Guard(at::Device device) : guard(device) {}
     c10::cuda::CUDAGuard guard;
@@ -46,10 +38,7 @@ struct CudaLauncher {
   static void launch(const Kernel& kernel, const Grid& grid) {
     TORCH_CHECK_VALUE(grid.x < (int64_t(1) << 31) && grid.y < 65536, "the grid of ", grid.x, " x ",
                       grid.y, " blocks is too large");
-    const dim3 blocks(unsigned(grid.x), unsigned(grid.y));
-    run_kernel<<<blocks, kThreads, size_t(grid.shared_bytes),
-                 c10::cuda::getCurrentCUDAStream()>>>(kernel);
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    C10_CUDA_CHECK(launch_kernel(kernel, grid, c10::cuda::getCurrentCUDAStream()));
   }
 };
 

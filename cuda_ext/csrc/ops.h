@@ -19,7 +19,7 @@ struct Ops {
     TORCH_CHECK_VALUE(y.size() >= 1 && y.size() <= kMaxTerms, "y has ", y.size(),
                       " tensors, expected 1 to ", kMaxTerms);
     typename Backend::Guard guard(common_device({{y, "y"}}));
-    Call call(y[0], "y[0]");
+    Call call(y[0], "y[0]", Backend::accepts);
     std::vector<Named> all;
     append(all, y, "y");
     call.settle_layout(all);
@@ -33,7 +33,7 @@ struct Ops {
     check_sources(v, "v");
     typename Backend::Guard guard(common_device(
         {{v, "v"}, {y1, "y1"}, {y3, "y3"}, {w, "w"}, {mean, "mean"}, {var, "var"}}));
-    Call call(v[0], "v[0]");
+    Call call(v[0], "v[0]", Backend::accepts);
     const int64_t S = v.size(), C = call.channels();
     auto all = training_inputs(call, v, y1, y3);
     const Tensor weights = call.values(w, "w", {S, kNumOps});
@@ -56,7 +56,7 @@ struct Ops {
     check_sources(v, "v");
     typename Backend::Guard guard(common_device(
         {{v, "v"}, {y1, "y1"}, {y3, "y3"}, {g, "g"}, {w, "w"}, {mean, "mean"}, {var, "var"}}));
-    Call call(v[0], "v[0]");
+    Call call(v[0], "v[0]", Backend::accepts);
     const int64_t S = v.size(), C = call.channels();
     auto all = training_inputs(call, v, y1, y3, &g);
     const Tensor weights = call.values(w, "w", {S, kNumOps});
@@ -79,7 +79,7 @@ struct Ops {
   // dy[t] = a * g + b * y[t] + d with coef[t] = (a, b, d), for every t, in place.
   static void norm_backward(const Tensor& g, Tensors y, const Tensor& coef, Tensors dy) {
     typename Backend::Guard guard(common_device({{g, "g"}, {y, "y"}, {coef, "coef"}, {dy, "dy"}}));
-    Call call(g, "g");
+    Call call(g, "g", Backend::accepts);
     TORCH_CHECK_VALUE(y.size() >= 1 && y.size() <= kMaxTerms, "y has ", y.size(),
                       " tensors, expected 1 to ", kMaxTerms);
     check_length(dy, "dy", y.size(), "y");
@@ -105,7 +105,7 @@ struct Ops {
     check_sources(v, "v");
     check_length(z, "z", v.size(), "v");
     typename Backend::Guard guard(common_device({{v, "v"}, {z, "z"}, {w, "w"}, {bias, "bias"}}));
-    Call call(v[0], "v[0]");
+    Call call(v[0], "v[0]", Backend::accepts);
     const int64_t S = v.size();
     std::vector<Named> all;
     append(all, v, "v");
@@ -125,10 +125,10 @@ struct Ops {
     check_sources(g, "g");
     typename Backend::Guard guard(common_device(
         {{g, "g"}, {z, "z"}, {mask, "mask"}, {w, "w"}, {out, "out"}}));
-    Call call(g[0], "g[0]");
+    Call call(g[0], "g[0]", Backend::accepts);
     const int64_t S = g.size();
-    TORCH_CHECK_VALUE(z.size() <= kMaxTerms, "z has ", z.size(), " tensors, expected at most ",
-                      kMaxTerms);
+    TORCH_CHECK_VALUE(z.size() <= kMaxGathered, "z has ", z.size(), " tensors, expected at most ",
+                      kMaxGathered);
     TORCH_CHECK_VALUE(out.size() >= 1 && out.size() <= kMaxSources, "out has ", out.size(),
                       " tensors, expected 1 to ", kMaxSources);
     std::vector<Named> all;
@@ -152,7 +152,7 @@ struct Ops {
                                                           const Tensor& w, double eps) {
     check_sources(v, "v");
     typename Backend::Guard guard(common_device({{v, "v"}, {y1, "y1"}, {y3, "y3"}, {w, "w"}}));
-    Call call(v[0], "v[0]");
+    Call call(v[0], "v[0]", Backend::accepts);
     const auto all = training_inputs(call, v, y1, y3);
     auto [mean, var] = moments(call, all, v.size(), 2 * v.size());
     mean = mean.view({int64_t(v.size()), 2, call.channels()});
@@ -168,7 +168,7 @@ struct Ops {
                                       const Tensor& w, const Tensor& mean, const Tensor& var,
                                       double eps, bool need_v, bool need_y) {
     auto [dw, coef] = training_node_sums(g, v, y1, y3, w, mean, var, eps);
-    Call call(v[0], "v[0]");
+    Call call(v[0], "v[0]", Backend::accepts);
     auto all = training_inputs(call, v, y1, y3, &g);
     const int64_t S = v.size();
     std::vector<Tensor> dv, dy1, dy3, y, dy;
@@ -191,7 +191,7 @@ struct Ops {
       bool need_v) {
     typename Backend::Guard guard(common_device(
         {{out, "out"}, {g_out, "g_out"}, {g_relu, "g_relu"}, {w, "w"}}));
-    Call call(out, "out");
+    Call call(out, "out", Backend::accepts);
     std::vector<Named> all{{out, "out"}};
     call.settle_layout(all);
     Tensor g = call.gradient(g_out, "g_out").tensor;
@@ -211,7 +211,7 @@ struct Ops {
   static void attack_step(Tensor x_adv, const Tensor& grad, const Tensor& x,
                           std::optional<double> eps, double step_size) {
     typename Backend::Guard guard(common_device({{x_adv, "x_adv"}, {grad, "grad"}, {x, "x"}}));
-    Call call(x_adv, "x_adv");
+    Call call(x_adv, "x_adv", Backend::accepts);
     call.check(grad, "grad");
     call.check(x, "x");
     // One flat pass; what is not laid out as x_adv is copied first.

@@ -8,11 +8,6 @@
 
 #include "arith.h"
 
-#if defined(__CUDACC__)
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-#endif
-
 namespace rs {
 
 RS_HD uint32_t bits_of(float x) {
@@ -44,21 +39,14 @@ RS_HD void narrow(float x, BFloat16& out) {
 }
 
 RS_HD float widen(Half x) {
-#if defined(__CUDA_ARCH__)
-  return __half2float(__ushort_as_half(x.bits));
-#else
   const uint32_t magnitude = uint32_t(x.bits & 0x7fffu) << 13;
   // The exponent is rebiased by a product with 2^112, which is right for subnormal numbers too.
   const float value = float_of(magnitude) * float_of(0x77800000u);
   const uint32_t special = (x.bits & 0x7c00u) == 0x7c00u ? 0x7f800000u : 0u;
   return float_of(bits_of(value) | special | (uint32_t(x.bits & 0x8000u) << 16));
-#endif
 }
 
 RS_HD void narrow(float x, Half& out) {
-#if defined(__CUDA_ARCH__)
-  out.bits = __half_as_ushort(__float2half_rn(x));
-#else
   const uint32_t bits = bits_of(x), magnitude = bits & 0x7fffffffu;
   const uint32_t normal = (magnitude + 0xc8000fffu + ((magnitude >> 13) & 1u)) >> 13;
   // Adding 0.5 leaves a subnormal result's bits, rounded to nearest even, at the low end.
@@ -67,7 +55,6 @@ RS_HD void narrow(float x, Half& out) {
   uint32_t result = magnitude < 0x38800000u ? subnormal : normal;
   result = magnitude >= 0x47800000u ? special : result;
   out.bits = uint16_t(result | ((bits >> 16) & 0x8000u));
-#endif
 }
 
 RS_HD float widen(float x) { return x; }

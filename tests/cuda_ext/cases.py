@@ -30,8 +30,14 @@ SANITIZED = [
     (torch.float32, (2, 16, 17, 9), "channels_last", 3),
     (torch.float32, (2, 5, 17, 9), "channel_slice", 1),
     (torch.bfloat16, (2, 16, 9, 6), "channels_last", 2),
-    (torch.float16, (1, 5, 9, 7), "nchw", 3),
-    (torch.float64, (2, 6, 9, 6), "crop", 2),
+    (torch.bfloat16, (1, 5, 9, 7), "nchw", 3),
+    (torch.bfloat16, (2, 16, 9, 6), "channels_last", 1),
+    (torch.bfloat16, (1, 16, 5, 4), "channels_last", 3),
+    (torch.bfloat16, (1, 3, 5, 4), "channels_last", 1),
+    (torch.bfloat16, (1, 3, 5, 4), "crop", 2),
+    (torch.float32, (2, 8, 9, 6), "crop", 2),
+    (torch.float32, (1, 7, 9, 6), "channels_last", 2),
+    (torch.float32, (1, 6, 5, 3), "nchw", 3),
     (torch.float32, (1, 300, 3, 3), "channels_last", 1),
 ]
 

@@ -78,7 +78,7 @@ extern "C" __attribute__((visibility("default"))) PyObject* PyInit_NAME() {
 def tiny(tree: Path) -> Path:
     """The tree with sources that compile in seconds."""
     csrc = tree / "cuda_ext" / "csrc"
-    for path in [*csrc.glob("*.cpp"), *csrc.glob("*.h")]:
+    for path in [*csrc.rglob("*.cpp"), *csrc.rglob("*.h")]:
         path.unlink()
     (csrc / "mixed_op.cpp").write_text(TINY.replace("NAME", "_C"))
     (csrc / "emulated" / "emulated.cpp").write_text(TINY.replace("NAME", "_emulated"))
@@ -209,13 +209,13 @@ def test_pip_installs_without_any_compiler(tree: Path) -> None:
 def built_here() -> Path | None:
     """The extension in this checkout, where it has CUDA and is newer than its sources."""
     found = list((ROOT / "cuda_ext").glob("_C.*.so"))
-    sources = [ROOT / "setup.py", *(ROOT / "cuda_ext" / "csrc").glob("*.*")]
+    sources = [ROOT / "setup.py", *(ROOT / "cuda_ext" / "csrc").rglob("*.*")]
     newest = max(path.stat().st_mtime for path in sources)
     fresh = [path for path in found if path.stat().st_mtime >= newest]
     return fresh[0] if fresh and _native.runs_on("cuda") else None
 
 
-GRID = [ROOT / "cuda_ext" / "csrc" / name for name in ("grid_node.h", "grid_norm.h")]
+GRID = sorted((ROOT / "cuda_ext" / "csrc").glob("grid_*.h"))
 KERNEL = re.compile(r"struct (\w+Kernel) \{")
 
 

@@ -1,6 +1,7 @@
 """The kernels on a GPU: values, capture, streams, determinism, sizes. Skipped where there is none;
 with REQUIRE_GPU=1 they fail there."""
 
+import copy
 import os
 
 import pytest
@@ -36,24 +37,28 @@ def to_gpu(inputs: object) -> object:
     )
 
 
+@pytest.mark.parametrize("dtype", list(TOLERANCE))
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("shape", [s for s in SHAPES if s[0] * s[2] * s[3] > 2])
-def test_every_kernel_equals_the_cpu_kernel(shape: tuple[int, ...], layout: str) -> None:
+@pytest.mark.parametrize("shape", [*(s for s in SHAPES if s[0] * s[2] * s[3] > 2), (5, 32, 17, 9)])
+def test_every_kernel_equals_the_cpu_kernel(
+    shape: tuple[int, ...], layout: str, dtype: torch.dtype
+) -> None:
+    """Statistics of few pixels differ more: the CPU sums them in another order."""
     for num_sources in (1, 2, 3):
-        inputs = node_inputs(shape, num_sources, layout, dtype=torch.float64)
+        inputs = node_inputs(shape, num_sources, layout, dtype=dtype)
         expected = run_all(torch.ops.robust_supernet, inputs)
         actual = run_all(torch.ops.robust_supernet, to_gpu(inputs))
         for name in expected:
-            assert relative_error(actual[name].cpu(), expected[name]) < 1e-10, name
+            assert relative_error(actual[name].cpu(), expected[name]) < TOLERANCE[dtype], name
 
 
-@pytest.mark.parametrize("dtype", list(TOLERANCE))
-def test_every_dtype(dtype: torch.dtype) -> None:
-    inputs = node_inputs((5, 32, 17, 9), 3, dtype=dtype)
-    expected = run_all(torch.ops.robust_supernet, inputs)
-    actual = run_all(torch.ops.robust_supernet, to_gpu(inputs))
-    for name in expected:
-        assert relative_error(actual[name].cpu(), expected[name]) < TOLERANCE[dtype], name
+def test_other_dtypes_are_refused_by_name() -> None:
+    x = torch.rand(1, 4, 3, 3, device="cuda")
+    for dtype, name in ((torch.float64, "Double"), (torch.float16, "Half")):
+        v = x.to(dtype)
+        with pytest.raises(ValueError, match=f"x_adv has dtype {name}, expected float32 or bfloat"):
+            torch.ops.robust_supernet.attack_step(v, v.clone(), v.clone(), 0.1, 0.1)
+        attack_step(v, v.clone(), v.clone(), eps=0.1, step_size=0.1)  # auto: the reference
 
 
 @pytest.mark.sanitize
@@ -91,15 +96,22 @@ def test_kernels_run_on_the_current_stream() -> None:
     assert torch.equal(actual, expected)
 
 
-def test_training_cell_equals_the_modules() -> None:
-    cell = MixedCell(16).cuda().double().train()
-    x = torch.randn(4, 16, 9, 9, device="cuda", dtype=torch.float64, requires_grad=True)
-    w = torch.rand(6, 5, device="cuda", dtype=torch.float64, requires_grad=True)
-    leaves = [x, w, *cell.parameters()]
-    expected = torch.autograd.grad(cell(x, w, "reference").square().sum(), leaves)
-    actual = torch.autograd.grad(cell(x, w, "native").square().sum(), leaves)
-    for a, e in zip(actual, expected, strict=True):
-        assert relative_error(a, e) < 1e-8
+def test_training_cell_is_as_near_to_double_precision_as_the_modules() -> None:
+    cell, given = MixedCell(16).train(), [torch.randn(4, 16, 9, 9), torch.rand(6, 5)]
+
+    def gradients(device: str, dtype: torch.dtype, impl: str) -> list[Tensor]:
+        there = copy.deepcopy(cell).to(device, dtype)
+        x, w = (t.to(device, dtype).requires_grad_() for t in given)
+        leaves = [x, w, *there.parameters()]
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            loss = there(x, w, impl).square().sum()
+            return [t.cpu() for t in torch.autograd.grad(loss, leaves)]
+
+    exact = gradients("cpu", torch.float64, "reference")
+    native = gradients("cuda", torch.float32, "native")
+    modules = gradients("cuda", torch.float32, "reference")
+    for e, n, m in zip(exact, native, modules, strict=True):
+        assert relative_error(n, e) < 4 * relative_error(m, e) + 1e-5
 
 
 def test_a_captured_attack_equals_the_eager_one() -> None:
@@ -134,19 +146,18 @@ def room_for(tensors: int) -> None:
         pytest.skip(f"needs {needed:.0f} GiB of free GPU memory, {free:.1f} GiB are free")
 
 
-def many(layout: torch.memory_format = torch.channels_last) -> Tensor:
+def many() -> Tensor:
     """Other numbers in every image."""
-    t = torch.empty(MANY, dtype=torch.bfloat16, device="cuda", memory_format=layout)
+    t = torch.empty(MANY, dtype=torch.bfloat16, device="cuda", memory_format=torch.channels_last)
     pattern = torch.randn(MANY[1:], device="cuda")
     for b, image in enumerate(t):
         image.copy_(pattern + b / 16)
     return t
 
 
-@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-def test_attack_node_of_more_than_2_to_the_31_elements(layout: torch.memory_format) -> None:
+def test_attack_node_of_more_than_2_to_the_31_elements() -> None:
     room_for(3)
-    v, z = many(layout), many(layout)
+    v, z = many(), many()
     w, bias = torch.rand(1, 2, device="cuda"), torch.randn(16, device="cuda")
     out, _ = torch.ops.robust_supernet.attack_node([v], [z], w, bias, False)
     for b in (0, 64, 128):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cuda_ext.mixed_op import attack_node, attack_step, training_node
 from tests.cuda_ext.cases import LAYOUTS, SHAPES, needs_native, node_inputs, relative_error, tensor
@@ -179,6 +180,18 @@ def test_opcheck() -> None:
     torch.library.opcheck(ops.norm_backward, (g, plain[0], torch.rand(2, 3, 3), plain[1]))
     torch.library.opcheck(ops.node_backward, (plain[0], inputs.w2, plain[1], out, [out.clone()]))
     torch.library.opcheck(ops.attack_step, (out, g, g.clone(), 0.1, 0.2))
+
+
+def test_on_cuda_every_output_is_channels_last() -> None:
+    """What torch.compile plans with, known without a GPU."""
+    with FakeTensorMode():
+        v = torch.empty(2, 8, 5, 3, device="cuda")
+        w, bias = torch.empty(1, 2, device="cuda"), torch.empty(8, device="cuda")
+        out, relu = torch.ops.robust_supernet.attack_node([v], [v], w, bias, True)
+    for t in (out, relu):
+        assert t.is_contiguous(memory_format=torch.channels_last) and not v.is_contiguous(
+            memory_format=torch.channels_last
+        )
 
 
 # attack_step ----------------------------------------------------------------------------------

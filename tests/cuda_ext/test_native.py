@@ -6,6 +6,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
+import torch
 
 from cuda_ext import _native
 
@@ -69,6 +70,19 @@ def test_why_unavailable_is_empty_exactly_when_available() -> None:
 def test_native_refuses_a_device_without_kernels() -> None:
     with pytest.raises(RuntimeError, match="built without kernels for meta"):
         _native.choose("native", "meta")
+
+
+def test_auto_takes_the_reference_for_a_dtype_that_cuda_kernels_lack(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_native, "_DEVICES", ("cpu", "cuda"))
+    monkeypatch.setattr(_native, "_ERROR", "")
+    for dtype in (torch.float32, torch.bfloat16):
+        assert _native.choose("auto", "cuda", dtype) and _native.choose("native", "cuda", dtype)
+    assert _native.choose("native", "cpu", torch.float64)
+    assert not _native.choose("auto", "cuda", torch.float64)
+    with pytest.raises(RuntimeError, match="on cuda takes float32 and bfloat16, not float64"):
+        _native.choose("native", "cuda", torch.float64)
 
 
 def spec_in(folder: Path) -> ModuleSpec:

@@ -28,7 +28,10 @@ def test_every_change_of_the_sources_is_seen(tmp_path: Path) -> None:
         write(tmp_path / "4", a_cpp="int a;"),
         write(tmp_path / "5", a_cu="int a;"),
     ]
-    assert len({sources_digest(folder) for folder in changed}) == len(changed)
+    below = tmp_path / "6"
+    write(below, a_cpp="int a;")
+    write(below / "cuda", b_h="int b;")
+    assert len({sources_digest(folder) for folder in [*changed, below]}) == len(changed) + 1
 
 
 def test_an_installed_package_has_no_sources(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_steps_end_in_order_within_eight_minutes(tmp_path: Path) -> None:
 
 
 def test_the_sanitizer_looks_at_the_kernels_that_there_are() -> None:
-    source = (ROOT / "cuda_ext" / "csrc" / "mixed_op_cuda.cu").read_text()
+    source = (ROOT / "cuda_ext" / "csrc" / "cuda" / "launch.h").read_text()
     launched = re.findall(r"__global__.*?(\w+)\(const", source)
     script = (ROOT / "scripts" / "gpu_check.sh").read_text()
     assert re.findall(r"--kernel-name kns=(\w+)", script) == launched and len(launched) == 1

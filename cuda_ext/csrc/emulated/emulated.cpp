@@ -1,16 +1,24 @@
 // The CUDA kernels run as loops on the host, as the operators robust_supernet_emulated::* on CPU
 // tensors: for tests, and never part of an installed package. Shared memory starts as NaN, and the
 // threads of a phase run backwards when ROBUST_SUPERNET_EMULATED_BACKWARDS is set: what depends on
-// an order that a GPU does not promise differs between the two. launched() names the kernels that
-// ran since it was last asked.
+// an order that a GPU does not promise differs between the two. An access off its own size's grid,
+// which faults on a GPU, throws. launched() names the kernels that ran since it was last asked.
 #include <Python.h>
 #include <cxxabi.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <limits>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <typeinfo>
+
+#define RS_CHECK_ALIGNED(pointer, bytes)                                    \
+  do {                                                                      \
+    if (reinterpret_cast<std::uintptr_t>(pointer) % (bytes) != 0)           \
+      throw std::runtime_error("an access of the emulated kernels is not aligned"); \
+  } while (false)
 
 #include "../grid_backend.h"
 
@@ -38,14 +46,17 @@ struct HostLauncher {
     explicit Guard(at::Device) {}
   };
 
+  static constexpr bool float64 = true;  // for tests: rounding hides no mistake in the indices
+
   static int64_t block_limit() { return 5; }  // few and odd, so that threads take several items
 
   template <int phase, class Kernel>
-  static void run_phase(const Kernel& kernel, Thread thread, bool backwards) {
+  static void run_phases(const Kernel& kernel, Thread thread, bool backwards) {
     for (int i = 0; i < kThreads; ++i) {
       thread.index = backwards ? kThreads - 1 - i : i;
       kernel.template run<phase>(thread);
     }
+    if constexpr (phase + 1 < Kernel::phases) run_phases<phase + 1>(kernel, thread, backwards);
   }
 
   template <class Kernel>
@@ -56,9 +67,8 @@ struct HostLauncher {
       for (int64_t x = 0; x < grid.x; ++x) {
         std::vector<double> shared(grid.shared_bytes / sizeof(double) + 1,
                                    std::numeric_limits<double>::quiet_NaN());
-        const Thread thread{x, y, grid.x, 0, shared.data()};
-        run_phase<0>(kernel, thread, backwards);
-        if constexpr (Kernel::phases > 1) run_phase<1>(kernel, thread, backwards);
+        const Thread thread{uint32_t(x), uint32_t(y), uint32_t(grid.x), 0, shared.data()};
+        run_phases<0>(kernel, thread, backwards);
       }
   }
 };

@@ -1,0 +1,15 @@
+#include "../grid_write.h"
+#include "launch.h"
+
+namespace rs {
+
+#define RS_SOURCES(S)                                 \
+  RS_KERNEL(NodeWriteKernel<float, 4, kGather, S>)    \
+  RS_KERNEL(NodeWriteKernel<float, 1, kGather, S>)    \
+  RS_KERNEL(NodeWriteKernel<BFloat16, 8, kGather, S>) \
+  RS_KERNEL(NodeWriteKernel<BFloat16, 1, kGather, S>)
+RS_SOURCES(1)
+RS_SOURCES(2)
+RS_SOURCES(3)
+
+}  // namespace rs
