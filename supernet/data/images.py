@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +90,7 @@ class ImageData:
         return found.hexdigest()
 
     def facts(self) -> dict[str, Any]:
-        """What a run writes down of its images, and compares when it resumes (`same_images`)."""
+        """What a run writes down of its images, and compares when it resumes."""
         return {
             "name": self.name,
             "source": self.source,
@@ -101,19 +100,6 @@ class ImageData:
             "train_images": len(self.train_y),
             "digest": self.digest,
         }
-
-
-def same_images(before: Any, now: Mapping[str, Any]) -> bool:
-    """Whether two `facts` tell of the same images: the same pixels and labels, wherever they lie.
-
-    Where the digests differ, or one is missing, the name and the source decide: another version of
-    a decoder may round in another way.
-    """
-    if not isinstance(before, Mapping):
-        return False
-    places = ("digest", "name", "source")
-    differ = {key for key in {**before, **now} if before.get(key) != now.get(key)}
-    return differ <= {*places} and ("digest" not in differ or differ == {"digest"})
 
 
 def build(

@@ -2,24 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from supernet.data import load_dataset
+from tests.noise import write_noise
 from tests.scripts.inprocess import run_script
 
 
-def _pictures(folder: Path) -> None:
-    random = np.random.RandomState(0)
-    for name in ("ant", "bee"):
-        (folder / name).mkdir(parents=True)
-        for number in range(5):
-            pixels = random.randint(0, 256, (8, 8, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{number}.png")
-
-
 def test_a_folder_becomes_a_pack_with_the_same_pixels(tmp_path: Path) -> None:
-    _pictures(tmp_path / "pictures")
+    write_noise(tmp_path / "pictures", 5)
     done = run_script("make_pack.py", "pictures", "pets.npz", "--side", "8", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "8 training and 2 test images of 2 classes" in done.stdout
@@ -31,7 +20,7 @@ def test_a_folder_becomes_a_pack_with_the_same_pixels(tmp_path: Path) -> None:
 
 
 def test_bad_input_is_one_sentence_and_nothing_is_left(tmp_path: Path) -> None:
-    _pictures(tmp_path / "pictures")
+    write_noise(tmp_path / "pictures", 5)
     (tmp_path / "there.npz").touch()
     for name in ("ant", "bee"):
         (tmp_path / "empty" / name).mkdir(parents=True)

@@ -1,15 +1,15 @@
-"""What is computed of images: their moments, their digest, and whether they are the same."""
+"""What is computed of images: their moments and their digest."""
 
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from supernet.data import ImageData, load_dataset
-from supernet.data.images import _moments, same_images
+from supernet.data.images import _moments
+from tests.noise import write_noise
 
 
 def test_moments_are_those_of_all_pixels() -> None:
@@ -29,12 +29,7 @@ def data(tmp_path: Path) -> ImageData:
 
 
 def _folder(folder: Path) -> ImageData:
-    random = np.random.RandomState(0)
-    for name in ("ant", "bee"):
-        (folder / name).mkdir(parents=True)
-        for number in range(3):
-            pixels = random.randint(0, 256, (8, 8, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    write_noise(folder, 3)
     return load_dataset(f"folder:{folder}", side=8)
 
 
@@ -51,19 +46,6 @@ def test_the_digest_is_of_pixels_and_labels(data: ImageData, tmp_path: Path) -> 
     ):
         assert dataclasses.replace(data, **change).digest != data.digest
     assert data.shrink(2).digest != data.digest
-
-
-def test_images_are_the_same_by_their_pixels_or_else_by_all_that_is_known(
-    data: ImageData, tmp_path: Path
-) -> None:
-    facts, moved = data.facts(), _folder(tmp_path / "b").facts()
-    assert facts["name"] != moved["name"] and same_images(facts, moved)
-    other = dataclasses.replace(data, train_x=torch.zeros_like(data.train_x)).facts()
-    assert same_images(facts, other)  # another decoder: the same files
-    assert not same_images(moved, other)
-    assert same_images({name: v for name, v in facts.items() if name != "digest"}, facts)
-    assert not same_images({**facts, "digest": None, "num_classes": 3}, facts)
-    assert not same_images(None, facts)
 
 
 def test_the_sentence_says_what_was_left_out_and_seen(data: ImageData, tmp_path: Path) -> None:

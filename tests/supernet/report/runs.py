@@ -32,9 +32,8 @@ def write_run(folder: Path, table: Table, **changes: Any) -> Path:
         "format": 3, "kind": "search",
         "config": config, "config_hash": "0123456789ab", "command": "python scripts/search.py X",
         "eps": 8 / 255,
-        "impl": "batched", "steps_per_epoch": 50, "data": data, "device": "a test", "device_type": "cpu",
-        "threads": 1,
-        "versions": {"torch": "9.9"},
+        "impl": "batched", "steps_per_epoch": 50, "data": data, "device": "a test",
+        "device_type": "cpu", "threads": 1, "versions": {"torch": "9.9"},
     })  # fmt: skip
     _write(folder / "genotype.json", _genotype(config, table))
     lines = [json.dumps(_epoch(epoch)) for epoch in (1, 2, 3)]

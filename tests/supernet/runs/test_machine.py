@@ -1,5 +1,6 @@
 """What a resumed run compares: the first difference is named with its remedy."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,15 @@ from typing import Any
 import pytest
 import torch
 
+from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
 from supernet.runs.machine import (
     device_of_run,
     refuse_other_surroundings,
     resolve_device,
+    same_images,
 )
+from tests.noise import write_noise
 
 
 def _run(folder: Path, **saved: Any) -> Path:
@@ -96,3 +100,22 @@ def test_images_may_have_moved_but_not_changed(
         UserError, match=r"another data \(name: folder:a -> folder:b\); name the sa"
     ):
         refuse_other_surroundings(folder, {"data": {**before, "name": "folder:b", "digest": "2"}})
+
+
+def _images(folder: Path) -> ImageData:
+    write_noise(folder, 3)
+    return load_dataset(f"folder:{folder}", side=8)
+
+
+def test_images_are_the_same_by_their_pixels_or_else_by_all_that_is_known(
+    tmp_path: Path,
+) -> None:
+    data, again = (_images(tmp_path / name) for name in ("a", "b"))
+    facts, moved = data.facts(), again.facts()
+    assert facts["name"] != moved["name"] and same_images(facts, moved)
+    other = dataclasses.replace(data, train_x=torch.zeros_like(data.train_x)).facts()
+    assert same_images(facts, other)  # another decoder: the same files
+    assert not same_images(moved, other)
+    assert same_images({name: v for name, v in facts.items() if name != "digest"}, facts)
+    assert not same_images({**facts, "digest": None, "num_classes": 3}, facts)
+    assert not same_images(None, facts)
