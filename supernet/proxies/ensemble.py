@@ -17,11 +17,11 @@ SUMS: dict[str, dict[str, float]] = {
         "params": 2, "jacob_cov": 2, "synflow": 2,
         "az_progressivity": 1, "az_trainability": 1, "az_expressivity": 1,
     },
-    "menu": {"jacob_cov": 1, "synflow": 2, "az_progressivity": 1},
+    "menu": {"params": 1, "jacob_cov": 1, "synflow": 2, "az_progressivity": 1},
 }  # fmt: skip
-"""Name -> weights. A search orders all cells by `free`, and the cells of one size on its menu by
-`menu`. `ensemble` orders all cells a little better than `free`, but the cell that it likes best is
-worse."""
+"""Name -> weights. A search orders all cells by `free`, and cells of like size, on its menu and
+within a budget, by `menu`. `ensemble` orders all cells a little better than `free`, but the cell
+that it likes best is worse."""
 
 
 def rank_sum(scores: Mapping[str, Array], weights: Mapping[str, float]) -> Array:

@@ -112,6 +112,15 @@ def test_a_prior_that_is_followed_guides(make: "functools.partial[Proposals]") -
     assert set(alone.scores) == set(followed.scores)
 
 
+def test_within_a_budget_free_scores_compare_cells_of_like_size(
+    make: "functools.partial[Proposals]",
+) -> None:
+    wide, limited = make(), make(fits=restriction({"params": 400_000}, 10, 32))
+    np.testing.assert_array_equal(limited.scores["free"], limited.scores["menu"])
+    np.testing.assert_array_equal(limited.scores["menu"], wide.scores["menu"])
+    assert not np.array_equal(wide.scores["free"], wide.scores["menu"])
+
+
 def test_standing_and_may_be_are_those_of_the_class(make: "functools.partial[Proposals]") -> None:
     found = make(fits=restriction({"params": 400_000}, 10, 32))
     standing = found.standing("prior")

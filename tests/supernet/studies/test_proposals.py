@@ -41,6 +41,7 @@ def test_the_truth_is_perfect_and_its_opposite_is_not(real: Table) -> None:
     assert all(with_none == 0 for _, with_none in best["regret"].values())
     # Within 0.4 M the best cell holds none.
     assert 0 < best["regret"]["400000"][0] < worst["regret"]["400000"][0]
+    assert 0 < best["regret"]["mean"][0] < worst["regret"]["mean"][1] <= worst["regret"]["mean"][0]
     assert best["neighbours"] == {"any": [0, 0, 0], "best": [0, 0, 0]}
     assert min(worst["neighbours"]["any"]) > 0
     assert 0.99 < best["menus"][0] <= best["menus"][1] <= best["menus"][2] <= 1
@@ -65,6 +66,7 @@ def test_what_stands_in_comments_and_pages(record: dict[str, Any]) -> None:
         guides = {name: records[0] for name, records in part["guides"].items()}
         assert guides["free"]["rank"] == rank
         assert guides["menu"]["menus"][2] > menu > guides["synflow"]["menus"][2]
+        assert guides["menu"]["regret"]["mean"][1] < guides["free"]["regret"]["mean"][1]
         assert guides["prior"]["kendall"] == pytest.approx(tau, abs=0.01)
         assert guides["prior"]["kendall_top_10"] > guides["prior, mean of ranks"]["kendall_top_10"]
         assert guides["prior"]["menus"][2] > 0.99
