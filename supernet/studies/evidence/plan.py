@@ -73,8 +73,8 @@ ROWS = (
         seeds=HELD_OUT + CHOSEN_ON, guides=("answer", "free")),
     Row("free-8", "no supernet and no moves: the best of eight proposals of free scores",
         "--epochs 0 --refine-moves 0"),
-    Row("both", "the search with a prior, the benchmark's other two data sets; from the trained "
-        "supernet of `main`", "--prior tables", source="main", guides=("answer", "both")),
+    Row("both", "no supernet: free scores, a prior of the benchmark's other two data sets, and "
+        "short trainings", "--epochs 0 --prior tables", guides=("answer", "both")),
     Row("prior", "no supernet: short trainings from the prior's best cells", _ALONE,
         guides=("answer", "prior")),
     Row("prior-8", "no supernet and no moves: the best of eight proposals of the prior",
@@ -89,7 +89,7 @@ ROWS = (
         "--N 5 --epochs 8 --proposals supernet --refine-moves 0", seeds=ONE,
         images=("cifar10",), guides=("alpha", "gains")),
     Row("main-budgets", "`main` within a budget, from its trained supernet", budgets=BUDGETS,
-        source="main"),
+        source="main", images=("cifar10",)),
     Row("free-budgets", "`free` within a budget", "--epochs 0", budgets=BUDGETS),
     Row("prior-budgets", "`prior` within a budget", _ALONE, budgets=BUDGETS),
 )  # fmt: skip

@@ -11,12 +11,12 @@ from supernet.report.markdown import table
 from supernet.report.words import points
 from supernet.studies.evidence.judge import RANDOM
 from supernet.studies.evidence.numbers import count, minutes
-from supernet.studies.evidence.plan import HELD_OUT, JUDGE, shown
+from supernet.studies.evidence.plan import HELD_OUT, JUDGE
 from supernet.studies.evidence.records import answer
 from supernet.studies.evidence.selection import Record, records_of
 
 SEARCHED = {"main": "this search", "free": "the same without a supernet",
-            "both": "this search with the other data sets' results"}  # fmt: skip
+            "both": "without a supernet, with the other data sets' results"}  # fmt: skip
 FREE = {
     "all_3x3": ("the largest cell, all 3x3 convolutions", "none"),
     f"best_of_{RANDOM}": (f"best of {RANDOM} random cells (expected)",
@@ -52,10 +52,9 @@ def _searched(evidence: Mapping[str, Any], row: str, words: str) -> list[str]:
     known = [record for records in found for record in records]
     if not known:
         return []
-    seeds = shown(sorted({record["seed"] for record in known}))
     return [
-        f"{words}, median of {seeds}",
-        *[_place([answer(record) for record in records]) for records in found],
+        f"{words}, median of held-out seeds",
+        *[_place_of_median(records) for records in found],
         f"{minutes(statistics.median(_seconds(record) for record in known))} CPU minutes",
     ]
 
@@ -64,9 +63,15 @@ def _seconds(record: Record) -> float:
     return float(sum(record["cpu_seconds"].values()))
 
 
-def _place(cells: Sequence[Record]) -> str:
-    if not cells:
+def _place_of_median(records: Sequence[Record]) -> str:
+    """The place, and how many seeds it is the median of."""
+    if not records:
         return "-"
+    place = _place([answer(record) for record in records])
+    return f"{place}, {len(records)} seed{'s' * (len(records) > 1)}"
+
+
+def _place(cells: Sequence[Record]) -> str:
     value = statistics.median(cell[JUDGE] for cell in cells)
     rank = statistics.median(cell["ranks"][JUDGE] for cell in cells)
     return f"{points(value)} ({count(rank)})"

@@ -26,7 +26,7 @@ def test_every_row_changes_what_it_says_and_nothing_else() -> None:
         "main": {},
         "free": {"epochs": 0},
         "free-8": {"epochs": 0, "refine_moves": 0},
-        "both": {"prior": ("tables",)},
+        "both": {"epochs": 0, "prior": ("tables",)},
         "prior": ALONE,
         "prior-8": {**ALONE, "refine_moves": 0},
         "from-333333": {"epochs": 0, "proposals": ("333333",)},
@@ -84,11 +84,10 @@ def test_held_out_seeds_first_and_a_group_at_a_time() -> None:
 def test_what_reads_a_supernet_comes_after_it() -> None:
     names = [run.name for run in runs_of(ROWS)]
     readers = [run for run in runs_of(ROWS) if run.row.source]
-    assert len(readers) == (1 + 5) * 3 * len(IMAGES)
+    assert len(readers) == 5 * 3
     for run in readers:
         assert run.source is not None and names.index(run.source) < names.index(run.name)
-    both, first = readers[:2]
-    assert (both.source, both.own_flags) == ("cifar10/main-seed5", ("--prior", "tables"))
+    first = readers[0]
     assert first.name == "cifar10/main-budgets-0.2M-seed5"
     assert (first.source, first.own_flags) == ("cifar10/main-seed5", ("--max-params", "0.2M"))
     assert set(HELD_OUT) <= set(ROWS[0].seeds)
