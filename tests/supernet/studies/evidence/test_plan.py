@@ -9,7 +9,7 @@ import pytest
 from supernet.errors import UserError
 from supernet.files import read_json
 from supernet.search.config import SearchConfig, with_preset
-from supernet.studies.evidence.plan import HELD_OUT, IMAGES, ROWS, Row, runs_of, shown
+from supernet.studies.evidence.plan import HELD_OUT, ROWS, Row, runs_of, shown
 from supernet.studies.evidence.records import key_of
 
 ROOT = Path(__file__).parents[4]
