@@ -8,15 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from supernet.benchmark.load import load_table
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.selection import best_cells
 from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table, check_name
 from supernet.cells.argument import index_remark, read_cells
 from supernet.cells.order import resolve
-from supernet.cli import argument_parser, run
+from supernet.cli import argument_parser
 from supernet.errors import UserError
 from supernet.files import write_json
 from supernet.flags import whole_number
@@ -349,7 +347,3 @@ def add_cheapest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cheapest", action="store_true",
                         help="take each class's cheapest member instead of the evaluated one "
                         "(358 classes have a cheaper one)")  # fmt: skip
-
-
-if __name__ == "__main__":
-    run(main)

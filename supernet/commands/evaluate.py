@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Evaluate a stand-alone network: clean, FGSM, PGD-20 and AutoAttack on the test images.
 
     python scripts/evaluate.py --model runs/NAME/standalone/model.pt
@@ -15,8 +14,6 @@ import shlex
 import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
@@ -156,7 +153,3 @@ def _refresh_report(folder: Path) -> None:
         print(f"report     left as it is: {error}")
         return
     print(f"report     {write_report(search)}")
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Run the searches behind docs/results/search.md, several seeds of each, and write that page.
 
     python scripts/evidence.py                            everything that is missing
@@ -12,10 +11,6 @@ that evidence.json has are not made again.
 """
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.flags import add_config_flags, given_flags
@@ -36,7 +31,3 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.argument_parser(__doc__)
     add_config_flags(parser, EvidenceConfig)
     return parser
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Export a trained network: a torch.export program, ONNX, and safetensors with a model card.
 
     python scripts/export.py --model runs/NAME/standalone
@@ -10,11 +9,7 @@ file is read back and compared before anything is written. docs/export.md shows 
 """
 
 import argparse
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.flags import add_config_flags, given_flags
@@ -54,7 +49,3 @@ def _summary(done: "Exported") -> str:
             f"written    {done.folder}: {', '.join(done.files)}",
         ]
     )
-
-
-if __name__ == "__main__":
-    cli.run(main)

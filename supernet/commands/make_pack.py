@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Make an image pack (lossless WebP sheets in one .npz) from a folder of pictures.
 
 The folder has one subfolder per class, or splits (train/ and test/ or val/, in any spelling) with
@@ -10,13 +9,10 @@ its name.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
@@ -75,7 +71,3 @@ def make(folder: Path, pack: Path, side: int, seed: int, note: str) -> None:
         " read back and equal"
     )
     print("; ".join(filter(None, (source.origin, source.remark, source.seen()))))
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Rank cells by scores that need no training, or by a trained supernet, and judge by the benchmark.
 
     python scripts/rank.py                                  300 random cells, all clean scores
@@ -13,10 +12,7 @@ regions, with intervals and the rows to beat), and figures.
 """
 
 import argparse
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.files import read_json
@@ -60,7 +56,3 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_config_flags(parser, RankConfig)
     return parser
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Write the report of a finished search anew, or compare searches on one page.
 
     python scripts/report.py runs/NAME                 report.md, figures and report.html in RUN
@@ -10,10 +9,7 @@ A page is one file that a browser opens without a network.
 """
 
 import argparse
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 
@@ -57,7 +53,3 @@ def _runs(folder: Path) -> list[Path]:
     from supernet.files import read_json
 
     return [folder / f"seed-{run['seed']}" for run in read_json(folder / "seeds.json")["runs"]]
-
-
-if __name__ == "__main__":
-    cli.run(main)

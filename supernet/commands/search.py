@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Search a robust cell with one adversarially trained supernet.
 
     python scripts/search.py --robust                  the embedded digits, two CPU cores
@@ -13,11 +12,8 @@ Ends with the cell, its place in the benchmark, and the next command.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.errors import UserError
@@ -94,7 +90,3 @@ def _seeds(text: str) -> tuple[int, ...]:
     if max(seeds) >= 2**63:
         raise UserError(f"--seeds '{text}' has a seed that is not below 2^63; write 0,1,2")
     return seeds
-
-
-if __name__ == "__main__":
-    cli.run(main)

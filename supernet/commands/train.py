@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Train one cell's stand-alone network adversarially, by the recipe of NAS-RobBench-201.
 
     python scripts/train.py --genotype runs/search-digits-darts-seed0/genotype.json --preset quick
@@ -13,8 +12,6 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
 from supernet.cells.argument import index_remark
@@ -77,7 +74,3 @@ def _summary(folder: Path) -> str:
             f"next       python scripts/evaluate.py --model {quoted}/model.pt{flags}",
         ]
     )
-
-
-if __name__ == "__main__":
-    cli.run(main)
