@@ -40,7 +40,7 @@ def command(name: str) -> str:
 
 def named(name: str) -> str:
     """The same in a sentence: `scripts/train.py`, or `robust-supernet train`."""
-    return command(name).removeprefix("python ")
+    return command(name) if _scripts_folder() is None else command(name).removeprefix("python ")
 
 
 def command_line() -> str:

@@ -52,6 +52,7 @@ CONTEXTS = {
     "export": ["--model model.pt"],
     "benchmark": ["query 1", "top", "stats", "compare", "front", "baselines"],
     "make_pack": ["pictures pack.npz"],
+    "data": ["", "show digits", "download cifar10", "pack pictures pack.npz"],
     "rank": ["", "--ntk-outputs trace"],
     "same_search": ["main"],
     "bench_attack": ["--model model.pt"],

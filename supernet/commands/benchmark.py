@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from supernet.cli import argument_parser
 from supernet.errors import UserError
 from supernet.files import write_json
 from supernet.flags import whole_number
+from supernet.invocation import command_line
 from supernet.report import benchmark_text as report
 from supernet.text import amount
 
@@ -225,8 +225,7 @@ def deliver(
     if arguments.out is not None:
         pictures = {} if figures is None else figures()
         path = arguments.out / f"{name}.json"
-        command = shlex.join(["python", "scripts/benchmark.py", *sys.argv[1:]])
-        write_json(path, {"command": command, "table": table.sources, "result": result})
+        write_json(path, {"command": command_line(), "table": table.sources, "result": result})
         written.append(path)
         for stem, picture in pictures.items():
             written += save_figure(picture, arguments.out / stem)

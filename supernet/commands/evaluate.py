@@ -10,12 +10,10 @@ images on a CPU: --limit takes the first images of each class.
 
 import argparse
 import os
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-from supernet import cli
+from supernet import cli, invocation
 from supernet.errors import UserError
 from supernet.flags import fraction, whole_number
 
@@ -63,7 +61,7 @@ def main() -> None:
         "trained_image_size": facts.get("image_size"),
         "precision": "float32",
         "batch_size": arguments.batch_size,
-        "command": shlex.join(["python", *sys.argv]),
+        "command": invocation.command_line(),
         **describe(device),
         "results": rows,
         "training": facts.get("training"),

@@ -21,7 +21,11 @@ from supernet.flags import whole_number
 
 def main() -> None:
     """Parse, make, print."""
-    arguments = _parser().parse_args()
+    run(_parser().parse_args())
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Make the pack that the flags ask for."""
     if arguments.pack.suffix != ".npz":
         raise UserError(f"the pack {arguments.pack} must end in .npz; rename it")
     if arguments.pack.exists() and not arguments.force:
@@ -31,26 +35,25 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.argument_parser(__doc__ or "")
-    parser.add_argument("folder", type=Path, help="the folder of pictures")
-    parser.add_argument("pack", type=Path, help="the .npz to write")
-    parser.add_argument(
-        "--side",
-        type=whole_number(1),
-        default=32,
-        help="pictures become squares of so many pixels. Default: 32.",
-    )
-    parser.add_argument(
-        "--split-seed",
-        type=whole_number(),
-        default=0,
-        help="chooses the test fifth of each class. Default: 0.",
-    )
-    parser.add_argument("--note", default="", help="origin and licence, kept in the pack")
-    parser.add_argument("--force", action="store_true", help="replace a pack that is there already")
+    add_flags(parser)
     return parser
 
 
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The folder, the pack and the flags of either command that makes one."""
+    add = parser.add_argument
+    add("folder", type=Path, help="the folder of pictures")
+    add("pack", type=Path, help="the .npz to write")
+    add("--side", type=whole_number(1), default=32,
+        help="pictures become squares of so many pixels. Default: 32.")  # fmt: skip
+    add("--split-seed", type=whole_number(), default=0,
+        help="chooses the test fifth of each class. Default: 0.")  # fmt: skip
+    add("--note", default="", help="origin and licence, kept in the pack")
+    add("--force", action="store_true", help="replace a pack that is there already")
+
+
 def make(folder: Path, pack: Path, side: int, seed: int, note: str) -> None:
+    """Read the folder, write the pack, read it back, and say what it holds."""
     # Here and not above: Pillow and scikit-learn would delay --help.
     from supernet.data.folder import read_folder
     from supernet.data.packs import write_pack

@@ -2,6 +2,7 @@
 
 GROUPS: dict[str, dict[str, str]] = {
     "from images to a network": {
+        "data": "say which images there are, and where; download or pack them",
         "search": "search a robust cell with one adversarially trained supernet",
         "train": "train one cell's network adversarially",
         "evaluate": "attack a trained network: FGSM, PGD-20, AutoAttack",

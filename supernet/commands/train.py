@@ -18,6 +18,7 @@ from supernet.cells.argument import index_remark
 from supernet.errors import UserError
 from supernet.files import read_json
 from supernet.flags import add_config_flags, given_flags, preset_help
+from supernet.invocation import command
 from supernet.train import config as train_config
 
 
@@ -71,6 +72,6 @@ def _summary(folder: Path) -> str:
             f"images     {images['source']}",
             f"weights    {folder / 'model.pt'} ({facts['weights']}), metadata model.json",
             f"events     tensorboard --logdir {quoted}",
-            f"next       python scripts/evaluate.py --model {quoted}/model.pt{flags}",
+            f"next       {command('evaluate')} --model {quoted}/model.pt{flags}",
         ]
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from supernet.benchmark.table import Table
 from supernet.files import atomic_write
+from supernet.invocation import command
 from supernet.report import (
     figures,
     finalists,
@@ -120,6 +121,6 @@ def _repeat(run: RunFiles) -> list[str]:
         "Train this cell alone and attack it; this report then takes the result in. `--preset "
         "quick` is a small network in minutes on two CPU cores; without it, it is the "
         "benchmark's recipe, hours on a GPU.",
-        f"```\npython scripts/train.py --genotype {here} --preset quick\n"
-        f"python scripts/evaluate.py --model {shlex.quote(str(run.folder / 'standalone'))}\n```",
+        f"```\n{command('train')} --genotype {here} --preset quick\n"
+        f"{command('evaluate')} --model {shlex.quote(str(run.folder / 'standalone'))}\n```",
     ]

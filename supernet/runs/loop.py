@@ -15,6 +15,7 @@ from tqdm import tqdm
 from supernet.errors import UserError, refusal
 from supernet.files import naming, read_json
 from supernet.finite import Diverged, refuse_not_finite
+from supernet.invocation import command
 from supernet.runs.checkpoint import save_last
 from supernet.runs.folder import CHECKPOINT, CONFIG, has_checkpoint
 from supernet.runs.interrupts import Interrupted, deferred_interrupts
@@ -65,7 +66,7 @@ class Run(ABC, Generic[AnyJob]):
 
     kind: str
     """As config.json and the checkpoint name it: search, training."""
-    script: str
+    command: str
     """The command that resumes it."""
 
     def __init__(
@@ -180,14 +181,14 @@ class Run(ABC, Generic[AnyJob]):
         """The command that goes on with a run which could not be written any further."""
         if not has_checkpoint(self.folder):
             return "give the same command again"
-        return f"go on with: python {self.script} --resume {shlex.quote(str(self.folder))}"
+        return f"go on with: {command(self.command)} --resume {shlex.quote(str(self.folder))}"
 
     def stop(self) -> NoReturn:
         """End the process's part of the run, and say how to go on."""
         raise Interrupted(
             f"stopped after {self.job.step} of {self.job.total_steps} steps "
             f"({self.epochs} epochs); go on with:\n"
-            f"  python {self.script} --resume {shlex.quote(str(self.folder))}"
+            f"  {command(self.command)} --resume {shlex.quote(str(self.folder))}"
         )
 
     def _epoch(self, bar: Any, interrupted: Callable[[], bool]) -> None:

@@ -18,6 +18,7 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import write_json
+from supernet.invocation import command_line
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.write import write_report
 from supernet.runs.answer import (
@@ -29,9 +30,9 @@ from supernet.runs.answer import (
 from supernet.runs.checkpoint import kept_epoch, load_last, save_checkpoint
 from supernet.runs.finalists import write_finalists
 from supernet.runs.folder import (
+    COMMANDS,
     CONFIG,
     FORMAT,
-    SCRIPTS,
     clear,
     has_checkpoint,
     new_folder,
@@ -204,7 +205,7 @@ class SearchRun(Run[Search]):
     """A search in its directory."""
 
     kind = KIND
-    script = SCRIPTS[kind]
+    command = COMMANDS[kind]
     table: Table
     warned: frozenset[str] | set[str] = frozenset()
     """What the last epoch warned of: a warning is printed when it comes up."""
@@ -328,7 +329,7 @@ def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
         "kind": KIND,
         "config": config.to_dict(),
         "config_hash": config.hash(),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command_line(),
         "eps": search.eps,
         "steps_per_epoch": search.steps_per_epoch,
         **surroundings(search),

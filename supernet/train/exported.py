@@ -15,6 +15,7 @@ from tqdm import tqdm
 from supernet.cells.order import published_order
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, write_json
+from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
 from supernet.report.figures import draw_cell
 from supernet.train import formats
@@ -199,7 +200,7 @@ def _evaluation(source: Path, metadata: dict[str, Any]) -> tuple[list[dict[str, 
     """The rows of evaluation.json, if it is of this network, and a word about them."""
     path = source / "evaluation.json"
     if not path.is_file():
-        return [], "none yet; scripts/evaluate.py makes one, then export again"
+        return [], f"none yet; {named('evaluate')} makes one, then export again"
     content = read_json(path)
     of_this = ("arch", "C", "N", "weights", "training")
     if any(content.get(name) != metadata.get(name) for name in of_this):
