@@ -14,6 +14,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "rank": "rank cells by scores without training, or by a trained supernet",
         "evidence": "run many searches over seeds, and write the page that compares them",
     },
+    "this installation": {
+        "kernels": "say which kernels run here and why; build them",
+    },
 }
 """Title -> command -> what it does. Each is main() of the module of its name beside this file, and
 has a script of its name in scripts/."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ops.mixed import why_impl
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
@@ -222,6 +223,7 @@ class SearchRun(Run[Search]):
             print(f"images   {search.data.source}")
             device = device_name(search.device)
             print(f"network  C={config.C}, N={config.N}, {impl_of(search)} on {device}")
+            print(f"kernels  {why_impl(search.net.impl, search.device.type)}")
             print(f"run      {self.folder}, config {config.hash()}", flush=True)
 
     def measure(self) -> dict[str, Any]:
