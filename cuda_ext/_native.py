@@ -28,7 +28,7 @@ def _load() -> tuple[str, str]:
         _refuse_other_sources(getattr(module, "SOURCES", None), sources_digest(_HERE / "csrc"))
     except ImportError as error:
         sys.modules.pop(_NAME, None)
-        return "", f"{error} ({_REMEDY} builds it)"
+        return "", f"{error} ({_REMEDY} builds them)"
     return str(spec.origin), ""
 
 

@@ -21,6 +21,7 @@ from supernet.errors import UserError
 from supernet.files import DATA_ROOT_VARIABLE, data_root
 from supernet.flags import whole_number
 from supernet.invocation import command
+from supernet.progress import Progress
 from supernet.text import aligned
 
 if TYPE_CHECKING:
@@ -94,10 +95,8 @@ def _splits(source: "Source") -> tuple[Any, Any]:
 
 def _read(source: "Source") -> str:
     """Decode every picture; what that shows, in words."""
-    from tqdm import tqdm
-
     count = sum(len(split.y) for split in _splits(source))
-    with tqdm(total=count, unit="image", desc="reading", disable=None) as bar:
+    with Progress("reading", count, "image") as bar:
         for split in _splits(source):
             for start in range(0, len(split.y), BATCH):
                 index = np.arange(start, min(start + BATCH, len(split.y)))

@@ -18,6 +18,7 @@ from pathlib import Path
 from supernet import cli
 from supernet.errors import UserError
 from supernet.invocation import ROOT
+from supernet.progress import say_without_terminal
 
 BUILD = """
 import pathlib, sys
@@ -87,6 +88,7 @@ def _watch(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     """Count the compiled files while the compiler works."""
     from tqdm import tqdm
 
+    say_without_terminal("compiling, which takes minutes")
     with tqdm(desc="compiling", unit="file", disable=None) as bar:
         while process.poll() is None:
             time.sleep(SECONDS)

@@ -12,11 +12,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from supernet import cli
 from supernet.errors import UserError
 from supernet.flags import whole_number
+from supernet.progress import Progress
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def make(folder: Path, pack: Path, side: int, seed: int, note: str) -> None:
     parts = {"train": source.train, "test": source.test}
     splits = {name: (split.pixels(), split.y) for name, split in parts.items()}
     total = sum(len(y) for _, y in splits.values())
-    with tqdm(total=total, unit="image", desc="packing", disable=None) as bar:
+    with Progress("packing", total, "image") as bar:
         write_pack(pack, splits, source.class_names, note or source.origin, bar.update)
     raw = sum(pixels.nbytes for pixels, _ in splits.values())
     size = pack.stat().st_size

@@ -45,6 +45,7 @@ from supernet.runs.front_json import front_record
 from supernet.runs.genotype_json import genotype_record
 from supernet.runs.loop import Run
 from supernet.runs.machine import describe, device_name, refuse_other_surroundings
+from supernet.runs.outcome import log_outcome
 from supernet.runs.prepared import (
     KIND,
     config_of,
@@ -268,7 +269,7 @@ class SearchRun(Run[Search]):
     def conclude(self) -> None:
         """Read the cells, and leave genotype.json, front.json, finalists.json and the report."""
         search, config = self.job, self.job.config
-        derivation = derivation_of(search)
+        derivation = derivation_of(search, quiet=self.quiet)
         answers, menu = (
             proposals_of(search, derivation, self.table, allow_none=allow_none)
             for allow_none in (config.allows_none, True)
@@ -282,10 +283,10 @@ class SearchRun(Run[Search]):
         )  # fmt: skip
         write_json(self.folder / "front.json", front_record(config, search.data, menu))
         write_json(self.folder / "genotype.json", record)
-        self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
         if config.finalists:
             self._train_finalists(answers_in_order(refinement, answers), answers)
-        write_report(self.folder, self.table)
+        log_outcome(self.tracker, self.folder, self.table, search.step)
+        write_report(self.folder, self.table, quiet=self.quiet)
 
     def _refine(self, cells: dict[str, list[Genotype]], proposals: Proposals) -> dict[str, Any]:
         """Refine from these cells; leaves refine.json, unless there was nothing to train."""
@@ -306,14 +307,6 @@ class SearchRun(Run[Search]):
             allow_none=config.allows_none, seed=config.seed,
         )  # fmt: skip
         write_finalists(self.folder, search, candidates, self.table, quiet=self.quiet)
-
-    def _values(self, record: dict[str, Any]) -> dict[str, float]:
-        """The numbers that runs are compared by: size, and place in the benchmark."""
-        values = {"params": record["params"], "flops": record["flops"]}
-        dataset, column = judged_by(record["dataset"], record["robust"])
-        values[column] = record["benchmark"]["results"][dataset][column]
-        values["rank"] = record["benchmark"]["ranks"][dataset][column]
-        return values
 
     def _rank(self, code: str) -> str:
         dataset, column = judged_by(self.job.config.dataset, self.job.config.robust)

@@ -78,4 +78,4 @@ def test_the_file_in_the_cache_is_what_is_loaded(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert str(tmp_path) in done.stdout and "_C.so" in done.stdout
-    assert done.stdout.endswith("(`make native` builds it)\n")
+    assert done.stdout.endswith("(`make native` builds them)\n")
