@@ -16,6 +16,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "this installation": {
         "kernels": "say which kernels run here and why; build them",
+        "completion": "print the completion of these commands for bash, zsh or tcsh",
     },
 }
 """Title -> command -> what it does. Each is main() of the module of its name beside this file, and
