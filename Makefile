@@ -15,6 +15,18 @@ PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
 
+# VENV is a target of make and a word of the shell: neither holds a space, and what either would
+# run must not. Its text is looked at before anything expands it.
+DOLLAR := $$
+OPEN   := (
+CLOSE  := )
+HASH   := \#
+SPECIAL := ' " ` ; & | < > * ? [ ] { } ! : % \ $(DOLLAR) $(OPEN) $(CLOSE) $(HASH)
+ifneq ($(strip $(word 2,$(value VENV)) $(foreach c,$(SPECIAL),$(findstring $(c),$(value VENV)))),)
+$(error VENV may hold neither spaces nor characters that make or the shell treats specially; \
+name another folder, or a link to this one)
+endif
+
 ifeq ($(strip $(VENV)),)
 PY      := $(PYTHON)
 INSTALL := packages-there

@@ -1,28 +1,54 @@
 """Loads the compiled extension once, on import. No other file knows how."""
 
-import importlib
 import importlib.util
+import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import torch
 
+from cuda_ext.cache import cached_file, refuse_of_others
 from cuda_ext.sources import sources_digest
 
+_NAME = "cuda_ext._C"
 _HERE = Path(__file__).resolve().parent
+_IN_CHECKOUT = (_HERE.parent / "Makefile").is_file()
+_REMEDY = "`make native`" if _IN_CHECKOUT else "`robust-supernet kernels --build`"
 
 
-def _load() -> str:
-    """Empty, or why the extension did not load."""
+def _load() -> tuple[str, str]:
+    """(the file of the extension, ""), or ("", why it did not load)."""
     try:
-        # Before it is loaded: an operator is registered once in a process.
-        _refuse_from_elsewhere(importlib.util.find_spec("cuda_ext._C"), _HERE)
+        spec = _found()
         # `from . import _C` would report a circular import when nothing is built.
-        built_from = getattr(importlib.import_module("cuda_ext._C"), "SOURCES", None)
-        _refuse_other_sources(built_from, sources_digest(_HERE / "csrc"))
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        assert spec.loader is not None
+        spec.loader.exec_module(module)
+        _refuse_other_sources(getattr(module, "SOURCES", None), sources_digest(_HERE / "csrc"))
     except ImportError as error:
-        return f"{error} (`make native` builds it)"
-    return ""
+        sys.modules.pop(_NAME, None)
+        return "", f"{error} ({_REMEDY} builds them)"
+    return str(spec.origin), ""
+
+
+def _found() -> ModuleSpec:
+    """The extension beside this file, else the one in the user's cache.
+
+    Raises: ImportError where there is none. All is decided before anything is loaded: an operator
+            is registered once in a process.
+    """
+    spec = importlib.util.find_spec(_NAME)
+    if spec is not None:
+        _refuse_from_elsewhere(spec, _HERE)
+        return spec
+    path = cached_file()
+    if path is not None and path.is_file():
+        refuse_of_others(path)
+        spec = importlib.util.spec_from_file_location(_NAME, path)
+    if spec is None:
+        raise ImportError("no kernels are built for this torch")
+    return spec
 
 
 def _refuse_from_elsewhere(spec: ModuleSpec | None, here: Path) -> None:
@@ -43,7 +69,7 @@ def _has_kernels(key: str) -> bool:
 
 
 # Plain values: torch.compile reads them without a graph break.
-_ERROR = _load()
+_FILE, _ERROR = _load()
 _DEVICES = tuple(d for d in ("cpu", "cuda") if not _ERROR and _has_kernels(d.upper()))
 _CUDA_DTYPES = (torch.float32, torch.bfloat16)
 
@@ -58,9 +84,25 @@ def why_unavailable() -> str:
     return _ERROR
 
 
+def file() -> str:
+    """Where the compiled extension lies; empty where it is not loaded."""
+    return _FILE
+
+
 def runs_on(device_type: str) -> bool:
     """Whether there are compiled kernels for "cpu" or "cuda"."""
     return device_type in _DEVICES
+
+
+def why_not(device_type: str, dtype: torch.dtype = torch.float32) -> str:
+    """Why the kernels do not run on this device in this dtype; empty where they do."""
+    if not available():
+        return f"cuda_ext._C did not load: {why_unavailable()}"
+    if not runs_on(device_type):
+        return f"cuda_ext._C was built without kernels for {device_type}"
+    if device_type == "cuda" and dtype not in _CUDA_DTYPES:
+        return f"cuda_ext._C on cuda takes float32 and bfloat16, not {str(dtype)[6:]}"
+    return ""
 
 
 def choose(impl: str, device_type: str, dtype: torch.dtype = torch.float32) -> bool:
@@ -70,18 +112,7 @@ def choose(impl: str, device_type: str, dtype: torch.dtype = torch.float32) -> b
     """
     if impl not in ("auto", "reference", "native"):
         raise ValueError(f"impl '{impl}' is unknown; choose auto, reference or native")
-    has_dtype = device_type != "cuda" or dtype in _CUDA_DTYPES
-    if impl == "reference" or (impl == "auto" and not (runs_on(device_type) and has_dtype)):
-        return False
-    if not available():
-        raise RuntimeError(f"impl='native' but cuda_ext._C did not load: {why_unavailable()}")
-    if not runs_on(device_type):
-        raise RuntimeError(
-            f"impl='native' but cuda_ext._C was built without kernels for {device_type}"
-        )
-    if not has_dtype:
-        raise RuntimeError(
-            f"impl='native' on cuda takes float32 and bfloat16, not {str(dtype)[6:]}; "
-            "use impl='auto' or 'reference'"
-        )
-    return True
+    reason = why_not(device_type, dtype)
+    if impl == "native" and reason:
+        raise RuntimeError(f"impl='native' but {reason}")
+    return impl != "reference" and not reason

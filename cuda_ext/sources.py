@@ -1,6 +1,6 @@
 """What the compiled extension is built from, so that kernels of other sources are not taken.
 
-`setup.py` compiles the digest into the extension and `_native` compares it. No torch here.
+`build.py` compiles the digest into the extension and `_native` compares it. No torch here.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ _ENDINGS = (".cpp", ".cu", ".h")
 def sources_digest(folder: Path) -> str | None:
     """The SHA-256 of the names and contents of the C++ and CUDA files below `folder`.
 
-    It is None where there are none: an installed package has its kernels without their sources.
+    It is None where there are none.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix in _ENDINGS)
     if not paths:

@@ -39,6 +39,16 @@ def resolve_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch
     return impl
 
 
+def why_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch.float32) -> str:
+    """Why `resolve_impl` takes what it takes: a few words for the user."""
+    taken = resolve_impl(impl, device_type, dtype)
+    if taken == "native":
+        return f"compiled kernels of {_native.file()}"
+    if impl == taken:
+        return "plain PyTorch, as --impl asks"
+    return f"plain PyTorch, since {_native.why_not(device_type, dtype)}"
+
+
 class MixedOp(nn.Module):
     """One edge: sum_o w[o] * op_o(x), all five operators (the reference form)."""
 

@@ -1,60 +1,12 @@
 #!/usr/bin/env python3
-"""Export a trained network: a torch.export program, ONNX, and safetensors with a model card.
+"""The command `export` of this checkout; its code is supernet/commands/export.py."""
 
-    python scripts/export.py --model runs/NAME/standalone
-    python scripts/export.py --model runs/NAME/standalone/model.pt --license apache-2.0
-    python scripts/export.py --model runs/NAME/standalone --formats safetensors --out card
-
-Program and ONNX have batch norm folded and dead edges removed: same logits, fewer operations. Every
-file is read back and compared before anything is written. docs/export.md shows how each is loaded.
-"""
-
-import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from supernet import cli
-from supernet.flags import add_config_flags, given_flags
-from supernet.train.export_config import ExportConfig
-
-if TYPE_CHECKING:
-    from supernet.train.exported import Exported
-
-
-def main() -> None:
-    """Parse, export, print."""
-    config = ExportConfig(**given_flags(_parser().parse_args(), ExportConfig))
-
-    # After the flags are known to be good: importing torch takes seconds.
-    from supernet.train.exported import export
-
-    print(_summary(export(config)))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = cli.argument_parser(__doc__ or "")
-    add_config_flags(parser, ExportConfig)
-    return parser
-
-
-def _summary(done: "Exported") -> str:
-    facts = done.facts
-    checked = ", ".join(f"{name} {value:.1g}" for name, value in done.differences.items())
-    return "\n".join(
-        [
-            "",
-            f"cell       {facts['arch']}",
-            f"           code {facts['code']}, index {done.index}, C={facts['C']}, N={facts['N']}",
-            f"folded     {done.sizes}",
-            f"logits     differ at most by: {checked}",
-            f"accuracies {done.evaluated}",
-            f"written    {done.folder}: {', '.join(done.files)}",
-        ]
-    )
-
+from supernet.commands.program import run_command
 
 if __name__ == "__main__":
-    cli.run(main)
+    run_command("export")

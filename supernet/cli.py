@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
+from supernet import invocation
 from supernet.errors import UserError, refusal
 from supernet.files import DISK_ERRORS
 
@@ -196,10 +197,12 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 def argument_parser(description: str | None, **kwargs: Any) -> argparse.ArgumentParser:
     """An ArgumentParser whose errors are UserErrors and whose help keeps the text's line breaks.
 
-    The description is a docstring: `python -OO` has None.
+    The description is a docstring: `python -OO` has None. Its examples `python scripts/X.py` are
+    shown as this process was started.
     """
+    kwargs.setdefault("prog", invocation.usage_name())
     return _OneSentenceParser(
-        description=textwrap.dedent(description or "").strip(),
+        description=invocation.as_started(textwrap.dedent(description or "").strip()),
         formatter_class=_HelpFormatter,
         allow_abbrev=False,
         **kwargs,

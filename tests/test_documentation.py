@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from supernet.commands.table import COMMANDS
 from supernet.errors import UserError
 from supernet.flags import given_flags
 from supernet.search import config as search_config
@@ -27,8 +28,10 @@ from supernet.train.export_config import ExportConfig
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+ROOM = ROOT / "supernet" / "commands"
+"""Where the code of a script lies that is a command's door."""
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-SOURCES = [ROOT / "scripts" / f"{name}.py" for name in SCRIPTS]
+SOURCES = [*(ROOT / "scripts").glob("*.py"), *ROOM.glob("*.py")]
 RESULTS = sorted(
     path for path in (ROOT / "docs" / "results").rglob("*.md") if path.name != "notes.md"
 )  # notes.md is taken into ../search.md, and its links are those of that page
@@ -49,6 +52,7 @@ CONTEXTS = {
     "export": ["--model model.pt"],
     "benchmark": ["query 1", "top", "stats", "compare", "front", "baselines"],
     "make_pack": ["pictures pack.npz"],
+    "data": ["", "show digits", "download cifar10", "pack pictures pack.npz"],
     "rank": ["", "--ntk-outputs trace"],
     "same_search": ["main"],
     "bench_attack": ["--model model.pt"],
@@ -80,7 +84,8 @@ SETTINGS: dict[str, Callable[[argparse.Namespace], Any]] = {
 
 @functools.cache
 def parser_of(script: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = importlib.import_module(f"scripts.{script}")._parser()
+    package = "supernet.commands" if (ROOM / f"{script}.py").is_file() else "scripts"
+    parser: argparse.ArgumentParser = importlib.import_module(f"{package}.{script}")._parser()
     return parser
 
 
@@ -153,10 +158,20 @@ def check(command: str) -> None:
     if program == "make":
         check_make(words(rest))
         return
-    assert program != "robust-supernet", "no such command is installed"
+    if program == "robust-supernet":
+        check_program(words(rest))
+        return
     script = Path(program).stem
     assert (ROOT / program).is_file(), f"there is no {program}"
     check_script(script, words(rest))
+
+
+def check_program(arguments: list[str]) -> None:
+    """Of the installed program; 1 stands for any COMMAND."""
+    if arguments[0] not in ("--help", "--version", "1"):
+        assert arguments[0] in COMMANDS, f"there is no command {arguments[0]}"
+        if arguments[1:] != ["--help"]:
+            check_script(arguments[0], arguments[1:])
 
 
 def check_script(script: str, arguments: list[str]) -> None:
@@ -270,7 +285,8 @@ def test_every_relative_link_resolves(path: Path, target: str) -> None:
         ("make all", "make has no target all"),
         ("make search NAME=1", "make reads no NAME"),
         ('make search ARGS="--epoch 3"', "unrecognized arguments: --epoch 3"),
-        ("robust-supernet search", "no such command is installed"),
+        ("robust-supernet serch --robust", "there is no command serch"),
+        ("robust-supernet search --derive-score", "unrecognized arguments: --derive-score"),
     ],
 )
 def test_what_does_not_run_is_found(command: str, message: str) -> None:

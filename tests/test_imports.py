@@ -6,10 +6,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    ("errors",), ("files", "finite", "text", "randomness", "settings", "shapes", "processes"),
+    ("errors", "invocation"),
+    ("files", "finite", "text", "randomness", "settings", "shapes", "processes", "progress"),
     ("flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),
+    ("commands",), ("__main__",),
 )  # fmt: skip
 """From the ground up. A room may import what stands below it; a room's files one another."""
 HEIGHT = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}

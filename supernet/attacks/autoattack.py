@@ -24,6 +24,7 @@ from tqdm import tqdm
 from supernet.attacks.accuracy import right_answers
 from supernet.attacks.common import Model, as_batch, check_labels, check_pixels, logits_of
 from supernet.attacks.frozen import frozen
+from supernet.progress import say_without_terminal
 
 STANDARD = ("apgd_ce", "apgd_t", "fab_t", "square")
 """In the order of Croce & Hein: cheap and strong first, so that the dearer ones get few images."""
@@ -268,7 +269,7 @@ class _Meter:
     ) -> None:
         costs = settings.costs()
         self.costs = {name: costs[name] for name in attacks}
-        self.pending = list(attacks)
+        self.pending, self.show = list(attacks), show
         self.done = 0
         total = images * sum(self.costs.values())
         self.bar = tqdm(
@@ -294,6 +295,7 @@ class _Meter:
 
     def stage_done(self, name: str, left: int) -> None:
         self.pending.remove(name)
+        say_without_terminal(f"AutoAttack: {left} images withstand {name}", quiet=not self.show)
         self.bar.total = self.done + left * sum(self.costs[other] for other in self.pending)
         self.bar.refresh()
 

@@ -115,7 +115,7 @@ def refuse_other_order(path: Path, codes: Sequence[str]) -> None:
     if not is_published_order(codes):
         raise UserError(
             f"{path} has the cells in another order than the published one, in which every index"
-            " would name another cell; download it again (scripts/benchmark.py --no-verify reads"
+            " would name another cell; download it again ({named('benchmark')} --no-verify reads"
             " it as it is)"
         )
 

@@ -96,7 +96,7 @@ def _stream(url: str, stream: object) -> tuple[str, bytes]:
         received, last = 0, time.monotonic() + MOST_SECONDS
         name = url.rsplit("/", 1)[-1]
         with tqdm(
-            total=total or None, unit="B", unit_scale=True, desc=name, file=sys.stderr
+            total=total or None, unit="B", unit_scale=True, desc=name, file=sys.stderr, disable=None
         ) as bar:
             while chunk := answer.read(CHUNK_BYTES):
                 start = start or chunk[:16]

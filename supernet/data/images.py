@@ -190,8 +190,7 @@ def _moments_of_counts(counts: npt.NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _sentence(source: Source, train: Split, test: Split) -> str:
-    found = f"{len(source.train.y):,} training and {len(source.test.y):,} test images"
-    text = f"{source.origin}: found {found}"
+    text = source.found()
     used = [
         f"{len(some.y):,} {kind}"
         for some, every, kind in ((train, source.train, "training"), (test, source.test, "test"))

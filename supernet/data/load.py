@@ -15,6 +15,7 @@ from supernet.data.packs import read_packs
 from supernet.data.splits import Source
 from supernet.errors import UserError
 from supernet.files import data_root as find_data_root
+from supernet.invocation import named
 
 DEFAULT_FOLDER_SIDE = 32
 
@@ -74,6 +75,24 @@ def load_dataset(
 
     Raises: UserError that names what is missing or unreadable, and the remedy.
     """
+    source, options = read_source(
+        name, data_root=data_root, side=side, seed=seed, download=download
+    )
+    return build(name, source, limit=limit, test_limit=test_limit, device=device, **options)
+
+
+def read_source(
+    name: str,
+    *,
+    data_root: str | Path | None = None,
+    side: int | None = None,
+    seed: int = 0,
+    download: bool = True,
+) -> tuple[Source, dict[str, Any]]:
+    """The splits of a data set, of which no pixels are read yet, and the fields of its `ImageData`.
+
+    The arguments are those of `load_dataset`, which also says what is raised.
+    """
     options: dict[str, Any] = {"pad": 4, "flip": True, "eps": 8 / 255}
     kind, _, path = name.partition(":")
     if kind == "folder" and path:
@@ -93,13 +112,13 @@ def load_dataset(
         )
     if side is not None and kind != "folder":
         raise UserError(f"{name} has its own image size; give --side only with folder:PATH")
-    return build(name, source, limit=limit, test_limit=test_limit, device=device, **options)
+    return source, options
 
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise UserError(
-            f"there is no pack {path}; make one with scripts/make_pack.py, or name the place"
+            f"there is no pack {path}; make one with {named('data pack')}, or name the place"
             " that it has moved to as --dataset pack:PATH"
         )
     return path

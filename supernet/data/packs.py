@@ -28,6 +28,7 @@ from supernet.data.splits import (
     join,
 )
 from supernet.errors import UserError
+from supernet.invocation import named
 
 COLUMNS = 40
 ROWS = 25
@@ -41,8 +42,6 @@ MOST_PIXELS = 80_000_000
 ALWAYS_PIXELS = 64 << 20
 """Bytes of pixels that a pack may hold however short it is."""
 
-_REMEDY = "make the pack from the pictures with scripts/make_pack.py --side"
-
 
 def read_packs(paths: Sequence[Path], remark: str = "", stand_in: bool = False) -> Source:
     """The splits of one pack, or of several parts of one data set in order.
@@ -53,11 +52,11 @@ def read_packs(paths: Sequence[Path], remark: str = "", stand_in: bool = False) 
     """
     headers = [_Header(path) for path in paths]
     first = headers[0]
-    check_side(f"{first.path} holds", first.side, _REMEDY)
+    check_side(f"{first.path} holds", first.side, _remedy())
     if len(first.class_names) < 2:
         raise UserError(
             f"{first.path} has one class ({', '.join(first.class_names)}); a network needs at least"
-            " two classes, one per subfolder that scripts/make_pack.py reads"
+            f" two classes, one per subfolder that {named('data pack')} reads"
         )
     for header in headers[1:]:
         if header.class_names != first.class_names or header.side != first.side:
@@ -69,7 +68,7 @@ def read_packs(paths: Sequence[Path], remark: str = "", stand_in: bool = False) 
     origin = f"the pack {names[0]}" if len(names) == 1 else f"the packs {' and '.join(names)}"
     train, test = (join([header.split(name) for header in headers]) for name in ("train", "test"))
     if not len(train.y) + len(test.y):
-        raise UserError(f"{first.path} holds no images; make it again with scripts/make_pack.py")
+        raise UserError(f"{first.path} holds no images; make it again with {named('data pack')}")
     return Source(
         train=train,
         test=test,
@@ -96,7 +95,7 @@ def write_pack(
     x = next(iter(splits.values()))[0]
     if x.ndim != 4 or x.shape[1] != x.shape[2] or x.shape[3] != 3:
         raise UserError(f"a pack holds square RGB images, not an array of shape {x.shape}")
-    check_side(f"{path} would hold", x.shape[1], _REMEDY)
+    check_side(f"{path} would hold", x.shape[1], _remedy())
     if x.shape[1] > MOST_SIDE:
         raise UserError(
             f"{path} would hold images of {x.shape[1]} pixels; a pack holds up to {MOST_SIDE}:"
@@ -254,5 +253,9 @@ class _Header:
     def _damaged(self, reason: object) -> UserError:
         return UserError(
             f"{self.path} is not a readable image pack ({reason}); copy it again, or write it anew"
-            " with scripts/make_pack.py"
+            f" with {named('data pack')}"
         )
+
+
+def _remedy() -> str:
+    return f"make the pack from the pictures with {named('data pack')} --side"

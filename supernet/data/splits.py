@@ -54,6 +54,11 @@ class Source:
     seen: Callable[[], str] = str
     """What the pixels that were read have shown: "pictures with transparent parts: 3"."""
 
+    def found(self) -> str:
+        """Which files, and how many images of each split."""
+        counts = f"{len(self.train.y):,} training and {len(self.test.y):,} test images"
+        return f"{self.origin}: found {counts}"
+
 
 def in_memory(x: PixelArray, y: Sequence[int] | LabelArray) -> Split:
     """A split whose pixels are at hand already."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from supernet.files import read_json
+from supernet.invocation import command
 from supernet.report.markdown import plain, table
 from supernet.report.run_files import RunFiles
 from supernet.report.words import column_name, dataset_name, duration, percent, pixels
@@ -29,7 +30,7 @@ def section(run: RunFiles) -> list[str]:
         "Short trainings favour cells that learn fast: small ones, and ones with skips and pools. "
         "A lead over a cell of the same size says more than one over a larger cell, and only a "
         "full training decides between cells that are close:",
-        f"```\npython scripts/train.py --genotype {path}:0\n```",
+        f"```\n{command('train')} --genotype {path}:0\n```",
     ]
 
 

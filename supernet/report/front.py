@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from supernet.files import read_json
+from supernet.invocation import command
 from supernet.report import figures
 from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
@@ -34,7 +35,7 @@ def section(run: RunFiles) -> list[str]:
         "not compete, since scores are estimates and sizes are exact.",
         "![The found front](figures/front.svg)",
         _cells(record),
-        f"```\npython scripts/train.py --genotype {run.folder / 'front.json'}:0\n```",
+        f"```\n{command('train')} --genotype {run.folder / 'front.json'}:0\n```",
         "### Found and true front",
         _against(record),
         _compared(record),

@@ -14,6 +14,7 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import read_json, read_jsonl
+from supernet.invocation import command
 from supernet.report.words import GUIDE_NAMES
 from supernet.shapes import require
 
@@ -97,7 +98,7 @@ class RunFiles:
         if not (folder / "genotype.json").is_file():
             raise UserError(
                 f"{folder} holds no finished search (genotype.json is missing); "
-                f"finish it with python scripts/search.py --resume {shlex.quote(str(folder))}"
+                f"finish it with {command('search')} --resume {shlex.quote(str(folder))}"
             )
         description, record = read_json(folder / "config.json"), read_json(folder / "genotype.json")
         if not isinstance(record, dict) or "proposals" not in record:

@@ -6,6 +6,7 @@ from typing import Any
 
 from supernet.benchmark.judged_by import judged_by
 from supernet.files import read_json
+from supernet.invocation import command
 from supernet.report.finalists import in_one_line
 from supernet.report.run_files import answers, holds_judge
 from supernet.report.words import (
@@ -47,7 +48,7 @@ def describe_run(folder: Path) -> str:
         *_finalists(folder),
         f"report     {folder / 'report.html'} for a browser, report.md as text",
         f"events     tensorboard --logdir {quoted}",
-        f"next       python scripts/train.py --genotype {quoted}/genotype.json{_flags(folder)}",
+        f"next       {command('train')} --genotype {quoted}/genotype.json{_flags(folder)}",
     ]
     return "\n".join(lines)
 
@@ -181,6 +182,6 @@ def _together(record: dict[str, Any] | None, folder: Path) -> list[str]:
         f"together   code {record['code']}, index {record['index']}: the strongest operator of "
         f"each edge by the mean of the seeds' {GUIDE_NAMES[record['derived_by']]}",
         *_benchmark(record),
-        f"next       python scripts/train.py --genotype {shlex.quote(str(folder))}/together.json"
+        f"next       {command('train')} --genotype {shlex.quote(str(folder))}/together.json"
         + _flags(first),
     ]

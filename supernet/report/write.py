@@ -6,6 +6,8 @@ from pathlib import Path
 
 from supernet.benchmark.table import Table
 from supernet.files import atomic_write
+from supernet.invocation import command
+from supernet.progress import with_progress
 from supernet.report import (
     figures,
     finalists,
@@ -25,7 +27,11 @@ REPORT_FILE = "report.md"
 
 
 def write_report(
-    run_dir: str | Path, benchmark: Table | None = None, page: Path | None = None
+    run_dir: str | Path,
+    benchmark: Table | None = None,
+    page: Path | None = None,
+    *,
+    quiet: bool = False,
 ) -> Path:
     """Write report.md, figures/ and report.html of a finished search; returns report.md's path.
 
@@ -38,19 +44,13 @@ def write_report(
     Raises: UserError when the folder holds no finished search.
     """
     run = RunFiles.read(Path(run_dir), benchmark)
-    blocks = [
-        *_answer(run),
-        *place.section(run),
-        *proposals.section(run),
-        *refinement.section(run),
-        *finalists.section(run),
-        *front.section(run),
-        *search_sections.edge_weights(run),
-        *search_sections.learning_curves(run),
-        *search_sections.derivation(run),
-        *standalone.section(run),
-        *_repeat(run),
-    ]
+    sections = (
+        _answer, place.section, proposals.section, refinement.section, finalists.section,
+        front.section, search_sections.edge_weights, search_sections.learning_curves,
+        search_sections.derivation, standalone.section, _repeat,
+    )  # fmt: skip
+    shown = with_progress(sections, "report", "section", quiet=quiet)
+    blocks = [block for section in shown for block in section(run)]
     path = run.folder / REPORT_FILE
     with atomic_write(path) as stream:
         stream.write("\n\n".join(blocks) + "\n")
@@ -120,6 +120,6 @@ def _repeat(run: RunFiles) -> list[str]:
         "Train this cell alone and attack it; this report then takes the result in. `--preset "
         "quick` is a small network in minutes on two CPU cores; without it, it is the "
         "benchmark's recipe, hours on a GPU.",
-        f"```\npython scripts/train.py --genotype {here} --preset quick\n"
-        f"python scripts/evaluate.py --model {shlex.quote(str(run.folder / 'standalone'))}\n```",
+        f"```\n{command('train')} --genotype {here} --preset quick\n"
+        f"{command('evaluate')} --model {shlex.quote(str(run.folder / 'standalone'))}\n```",
     ]

@@ -10,6 +10,7 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.finite import refuse_not_finite
+from supernet.progress import with_progress
 from supernet.report.refinement import in_order
 from supernet.runs.genotype_json import shown_prior
 from supernet.search.config import SearchConfig
@@ -24,7 +25,7 @@ by free scores lacks at most 0.4 points to the best cell without `none` within 0
 1.2 M parameters, and the first alone 1.5."""
 
 
-def derivation_of(search: Search) -> Derivation:
+def derivation_of(search: Search, *, quiet: bool = False) -> Derivation:
     """The cells of a search as it stands, by alpha and by gains; none without a supernet.
 
     Raises: Diverged when the gains are not finite.
@@ -33,7 +34,8 @@ def derivation_of(search: Search) -> Derivation:
     if not config.epochs:
         nothing = torch.zeros(NUM_EDGES, NUM_OPS, dtype=torch.float64)
         return Derivation({}, "", Gains(nothing, nothing))
-    gains = operator_gains(search.net, search.images.for_gains(config.seed))
+    batches = with_progress(search.images.gain_batches(config.seed), "gains", "batch", quiet=quiet)
+    gains = operator_gains(search.net, map(search.images.images_at, batches))
     refuse_not_finite({"gains": torch.stack(tuple(gains))}, search.step, search.remedy)
     return derive(
         search.strategy.expected_weights(),

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.files import write_json
+from supernet.progress import Progress
 from supernet.runs.genotype_json import cell_record
 from supernet.runs.refinement import automatic_processes
 from supernet.search.config import SearchConfig
@@ -114,10 +113,8 @@ def _outcomes(
     trials = [Trial(cell.code, recipe, seed) for cell in cells for seed in SEEDS]
     if not quiet:
         print(f"finalists  {len(cells)} cells, {len(SEEDS)} trainings each", flush=True)
-    bar = tqdm(
-        total=len(trials), initial=sum(map(pool.is_known, trials)), unit="training",
-        desc="finalists", dynamic_ncols=True, disable=True if quiet else None,
-    )  # fmt: skip
+    known = sum(map(pool.is_known, trials))
+    bar = Progress("finalists", len(trials), "training", initial=known, quiet=quiet)
 
     def count(trial: Trial, outcome: Outcome) -> None:
         bar.update()

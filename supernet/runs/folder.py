@@ -10,6 +10,7 @@ from typing import Any
 
 from supernet.errors import UserError
 from supernet.files import read_json, remove_leftovers
+from supernet.invocation import named
 from supernet.report.run_files import METRICS_FILE
 from supernet.runs.lock import locked
 from supernet.shapes import misfit, require
@@ -18,7 +19,7 @@ FORMAT = 3
 """The format of config.json and of the files next to it. Format 1 had settings that are gone,
 format 2 neither proposals nor a refinement."""
 
-SCRIPTS = {"search": "scripts/search.py", "training": "scripts/train.py"}
+COMMANDS = {"search": "search", "training": "train"}
 """Kind of run -> the command that makes and resumes it."""
 
 CONFIG = "config.json"
@@ -108,17 +109,17 @@ def read_description(folder: Path, kind: str) -> dict[str, Any]:
     if description.get("format") != FORMAT:
         versions = description.get("versions")
         written = versions.get("robust-supernet") if isinstance(versions, dict) else None
-        named = misfit(description.get("format", 1), int) is None
+        numbered = misfit(description.get("format", 1), int) is None
         raise UserError(
-            f"{folder} has format {description.get('format', 1) if named else 'unknown'}"
+            f"{folder} has format {description.get('format', 1) if numbered else 'unknown'}"
             f" (robust-supernet {written if isinstance(written, str) else 'of an unknown version'})"
             f"; this version reads format {FORMAT}: use the version that wrote it, or start a new"
             " run"
         )
     found = description.get("kind")
     if found != kind:
-        made = SCRIPTS.get(found) if isinstance(found, str) else None
-        hint = f"; {made} made it" if made else ""
+        made = COMMANDS.get(found) if isinstance(found, str) else None
+        hint = f"; {named(made)} made it" if made else ""
         raise UserError(
             f"{folder} holds {f'a {found}' if made else 'another run'}, not a {kind}{hint}"
         )

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shlex
 import socket
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from supernet.errors import UserError
+from supernet.invocation import command_line
 
 LOCK = ".lock"
 _LONGEST = 1_000
@@ -52,8 +52,7 @@ def locked(folder: Path) -> Iterator[int]:
 
 def _sentence() -> str:
     began = time.strftime("%Y-%m-%d %H:%M:%S")
-    command = shlex.join(["python", *sys.argv])
-    return f"process {os.getpid()} on {socket.gethostname()} since {began} ({command})\n"
+    return f"process {os.getpid()} on {socket.gethostname()} since {began} ({command_line()})\n"
 
 
 def _holder(stream: IO[bytes]) -> str:

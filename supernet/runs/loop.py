@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
-from tqdm import tqdm
 
 from supernet.errors import UserError, refusal
 from supernet.files import naming, read_json
 from supernet.finite import Diverged, refuse_not_finite
+from supernet.invocation import command
+from supernet.progress import Progress
 from supernet.runs.checkpoint import save_last
 from supernet.runs.folder import CHECKPOINT, CONFIG, has_checkpoint
 from supernet.runs.interrupts import Interrupted, deferred_interrupts
@@ -65,7 +66,7 @@ class Run(ABC, Generic[AnyJob]):
 
     kind: str
     """As config.json and the checkpoint name it: search, training."""
-    script: str
+    command: str
     """The command that resumes it."""
 
     def __init__(
@@ -145,10 +146,7 @@ class Run(ABC, Generic[AnyJob]):
             self.introduce()
             if not self.resumed:
                 self.checkpoint()  # from here on, whatever happens, the run can be resumed
-            bar = tqdm(
-                total=job.total_steps, initial=job.step, unit="step", dynamic_ncols=True,
-                desc=self.kind, disable=True if self.quiet else None,
-            )  # fmt: skip
+            bar = Progress(self.kind, job.total_steps, "step", initial=job.step, quiet=self.quiet)
             with bar:
                 while job.step < job.total_steps:
                     self._epoch(bar, interrupted)
@@ -180,14 +178,14 @@ class Run(ABC, Generic[AnyJob]):
         """The command that goes on with a run which could not be written any further."""
         if not has_checkpoint(self.folder):
             return "give the same command again"
-        return f"go on with: python {self.script} --resume {shlex.quote(str(self.folder))}"
+        return f"go on with: {command(self.command)} --resume {shlex.quote(str(self.folder))}"
 
     def stop(self) -> NoReturn:
         """End the process's part of the run, and say how to go on."""
         raise Interrupted(
             f"stopped after {self.job.step} of {self.job.total_steps} steps "
             f"({self.epochs} epochs); go on with:\n"
-            f"  python {self.script} --resume {shlex.quote(str(self.folder))}"
+            f"  {command(self.command)} --resume {shlex.quote(str(self.folder))}"
         )
 
     def _epoch(self, bar: Any, interrupted: Callable[[], bool]) -> None:
@@ -201,6 +199,7 @@ class Run(ABC, Generic[AnyJob]):
             job.train_step()
             bar.update()
         trained = time.perf_counter()
+        bar.set_postfix_str("measuring")
         self.finite_state()  # before it is measured: attacks refuse what is not a number
         record = {
             "epoch": epoch,
@@ -212,5 +211,6 @@ class Run(ABC, Generic[AnyJob]):
             "seconds": self.seconds,
             "peak_memory_mb": peak_memory_mb(job.device),
         }
+        bar.set_postfix_str("", refresh=False)
         self.follow(record, lambda text, file=sys.stdout: bar.write(text, file=file))
         self.checkpoint()

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from supernet.cells.genotype import Genotype
 from supernet.cells.isomorphs import one_of_each_class
 from supernet.data import ImageData
+from supernet.progress import Progress
 from supernet.search.config import SearchConfig
 from supernet.search.derive import Fits
 from supernet.search.halves import Halves
@@ -60,10 +59,7 @@ class Refinement:
         standing = self.scored.standing(self.scored.guide)
         data = self.images.as_split(HELD_OUT)
         used: dict[Trial, Outcome] = {}
-        bar = tqdm(
-            total=self._planned(len(cells)), unit="step", dynamic_ncols=True, desc="refine",
-            disable=True if self.quiet else None,
-        )  # fmt: skip
+        bar = Progress("refine", self._planned(len(cells)), "step", quiet=self.quiet)
 
         def done(trial: Trial, outcome: Outcome) -> None:
             bar.update(trial.recipe.steps)

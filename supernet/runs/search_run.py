@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ops.mixed import why_impl
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import write_json
+from supernet.invocation import command_line
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.write import write_report
 from supernet.runs.answer import (
@@ -29,9 +31,9 @@ from supernet.runs.answer import (
 from supernet.runs.checkpoint import kept_epoch, load_last, save_checkpoint
 from supernet.runs.finalists import write_finalists
 from supernet.runs.folder import (
+    COMMANDS,
     CONFIG,
     FORMAT,
-    SCRIPTS,
     clear,
     has_checkpoint,
     new_folder,
@@ -43,6 +45,7 @@ from supernet.runs.front_json import front_record
 from supernet.runs.genotype_json import genotype_record
 from supernet.runs.loop import Run
 from supernet.runs.machine import describe, device_name, refuse_other_surroundings
+from supernet.runs.outcome import log_outcome
 from supernet.runs.prepared import (
     KIND,
     config_of,
@@ -204,7 +207,7 @@ class SearchRun(Run[Search]):
     """A search in its directory."""
 
     kind = KIND
-    script = SCRIPTS[kind]
+    command = COMMANDS[kind]
     table: Table
     warned: frozenset[str] | set[str] = frozenset()
     """What the last epoch warned of: a warning is printed when it comes up."""
@@ -221,6 +224,7 @@ class SearchRun(Run[Search]):
             print(f"images   {search.data.source}")
             device = device_name(search.device)
             print(f"network  C={config.C}, N={config.N}, {impl_of(search)} on {device}")
+            print(f"kernels  {why_impl(search.net.impl, search.device.type)}")
             print(f"run      {self.folder}, config {config.hash()}", flush=True)
 
     def measure(self) -> dict[str, Any]:
@@ -265,7 +269,7 @@ class SearchRun(Run[Search]):
     def conclude(self) -> None:
         """Read the cells, and leave genotype.json, front.json, finalists.json and the report."""
         search, config = self.job, self.job.config
-        derivation = derivation_of(search)
+        derivation = derivation_of(search, quiet=self.quiet)
         answers, menu = (
             proposals_of(search, derivation, self.table, allow_none=allow_none)
             for allow_none in (config.allows_none, True)
@@ -279,10 +283,10 @@ class SearchRun(Run[Search]):
         )  # fmt: skip
         write_json(self.folder / "front.json", front_record(config, search.data, menu))
         write_json(self.folder / "genotype.json", record)
-        self.tracker.result(derivation.chosen, self._values(record), config.to_dict(), search.step)
         if config.finalists:
             self._train_finalists(answers_in_order(refinement, answers), answers)
-        write_report(self.folder, self.table)
+        log_outcome(self.tracker, self.folder, self.table, search.step)
+        write_report(self.folder, self.table, quiet=self.quiet)
 
     def _refine(self, cells: dict[str, list[Genotype]], proposals: Proposals) -> dict[str, Any]:
         """Refine from these cells; leaves refine.json, unless there was nothing to train."""
@@ -304,14 +308,6 @@ class SearchRun(Run[Search]):
         )  # fmt: skip
         write_finalists(self.folder, search, candidates, self.table, quiet=self.quiet)
 
-    def _values(self, record: dict[str, Any]) -> dict[str, float]:
-        """The numbers that runs are compared by: size, and place in the benchmark."""
-        values = {"params": record["params"], "flops": record["flops"]}
-        dataset, column = judged_by(record["dataset"], record["robust"])
-        values[column] = record["benchmark"]["results"][dataset][column]
-        values["rank"] = record["benchmark"]["ranks"][dataset][column]
-        return values
-
     def _rank(self, code: str) -> str:
         dataset, column = judged_by(self.job.config.dataset, self.job.config.robust)
         rank = self.table.rank(Genotype.parse(code), dataset, column)
@@ -328,7 +324,7 @@ def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
         "kind": KIND,
         "config": config.to_dict(),
         "config_hash": config.hash(),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command_line(),
         "eps": search.eps,
         "steps_per_epoch": search.steps_per_epoch,
         **surroundings(search),

@@ -29,7 +29,9 @@ _GROUPS = (
     ("optimiser", ("lr",)),
 )
 _EVENTS = re.compile(r"events\.out\.tfevents\.([0-9]{10,12})\.(.+)")
-_EDGE_TAGS = tuple(f"edge_{source}-{node}" for node, source in EDGES)
+_EDGES = tuple(f"{source}-{node}" for node, source in EDGES)
+_EDGE_TAGS = [[f"edges/{edge}_{op}" for op in OP_NAMES] for edge in _EDGES]
+"""Of all edge weights: one group of charts, in the order of alpha."""
 
 
 class Tracker:
@@ -91,9 +93,9 @@ class Tracker:
         w = w_EO.detach().float().cpu()
         picture = figures.heatmap(w.numpy(), taken.ops, none=none)
         self.writer.add_figure("edge_weights", picture, step, close=False)
-        for edge, tag in enumerate(_EDGE_TAGS):
-            for op, name in enumerate(OP_NAMES):
-                self.writer.add_scalar(f"{tag}/{name}", w[edge, op].item(), step)
+        for edge, tags in enumerate(_EDGE_TAGS):
+            for op, tag in enumerate(tags):
+                self.writer.add_scalar(tag, w[edge, op].item(), step)
 
     def cell(self, genotype: Genotype, step: int) -> None:
         """Log the current cell as picture and text, when it is another than the last one."""
@@ -194,7 +196,9 @@ def _finite(value: Any) -> Any:
 
 
 def _curve_layout() -> dict[str, list[Any]]:
-    return {tag: ["Multiline", [f"{tag}/{name}" for name in OP_NAMES]] for tag in _EDGE_TAGS}
+    return {
+        f"edge {edge}": ["Multiline", tags] for edge, tags in zip(_EDGES, _EDGE_TAGS, strict=True)
+    }
 
 
 def _as_code(text: str) -> str:

@@ -5,7 +5,6 @@ model.pt  model.json
 """
 
 import dataclasses
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +17,12 @@ from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.errors import UserError
 from supernet.files import data_root, write_json
+from supernet.invocation import command_line
 from supernet.runs.checkpoint import load_last
 from supernet.runs.folder import (
+    COMMANDS,
     CONFIG,
     FORMAT,
-    SCRIPTS,
     clear,
     fingerprint,
     has_checkpoint,
@@ -115,7 +115,7 @@ class TrainRun(Run[Training]):
     """A training in its directory."""
 
     kind = "training"
-    script = SCRIPTS[kind]
+    command = COMMANDS[kind]
 
     def introduce(self) -> None:
         """Log the cell that is trained."""
@@ -213,7 +213,7 @@ def _description(training: Training) -> dict[str, Any]:
         "code": training.genotype.code,
         "config": training.config.to_dict(),
         "config_hash": _hash(training.config, training.genotype),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command_line(),
         "eps": training.eps,
         "steps_per_epoch": training.steps_per_epoch,
         **_surroundings(training),

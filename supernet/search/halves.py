@@ -1,7 +1,7 @@
 """The training images of a search: one half for the weights, one for alpha, never both."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -55,7 +55,11 @@ class Halves:
         return self.images_at(spaced(self.weight_half, CALIBRATION_IMAGES))[0]
 
     def for_gains(self, seed: int) -> Iterator[Batch]:
-        """Batches of the first GAIN_IMAGES of a seeded shuffle of the alpha half, as they are.
+        """The images and labels of `gain_batches`, as they are."""
+        return map(self.images_at, self.gain_batches(seed))
+
+    def gain_batches(self, seed: int) -> Sequence[Tensor]:
+        """The first GAIN_IMAGES of a seeded shuffle of the alpha half by number, in batches.
 
         What is left of a whole number of batches is left out, unless there is but one.
         """
@@ -65,7 +69,7 @@ class Halves:
         batches = self.alpha_half[shuffled[:GAIN_IMAGES]].split(self.batch_size)
         if len(batches) > 1 and len(batches[-1]) < len(batches[0]):
             batches = batches[:-1]
-        return map(self.images_at, batches)
+        return batches
 
     def as_split(self, count: int) -> ImageData:
         """The images divided for cells that are trained alone: the weight half as `train`, and as

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from supernet.attacks import ATTACKS, frozen
 from supernet.attacks.accuracy import right_answers
 from supernet.attacks.autoattack import ITERATIONS, LEAST_CLASSES, QUERIES, autoattack
 from supernet.data import ImageData, to_float
 from supernet.errors import UserError
+from supernet.progress import Progress, say_without_terminal
 from supernet.report.words import pixels
 
 NAMES = ("clean", "fgsm", "pgd", "autoattack")
@@ -141,10 +141,13 @@ class _Bench:
     def _row(
         self, name: str, eps: float, right: Tensor, began: float, **facts: Any
     ) -> dict[str, Any]:
+        accuracy = int(right.sum()) / len(right)
+        title = name if name == "clean" else row_name(name, eps)
+        say_without_terminal(f"{title}: {accuracy:.2%} right", quiet=not self.progress)
         return {
-            "name": name if name == "clean" else row_name(name, eps),
+            "name": title,
             "attack": name,
-            "accuracy": int(right.sum()) / len(right),
+            "accuracy": accuracy,
             "dataset": self.data.name,
             "split": "test",
             "images": len(right),
@@ -155,10 +158,7 @@ class _Bench:
         }
 
     def _batches(self, title: str, index: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        bar = tqdm(
-            total=len(index), desc=title, unit="image", dynamic_ncols=True, leave=False,
-            disable=None if self.progress else True,
-        )  # fmt: skip
+        bar = Progress(title, len(index), "image", leave=False, quiet=not self.progress)
         with bar:
             for batch in index.split(self.batch_size) if len(index) else ():
                 x = self.x[batch].contiguous(memory_format=torch.channels_last)

@@ -16,6 +16,7 @@ from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, write_json
+from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
 from supernet.settings import another_version
 from supernet.shapes import require
@@ -107,11 +108,11 @@ def _model_file(path: Path) -> Path:
         path = next((path / name for name in names if (path / name).is_file()), path / WEIGHTS)
     if path.suffix == ".json":
         raise UserError(
-            f"{path} holds no weights; name the {WEIGHTS} that scripts/train.py left, or train the "
-            f"cell first with scripts/train.py --genotype"
+            f"{path} holds no weights; name the {WEIGHTS} that {named('train')} left, or train the "
+            f"cell first with {named('train')} --genotype"
         )
     if not path.is_file():
-        raise UserError(f"there is no model {path}; name the {WEIGHTS} that scripts/train.py left")
+        raise UserError(f"there is no model {path}; name the {WEIGHTS} that {named('train')} left")
     return path
 
 
@@ -138,7 +139,7 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
     except SafetensorError as error:
         raise _unreadable(path, error) from error
     if header is None:
-        raise UserError(f"{path} does not say which cell it is of; scripts/export.py writes it so")
+        raise UserError(f"{path} does not say which cell it is of; {named('export')} writes it so")
     return _checked(json.loads(header), path), state
 
 

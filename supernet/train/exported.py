@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from supernet.cells.order import published_order
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, write_json
+from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
+from supernet.progress import with_progress
 from supernet.report.figures import draw_cell
 from supernet.train import formats
 from supernet.train.card import model_card, published
@@ -143,7 +144,7 @@ def _contents(
     """File -> its bytes."""
     program = None
     contents = {}
-    for name in tqdm(config.formats, desc="export", unit="format", leave=False, disable=None):
+    for name in with_progress(config.formats, "export", "format"):
         if name == "safetensors":
             contents[SAFETENSORS] = safetensors_bytes(network, facts)
             continue
@@ -170,7 +171,7 @@ def _differences(
         pairs = [(x, network(x)) for x in (images[:1], images)]
         found = {
             name: max(_largest(runs[name](content, x) - expected) for x, expected in pairs)
-            for name, content in contents.items()
+            for name, content in with_progress([*contents.items()], "compare", "format")
         }
         most = TOLERANCE * max(1.0, *(_largest(expected) for _, expected in pairs))
     for name, difference in found.items():
@@ -199,7 +200,7 @@ def _evaluation(source: Path, metadata: dict[str, Any]) -> tuple[list[dict[str, 
     """The rows of evaluation.json, if it is of this network, and a word about them."""
     path = source / "evaluation.json"
     if not path.is_file():
-        return [], "none yet; scripts/evaluate.py makes one, then export again"
+        return [], f"none yet; {named('evaluate')} makes one, then export again"
     content = read_json(path)
     of_this = ("arch", "C", "N", "weights", "training")
     if any(content.get(name) != metadata.get(name) for name in of_this):

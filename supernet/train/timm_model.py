@@ -31,6 +31,7 @@ from torchvision.ops import StochasticDepth
 from ops.candidates import kept_statistics
 from supernet.cells.genotype import Genotype
 from supernet.data.load import CIFAR10_MEAN, CIFAR10_STD
+from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
 from supernet.nets.skeleton import check_num_classes
 
@@ -229,7 +230,7 @@ def nas_robbench_201(pretrained: bool = False, **kwargs: Any) -> NasRobBench201:
     """
     if pretrained:
         raise ValueError(
-            "there are no pretrained weights; train some with scripts/train.py and give their"
+            f"there are no pretrained weights; train some with {named('train')} and give their"
             " model.pt as checkpoint_path"
         )
     features = {"out_indices": (0, 1, 2), "feature_cls": "getter"}

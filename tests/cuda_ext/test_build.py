@@ -175,7 +175,7 @@ from cuda_ext import _native
 from ops.mixed import MixedCell
 
 assert "site-of-the-test" in cuda_ext.__file__, cuda_ext.__file__
-assert not _native.available() and "No module named" in _native.why_unavailable()
+assert "no kernels are built" in _native.why_unavailable(), _native.why_unavailable()
 x = torch.rand(2, 3, 4, 4, requires_grad=True)
 MixedCell(3).train()(x, torch.rand(6, 5)).sum().backward()
 assert x.grad.abs().max() > 0

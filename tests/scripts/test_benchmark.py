@@ -77,7 +77,7 @@ def test_out_writes_json_and_figures(invented_root: Path, tmp_path: Path) -> Non
         f"{stem}.svg",
     ]
     written = json.loads((out / f"{stem}.json").read_text())
-    assert written["command"].startswith("python scripts/benchmark.py front")
+    assert written["command"].startswith(f"python {ROOT}/scripts/benchmark.py front")
     assert written["table"][0]["verified"] is False
     assert written["result"]["cells"] and f"wrote {out / stem}.png" in done.stdout
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from supernet.train.export import load_model, save_model
-from tests.scripts.inprocess import run_script
+from tests.scripts.inprocess import ROOT, run_script
 from tests.supernet.train.cells import trained
 from tests.supernet.train.test_card import facts
 
@@ -47,7 +47,7 @@ def test_it_says_what_is_saved_and_where(model: Path, tmp_path: Path, no_picture
         r"folded +[\d,]+ parameters instead of [\d,]+, and [\d,]+ multiply-adds", done.stdout
     )
     assert "logits     differ at most by: model.safetensors 0\n" in done.stdout
-    assert "accuracies none yet; scripts/evaluate.py makes one" in done.stdout
+    assert f"accuracies none yet; {ROOT}/scripts/evaluate.py makes one" in done.stdout
     assert "written    net/export: README.md, model.safetensors, genotype.json" in done.stdout
     network, _ = load_model(model)
     x = torch.rand(2, 3, 16, 16)

@@ -1,4 +1,4 @@
-"""What holds for the command line of every script."""
+"""What holds for the command line of every script and every command."""
 
 import subprocess
 import sys
@@ -8,7 +8,9 @@ from tests.scripts.inprocess import ROOT
 HELP_OF_ALL = """
 import importlib, pathlib, sys
 for path in sorted(pathlib.Path("scripts").glob("*.py")):
-    help = importlib.import_module(f"scripts.{path.stem}")._parser().format_help()
+    door = pathlib.Path("supernet/commands", path.name).is_file()
+    package = "supernet.commands" if door else "scripts"
+    help = importlib.import_module(f"{package}.{path.stem}")._parser().format_help()
     assert help.startswith("usage: "), path
     slow = {"torch", "scipy", "sklearn", "matplotlib", "pymoo", "moocore"} & set(sys.modules)
     assert not slow, f"{path} imports {slow}"

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from supernet.benchmark.table import Table
-from tests.scripts.inprocess import run_script
+from tests.scripts.inprocess import ROOT, run_script
 from tests.supernet.report.runs import write_run
 
 
@@ -45,9 +45,9 @@ def test_several_runs_and_the_seeds_of_a_search(tmp_path: Path, real: Table) -> 
     [
         ([], "the following arguments are required: RUN"),
         (["absent"], "absent is not a run directory (it has no config.json)"),
-        (["training"], "training holds a training, not a search; scripts/train.py made it"),
+        (["training"], f"training holds a training, not a search; {ROOT}/scripts/train.py made it"),
         (["old"], "old has format 1"),
-        (["stopped"], "finish it with python scripts/search.py --resume stopped"),
+        (["stopped"], f"finish it with python {ROOT}/scripts/search.py --resume stopped"),
         (["run", "stopped"], "stopped holds no finished search (genotype.json is missing)"),
         (["run", "./run"], "run is given twice"),
     ],

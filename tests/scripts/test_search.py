@@ -77,7 +77,7 @@ def test_killed_in_an_epoch_and_resumed_is_never_interrupted(tmp_path: Path) -> 
     whole = search(*SMALL, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     assert "cell       |" in whole.stdout
-    following = "next       python scripts/train.py --genotype whole/genotype.json --preset quick"
+    following = f"next       python {ROOT}/scripts/train.py --genotype whole/genotype.json --preset"
     assert following in whole.stdout
 
     process = subprocess.Popen(

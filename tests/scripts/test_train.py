@@ -61,7 +61,7 @@ def test_the_next_command_looks_where_the_training_did(tmp_path: Path) -> None:
     arguments = [*SMALL, "--epochs", "1", "--out", "net", "--data-root", "my data"]
     trained = run_script("train.py", *arguments, cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
-    command = "next       python scripts/evaluate.py --model net/model.pt --data-root"
+    command = f"next       python {ROOT}/scripts/evaluate.py --model net/model.pt --data-root"
     assert trained.stdout.endswith(f"{command} 'my data'\n")
     resumed = run_script("train.py", "--resume", "net", "--data-root", "moved", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
@@ -72,7 +72,7 @@ def test_the_next_command_looks_where_the_training_did(tmp_path: Path) -> None:
 def test_train_and_evaluate_with_all_attacks(trained: tuple[Path, Done]) -> None:
     folder, training = trained
     assert "epoch  10/10  loss" in training.stdout
-    assert "next       python scripts/evaluate.py --model net/model.pt" in training.stdout
+    assert f"next       python {ROOT}/scripts/evaluate.py --model net/model.pt" in training.stdout
     done = run_script("evaluate.py", "--model", "net/model.pt", "--limit", "10", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "written    net/evaluation.json" in done.stdout

@@ -2,26 +2,25 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+from supernet.invocation import process
 from supernet.runs.folder import has_checkpoint
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import Run
 
-ROOT = Path(__file__).resolve().parents[3]
 OUTPUT = "output.txt"
 """What a search said that ran beside others."""
 
 
 def command_of(run: Run, config: EvidenceConfig) -> list[str]:
-    """The call of scripts/search.py that begins a run, or goes on with it where it was stopped."""
+    """The call of the search that begins a run, or goes on with it where it was stopped."""
     runs = Path(config.runs)
     folder = runs / run.name
     where = [] if config.jobs == 1 else ["--processes", str(_share(config))]
     if config.data_root is not None:
         where += ["--data-root", config.data_root]
-    command = [sys.executable, str(ROOT / "scripts" / "search.py"), *where]
+    command = [*process("search"), *where]
     if has_checkpoint(folder):
         return [*command, "--resume", str(folder)]
     if run.source is not None:

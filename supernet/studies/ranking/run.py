@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from supernet.benchmark.load import load_table
 from supernet.benchmark.table import Table
@@ -18,6 +17,7 @@ from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import atomic_write, sha256, write_json
 from supernet.processes import one_thread, start_worker
+from supernet.progress import Progress
 from supernet.proxies.free_scores import free_scores
 from supernet.report.words import duration
 from supernet.runs.machine import describe, resolve_device
@@ -148,10 +148,7 @@ def _score_all(
     try:
         seconds = estimate_seconds(config, scorer, left)
         say(f"{len(left)} cells to score, about {duration(seconds)}")
-        bar = tqdm(
-            total=len(cells), initial=done, unit="cell", dynamic_ncols=True, desc="rank",
-            disable=True if quiet else None,
-        )  # fmt: skip
+        bar = Progress("rank", len(cells), "cell", initial=done, quiet=quiet)
         with bar, _mapped(config, scorer, genotypes) as scores:
             for cell, found in zip(left, scores, strict=True):
                 store.append(cell, found)

@@ -136,7 +136,7 @@ def test_a_pack_that_reads_back_differently_is_not_left(
 
 @pytest.mark.parametrize("side", [0, 2, 6, 7])
 def test_a_side_that_cannot_be_halved_twice_is_named(tmp_path: Path, side: int) -> None:
-    message = rf"{side} pixels.* not a multiple of 4.*halve them twice; .*make_pack.py --side"
+    message = rf"{side} pixels.* not a multiple of 4.*halve them twice; .*data.py pack --side"
     path = tmp_path / "a.npz"
     splits = {"train": _images(3, side), "test": _images(2, side)}
     with pytest.raises(UserError, match=message):
@@ -156,7 +156,7 @@ def test_a_pack_without_images_or_classes_is_named(tmp_path: Path) -> None:
         write_pack(path, {"train": (x, y), "test": (x, y)}, NAMES, "")
     assert not list(tmp_path.iterdir())
     np.savez(path, side=8, class_names=np.array(NAMES), train_n=0, train_y=y, test_n=0, test_y=y)
-    with pytest.raises(UserError, match=r"a\.npz holds no images; .*make_pack.py"):
+    with pytest.raises(UserError, match=r"a\.npz holds no images; .*data.py pack"):
         read_packs([path])
     write_pack(path, {"train": _images(3), "test": _images(2)}, NAMES, "")
     with np.load(path) as archive:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from supernet.invocation import ROOT
 from supernet.studies.evidence import commands
-from supernet.studies.evidence.commands import ROOT, begin, command_of
+from supernet.studies.evidence.commands import begin, command_of
 from supernet.studies.evidence.config import EvidenceConfig
 from tests.supernet.studies.evidence.conftest import run_of
 

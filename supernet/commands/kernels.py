@@ -1,0 +1,110 @@
+"""Say which kernels run here and why, and build them for the torch that is installed.
+
+    python scripts/kernels.py            what searches will use
+    python scripts/kernels.py --build    compile into the user's cache, minutes on two cores
+
+The kernels are optional and make searches faster; they need a C++ compiler, and nvcc for a GPU.
+The cache is XDG_CACHE_HOME, else ~/.cache, with one file for each torch and each version of the
+sources. In a checkout `make native` builds them in place instead. NO_CUDA=1 leaves CUDA out,
+TORCH_CUDA_ARCH_LIST names the GPU architectures, CUDA_HOME says where nvcc is.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from supernet import cli
+from supernet.errors import UserError
+from supernet.invocation import ROOT
+from supernet.progress import say_without_terminal
+
+BUILD = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from cuda_ext.build import build_file
+sys.exit(not build_file(pathlib.Path(sys.argv[2])))
+"""
+SAID = "cuda_ext: "
+"""How the lines begin that are for the user, among those of the compiler."""
+SECONDS = 0.5
+"""Between two looks at what the compiler has finished."""
+
+
+def main() -> None:
+    """Parse, build, print."""
+    arguments = _parser().parse_args()
+
+    # After the flags are known to be good: importing torch takes seconds.
+    from cuda_ext.cache import cached_file
+
+    if arguments.build:
+        path = cached_file()
+        if path is None:
+            raise UserError(
+                "there is no place for kernels: set XDG_CACHE_HOME to a folder of yours"
+            )
+        if path.is_file() and not arguments.force:
+            print(f"built already: {path} (--force builds it anew)")
+        else:
+            _build(path)
+    print(_state())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument("--build", action="store_true", help="Compile, unless that is done.")
+    parser.add_argument("--force", action="store_true", help="With --build: compile anew.")
+    return parser
+
+
+def _build(path: Path) -> None:
+    """Compile in a process of its own, whose output is kept where it fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = path.with_name("build.log")
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", BUILD, str(ROOT), str(path)], stdout=stream, stderr=stream
+        )
+        try:
+            _watch(process, path.parent)
+        finally:
+            process.wait()  # it has got the Ctrl-C, too, and removes what it has begun
+    said = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in said:
+        if line.startswith(SAID):
+            print(line.removeprefix(SAID), file=sys.stderr)
+    if process.returncode:
+        raise UserError(
+            f"the kernels did not build, {log} has all that the compiler said; searches run "
+            "without them, slower"
+        )
+    log.unlink()
+    print(f"built {path}")
+
+
+def _watch(process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    """Count the compiled files while the compiler works."""
+    from tqdm import tqdm
+
+    say_without_terminal("compiling, which takes minutes")
+    with tqdm(desc="compiling", unit="file", disable=None) as bar:
+        while process.poll() is None:
+            time.sleep(SECONDS)
+            bar.n = len(list(folder.glob(".build-*/temp/**/*.o")))
+            bar.refresh()
+
+
+def _state() -> str:
+    import torch
+
+    from cuda_ext import _native
+
+    if not _native.available():
+        return f"searches run in plain PyTorch: {_native.why_unavailable()}"
+    devices = " and ".join(d for d in ("cpu", "cuda") if _native.runs_on(d))
+    lines = [f"searches run the compiled kernels on {devices}: {_native.file()}"]
+    if torch.cuda.is_available() and not _native.runs_on("cuda"):
+        lines.append("this machine's GPU runs plain PyTorch: they were built without CUDA")
+    return "\n".join(lines)

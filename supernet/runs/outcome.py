@@ -1,0 +1,68 @@
+"""What TensorBoard gets of a finished search: the result, its refinement and its finalists."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from supernet.benchmark.table import Table
+from supernet.cells.genotype import Genotype
+from supernet.files import read_json
+from supernet.report import finalists, refinement
+from supernet.report.run_files import REFINEMENT_FILE, RunFiles
+from supernet.runs.tracking import Tracker
+
+SECTIONS: dict[str, Callable[[RunFiles], list[str]]] = {
+    "refinement": refinement.section,
+    "finalists": finalists.section,
+}
+"""Name of a text -> the section of report.md that it is."""
+
+
+def log_outcome(tracker: Tracker, folder: Path, table: Table, step: int) -> None:
+    """Log what a run directory says of its answer, at its last step."""
+    run = RunFiles.read(folder, table)
+    tracker.result(run.cell, result_values(run), run.config, step)
+    for name, section in SECTIONS.items():
+        blocks = section(run)
+        if blocks:
+            tracker.text(name, "\n\n".join(blocks), step)
+    for number, values in enumerate(refinement_values(run)):
+        tracker.scalars(values, number)
+
+
+def result_values(run: RunFiles) -> dict[str, float]:
+    """The numbers that runs are compared by: size, place in the benchmark, and what the answer
+    reached as a finalist, where it was one."""
+    dataset, column = run.judge
+    entry = run.query(run.cell)
+    values = {
+        "params": run.record["params"], "flops": run.record["flops"],
+        column: entry["results"][dataset][column], "rank": entry["ranks"][dataset][column],
+    }  # fmt: skip
+    path = run.folder / "finalists.json"
+    if path.is_file():
+        answer = read_json(path)["cells"][0]
+        for name in ("clean", "robust"):
+            if answer[name]:
+                values[f"finalist_{name}"] = sum(answer[name]) / len(answer[name])
+    return values
+
+
+def refinement_values(run: RunFiles) -> list[dict[str, Any]]:
+    """For each sweep of a refinement, the first over the proposals: the cell that it chose, by its
+    held-out loss in nats after the longest trainings, and by its parameters.
+
+    A sweep whose cell was not trained to the end of it has no loss.
+    """
+    path = run.folder / REFINEMENT_FILE
+    sweeps = read_json(path)["sweeps"] if path.is_file() else []
+    classes = run.description["data"]["num_classes"]
+    values = []
+    for sweep in sweeps:
+        last = sweep["rounds"][-1] if sweep["rounds"] else {"cells": [], "losses": []}
+        losses = dict(zip(last["cells"], last["losses"], strict=True))
+        values.append({
+            "refinement/held_out_loss": losses.get(sweep["chosen"]),
+            "refinement/params": Genotype.parse(sweep["chosen"]).params(classes),
+        })  # fmt: skip
+    return values

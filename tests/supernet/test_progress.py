@@ -1,0 +1,95 @@
+"""Bars on a terminal, plain lines without one, nothing with --quiet."""
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from supernet import progress
+from supernet.progress import Progress, say_without_terminal, with_progress
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import sys, time
+from supernet import progress
+progress.WAIT_SECONDS = float(sys.argv[1])
+for _ in progress.with_progress(range(8), "gains", "batch", quiet="quiet" in sys.argv):
+    time.sleep(0.05)
+progress.say_without_terminal("gains: done", quiet="quiet" in sys.argv)
+"""
+
+
+def on_a_terminal(*arguments: str) -> str:
+    """All that PROGRAM writes on a terminal of its own."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    said = b""
+    while select.select([ours], [], [], 30)[0]:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        said += part
+    os.close(ours)
+    assert process.wait() == 0
+    return said.decode()
+
+
+def test_a_terminal_shows_a_bar_with_the_time_left() -> None:
+    said = on_a_terminal("0.1")
+    assert "\rgains:" in said and "/8 [00:00<00:00" in said and "batch/s" in said
+    assert "gains: done" not in said
+
+
+def test_a_step_that_ends_soon_shows_no_bar() -> None:
+    assert "batch" not in on_a_terminal("60")
+
+
+def test_quiet_shows_nothing_on_a_terminal() -> None:
+    assert on_a_terminal("0.1", "quiet") == ""
+
+
+def test_a_log_file_has_plain_lines() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, "0"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr) == ("", "gains: done\n")
+
+
+def test_a_line_a_minute_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Progress("refine", 1000, "step", initial=200) as bar:
+        for seconds, more in ((59.0, 100), (30.0, 100), (30.0, 100), (31.0, 100)):
+            now[0] += seconds
+            bar.update(more)
+    said = capsys.readouterr().err
+    # After 89 s 200 of the 800 that were left are done, after 150 s 400.
+    assert (
+        said == "refine: 400 of 1,000 steps, 04:27 left\nrefine: 600 of 1,000 steps, 02:30 left\n"
+    )
+
+
+def test_quiet_says_nothing_in_a_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    assert list(with_progress("abc", "rank", "cell", quiet=True)) == ["a", "b", "c"]
+    say_without_terminal("a line", quiet=True)
+    assert capsys.readouterr().err == ""
+    list(with_progress("abc", "rank", "cell"))
+    assert "rank: 3 of 3 cells\n" in capsys.readouterr().err
