@@ -10,7 +10,7 @@ are 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2, each owning one row of w. Kernels come s
 node: those of the n edges that leave node j are one tensor (n C, C, k, k), n = 3, 2, 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -122,6 +122,11 @@ def _slices(stacks: Sequence[Tensor], edges: Sequence[int], C: int) -> list[Tens
     return [stacks[SOURCE[e]].narrow(1, PLACE[e] * C, C) for e in edges]
 
 
+def _rows(w: Tensor, edges: Sequence[int]) -> Tensor:
+    """w[edges]. Indexing by a list would copy the list to the device, and the host would wait."""
+    return torch.stack([w[e] for e in edges])
+
+
 def _columns(w_EO: Tensor) -> Tensor:
     return torch.stack((w_EO[:, SKIP], w_EO[:, POOL]), dim=1)
 
@@ -194,7 +199,7 @@ def _training_backward(
             gradients[source] = torch.empty_like(x)
             out = list(OUTGOING[source])
             _ops.node_backward(
-                [gradients[TARGET[e]] for e in out], columns[out], [dr3, dr1], nodes[source],
+                [gradients[TARGET[e]] for e in out], _rows(columns, out), [dr3, dr1], nodes[source],
                 [gradients[source]],
             )  # fmt: skip
     result = [torch.cat(dw[1:]).to(w_EO.dtype)]
@@ -284,7 +289,7 @@ def _attack_backward(g: Tensor, relus: list[Tensor], w: Tensor, kernels: list[Te
         # Node j's gradient is written once into every stack that reads it.
         targets = [stacks[j].narrow(1, (source - 1 - j) * C, C) for j in range(source)]
         targets = targets or [torch.empty_like(relus[0])]
-        _ops.node_backward(incoming, w[out], [dr], relus[source], targets)
+        _ops.node_backward(incoming, _rows(w, out), [dr], relus[source], targets)
     return targets[0]
 
 
@@ -317,23 +322,33 @@ def _attack_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     return dx, None, None, [None] * 3, None
 
 
+BODIES: dict[str, Callable[..., Any]] = {
+    "robust_supernet::training_cell": _training_forward,
+    "robust_supernet::training_cell_backward": _training_backward,
+    "robust_supernet::attack_cell": _attack_forward,
+    "robust_supernet::attack_cell_backward": _attack_backward,
+}
+"""The operators of this file. They are compositions: their bodies are Python on every device."""
+
+_FAKES: dict[str, Callable[..., Any]] = {
+    "training_cell": _fake_training_forward,
+    "training_cell_backward": _fake_training_backward,
+    "attack_cell": _fake_attack_forward,
+    "attack_cell_backward": _fake_attack_backward,
+}
+
+
 def _register() -> None:
-    """Define the operators. They are compositions, so their bodies are Python on every device."""
-    library = torch.library
-    for name, body, fake in (
-        ("training_cell", _training_forward, _fake_training_forward),
-        ("training_cell_backward", _training_backward, _fake_training_backward),
-        ("attack_cell", _attack_forward, _fake_attack_forward),
-        ("attack_cell_backward", _attack_backward, _fake_attack_backward),
-    ):
-        op = library.custom_op(f"robust_supernet::{name}", body, mutates_args=())
-        op.register_fake(fake)
-        if name == "training_cell":
+    for name, body in BODIES.items():
+        op = torch.library.custom_op(name, body, mutates_args=())
+        short = name.removeprefix("robust_supernet::")
+        op.register_fake(_FAKES[short])
+        if short == "training_cell":
             op.register_autograd(_training_gradient, setup_context=_save_training)
-        elif name == "attack_cell":
+        elif short == "attack_cell":
             op.register_autograd(_attack_gradient, setup_context=_save_attack)
         else:
-            op.register_autograd(once_differentiable(name.removesuffix("_backward")))
+            op.register_autograd(once_differentiable(short.removesuffix("_backward")))
 
 
 _register()

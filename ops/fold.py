@@ -13,6 +13,7 @@ B images, C channels, H x W pixels.
 """
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,8 @@ class _Edge:
     bias: Tensor
     skip: Tensor
     pool: Tensor
+    has: set[str] = dataclasses.field(default_factory=set)
+    """Which of kernel, skip and pool an operator gave."""
 
 
 def _fold_edge(weighted_ops: Sequence[tuple[Tensor, nn.Module]], C: int, statistics: str) -> _Edge:
@@ -76,11 +79,14 @@ def _fold_edge(weighted_ops: Sequence[tuple[Tensor, nn.Module]], C: int, statist
                 # A 1x1 kernel is the centre tap of a 3x3 one.
                 kernel = F.pad(kernel, (1, 1, 1, 1))
             edge.kernel = edge.kernel + kernel
+            edge.has.add("kernel")
             edge.bias = edge.bias + w * shift
         elif isinstance(op, nn.Identity):
             edge.skip = edge.skip + w
+            edge.has.add("skip")
         elif isinstance(op, AvgPool3x3):
             edge.pool = edge.pool + w
+            edge.has.add("pool")
         else:
             assert isinstance(op, Zero), f"no folding rule for {type(op).__name__}"
     return edge
@@ -120,7 +126,7 @@ class FoldedCell:
             v, r = attack_node(
                 [nodes[EDGES[e][1]] for e in incoming],
                 [z[e] for e in incoming],
-                self.weights[list(incoming)],
+                self.weights[incoming[0] : incoming[-1] + 1],
                 self.bias[node - 1],
                 impl="reference",
             )
@@ -129,18 +135,17 @@ class FoldedCell:
 
 
 class SparseFoldedCell:
-    """A folded cell whose zero terms are left out: the form for derived cells (one-hot weights).
+    """A folded cell with one operator of weight 1 on each edge: what is not there is left out.
 
-    Reading which weights are zero waits for the device once, when the cell is folded. `one_off`
-    says that the cell was sampled from a mixed one, so that its form will hardly come again.
+    `one_off` says that the cell was sampled from a mixed one, so that its form will hardly come
+    again.
     """
 
     def __init__(self, edges: Sequence[_Edge], C: int, one_off: bool = False) -> None:
         self.C, self.one_off = C, one_off
-        self.skip = [float(edge.skip) for edge in edges]
-        self.pool = [float(edge.pool) for edge in edges]
-        has_conv = [bool(edge.kernel.any()) for edge in edges]
-        self.conv_edges = [[e for e in OUTGOING[j] if has_conv[e]] for j in range(3)]
+        self.skip = ["skip" in edge.has for edge in edges]
+        self.pool = ["pool" in edge.has for edge in edges]
+        self.conv_edges = [[e for e in OUTGOING[j] if "kernel" in edges[e].has] for j in range(3)]
         self.kernels = [
             _channels_last(torch.cat([edges[e].kernel for e in live])) if live else None
             for live in self.conv_edges
@@ -170,9 +175,9 @@ class SparseFoldedCell:
             for e in incoming:
                 j = EDGES[e][1]
                 if self.skip[e]:
-                    terms.append(nodes[j] if self.skip[e] == 1 else self.skip[e] * nodes[j])
+                    terms.append(nodes[j])
                 if self.pool[e]:
-                    terms.append(pooled[j] if self.pool[e] == 1 else self.pool[e] * pooled[j])
+                    terms.append(pooled[j])
                 if e in z:
                     terms.append(z[e])
             if len(terms) == 1:

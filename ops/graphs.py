@@ -109,7 +109,7 @@ class AttackLoops:
         `key` says all that the step depends on besides its arguments (eps, step size, loss).
         `on_cpu` takes the graph path without a GPU too, with another `make_graph`: for tests.
         """
-        if x_adv.is_cuda or on_cpu:
+        if (x_adv.is_cuda and not x_adv.is_meta) or on_cpu:
             with self._lock:
                 graph = self._graph(step, steps, model, x_adv, x, y, key)
                 if graph is not None:

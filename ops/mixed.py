@@ -140,7 +140,7 @@ class MixedCell(nn.Module):
                 [nodes[EDGES[e][1]] for e in incoming],
                 [y1[e] for e in incoming],
                 [y3[e] for e in incoming],
-                w_EO[list(incoming)],
+                w_EO[incoming[0] : incoming[-1] + 1],
                 eps=BN_EPS,
                 impl="reference",
             )

@@ -87,7 +87,12 @@ def _weighted(terms: Sequence[str], robust_weight: float) -> Objective:
     """(1 - robust_weight) * clean + robust_weight * robust, of the terms there are."""
     weight = {"clean": 1 - robust_weight, "robust": robust_weight}
     coefficients = [weight[name] for name in terms] if len(terms) > 1 else [1.0]
-    return Objective(tuple(terms), lambda gradients_TP: gradients_TP.new_tensor(coefficients))
+
+    def combine(gradients_TP: Tensor) -> Tensor:
+        # Filled on the device: a tensor of Python's numbers would be copied there.
+        return torch.stack([gradients_TP.new_full((), c) for c in coefficients])
+
+    return Objective(tuple(terms), combine)
 
 
 def _mgda(terms: Sequence[str], robust_weight: float) -> Objective:

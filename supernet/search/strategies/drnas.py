@@ -23,7 +23,7 @@ class DrNAS(Strategy):
         return (F.elu(self.alpha) + 1).clamp_min(1e-3)
 
     def edge_weights(self) -> Tensor:
-        return Dirichlet(self.concentration()).rsample()
+        return _dirichlet(self.concentration()).rsample()
 
     def expected_weights(self) -> Tensor:
         beta = self.concentration().detach()
@@ -31,4 +31,9 @@ class DrNAS(Strategy):
 
     def regulariser(self) -> Tensor:
         beta = self.concentration()
-        return KL_WEIGHT * kl_divergence(Dirichlet(beta), Dirichlet(torch.ones_like(beta))).sum()
+        return KL_WEIGHT * kl_divergence(_dirichlet(beta), _dirichlet(torch.ones_like(beta))).sum()
+
+
+def _dirichlet(concentration: Tensor) -> Dirichlet:
+    # Validation reads values, and the host would wait; the clamp above keeps them positive.
+    return Dirichlet(concentration, validate_args=False)

@@ -1,5 +1,6 @@
 """GDAS: one operator per edge and step, drawn with Gumbel noise, straight-through gradient."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,7 +36,8 @@ class GDAS(Strategy):
 
     def logits(self, net: Supernet, x: Tensor, w_EO: Tensor) -> Tensor:
         ops = drawn_operators(w_EO)
-        return net.forward_cell(x, ops, w_EO[range(len(ops)), ops])
+        w_E = torch.stack([row_O[op] for row_O, op in zip(w_EO, ops, strict=True)])
+        return net.forward_cell(x, ops, w_E)
 
     def fold(self, net: Supernet, w_EO: Tensor) -> FoldedNetwork:
         return net.fold_cell(drawn_operators(w_EO))

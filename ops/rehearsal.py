@@ -1,0 +1,262 @@
+"""Runs code as if its tensors were on a GPU, and counts what the GPU would be asked to do.
+
+    with rehearsal() as on_gpu:
+        net = Supernet(...).to(DEVICE)
+        ...
+    on_gpu.launches, on_gpu.operators, on_gpu.waits
+
+No GPU is needed and nothing is computed. Tensors on DEVICE have a shape, a dtype and strides but no
+values (they are torch's meta tensors), and say that they are on "cuda:0". Every operator that
+reaches them is noted, in a forward pass and in a backward pass, inside the cell's own operators too.
+A fake CUDA device (`FakeTensorMode`) would do as well for the forward pass; the backward pass asks
+such a tensor's device for its streams, and without a GPU there are none.
+
+A wait is an operator that makes the host wait for the device: it reads a value back, its output's
+shape depends on values, or it moves numbers from one memory to the other. None of these can be
+captured in a CUDA graph.
+"""
+
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from cuda_ext import _native
+from cuda_ext.mixed_cell import BODIES
+
+DEVICE = torch.device("cuda:0")
+_META = torch.device("meta")
+
+VALUE_DEPENDENT = frozenset((
+    "_local_scalar_dense", "item", "is_nonzero", "equal", "allclose", "nonzero", "masked_select",
+    "unique_dim", "_unique", "_unique2", "unique_consecutive", "bincount", "repeat_interleave",
+))  # fmt: skip
+"""Operators that wait whatever memory their tensors are in."""
+
+FREE = frozenset((
+    "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "empty_permuted",
+    "detach", "detach_", "alias", "lift_fresh", "_unsafe_view", "_reshape_alias", "set_",
+))  # fmt: skip
+"""Operators that launch nothing, besides views: they give memory or metadata."""
+
+KERNELS = {
+    "robust_supernet::channel_moments": 2,  # partial sums, their fold
+    "robust_supernet::training_node_write": 2,  # factors of the normalisation, the node
+    "robust_supernet::training_node_sums": 3,  # partial sums, their fold, the gradients
+    "aten::native_batch_norm": 3,
+    "aten::native_batch_norm_backward": 2,
+    "aten::cudnn_batch_norm": 2,
+    "aten::nll_loss_backward": 2,  # zeros, then one number an image
+    "aten::max_pool2d_with_indices_backward": 2,
+}
+"""Kernels of an operator that launches more than one, by the code of torch and of cuda_ext."""
+
+# The limits of torch's multi_tensor_apply.
+_CHUNK, _BLOCKS = 65_536, 320
+_TENSORS = {1: 110, 2: 64, 3: 48, 4: 36, 5: 30}
+_CAT = 128
+"""Tensors that one launch of `cat` takes."""
+
+
+class HostWait(RuntimeError):
+    """The host would wait for a value that a rehearsal has not."""
+
+
+class Rehearsal(TorchDispatchMode):
+    """See the module. `launches` counts kernels, `operators` operators that launch, by name.
+
+    cuDNN and cuBLAS count as one kernel for each result (a convolution's input and kernel gradient
+    are two); they may use more. A `_foreach` operator counts the launches of its multi-tensor
+    kernel, or one for each tensor where strides differ and torch takes the slow path.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.launches: Counter[str] = Counter()
+        self.operators: Counter[str] = Counter()
+        self.waits: list[str] = []
+        self.in_torch = False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:  # fmt: skip
+        kwargs = dict(kwargs or {})
+        name = str(func._schema.name)
+        body = BODIES.get(name)
+        given = _tensors((args, kwargs))
+        if body is not None and any(t.is_meta for t in given):
+            with _again(self):
+                return body(*args, **kwargs)
+        short = name.split("::")[1]
+        on_device = any(t.is_meta for t in given) or kwargs.get("device") == _META
+        if short in VALUE_DEPENDENT and on_device:
+            self.note_wait(name)
+            raise HostWait(self.waits[-1])
+        self.in_torch = True  # whose own Python for meta tensors asks for their true device
+        try:
+            out = func(*args, **kwargs)
+        finally:
+            self.in_torch = False
+        results = _tensors(out)
+        sides = {t.is_meta for t in (*given, *results)}
+        if len(sides) == 2:
+            self.note_wait(name)
+        if True in sides and not (func.is_view or short in FREE):
+            self.operators[name] += 1
+            self.launches[name] += _kernels(name, args, results)
+        return out
+
+    def note_wait(self, name: str) -> None:
+        """Remember that this operator waits, and which line of the project called it."""
+        self.waits.append(f"{name} at {_caller()}")
+
+    @contextmanager
+    def part(self) -> Iterator["Counts"]:
+        """What happens inside the block alone; the numbers are there when it ends."""
+        before = (self.launches.total(), self.operators.total(), len(self.waits))
+        counts = Counts()
+        yield counts
+        counts.launches = self.launches.total() - before[0]
+        counts.operators = self.operators.total() - before[1]
+        counts.waits = self.waits[before[2] :]
+
+
+@contextmanager
+def rehearsal() -> Iterator[Rehearsal]:
+    """Inside the block there is a GPU that computes nothing: see the module."""
+    counted = Rehearsal()
+    with _said_to_be_on_cuda(counted), _OnMeta(counted), counted:
+        yield counted
+
+
+class Counts:
+    """Launches, operators that launch, and waits of one part."""
+
+    def __init__(self) -> None:
+        self.launches, self.operators = 0, 0
+        self.waits: list[str] = []
+
+
+@contextmanager
+def _again(mode: Rehearsal) -> Iterator[None]:
+    """Both modes, while one of our own operators runs: torch switches them off inside it."""
+    with torch._C._EnableTorchFunction(), _OnMeta(mode), mode:
+        yield
+
+
+class _OnMeta(TorchFunctionMode):
+    """Sends what is meant for the device to meta tensors."""
+
+    def __init__(self, rehearsal: Rehearsal) -> None:
+        super().__init__()
+        self.rehearsal = rehearsal
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:  # fmt: skip
+        args, kwargs = tree_map(_meant, (tuple(args), dict(kwargs or {})), is_leaf=_is_leaf)
+        if _copies_from_host(func, args, kwargs):
+            self.rehearsal.note_wait(func.__name__)
+        return func(*args, **kwargs)
+
+
+def _copies_from_host(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether Python numbers become a tensor on the device: no operator shows that."""
+    if func in (torch.tensor, torch.as_tensor):
+        return kwargs.get("device") == _META
+    if func is Tensor.new_tensor:
+        return args[0].is_meta
+    if func in (Tensor.__getitem__, Tensor.__setitem__) and args[0].is_meta:
+        keys = args[1] if isinstance(args[1], tuple) else (args[1],)
+        return any(isinstance(key, Sequence) for key in keys)
+    return False
+
+
+def _is_leaf(value: Any) -> bool:
+    return isinstance(value, torch.device | str)
+
+
+def _meant(value: Any) -> Any:
+    if isinstance(value, torch.device) and value.type == "cuda":
+        return _META
+    return _META if isinstance(value, str) and value.split(":")[0] == "cuda" else value
+
+
+@contextmanager
+def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
+    """Meta tensors say that they are on the device, and its kernels count as built."""
+    devices, generators = _native._DEVICES, torch.cuda.default_generators
+    real: Any = torch._C.TensorBase.device
+    patched: dict[str, Callable[[Tensor], Any]] = {
+        "device": lambda t: DEVICE if t.is_meta and not rehearsal.in_torch else real.__get__(t),
+        "is_cuda": lambda t: t.is_meta and not rehearsal.in_torch,
+    }
+    for name, get in patched.items():
+        setattr(Tensor, name, property(get))
+    if "cpu" in devices:
+        _native._DEVICES = ("cpu", "cuda")
+    torch.cuda.default_generators = torch.cuda.default_generators or (torch.default_generator,)
+    try:
+        yield
+    finally:
+        for name in patched:
+            delattr(Tensor, name)
+        _native._DEVICES, torch.cuda.default_generators = devices, generators
+
+
+def _tensors(thing: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(thing) if isinstance(leaf, Tensor)]
+
+
+def _kernels(name: str, args: Sequence[Any], results: list[Tensor]) -> int:
+    short = name.split("::")[1]
+    if short.startswith("_foreach"):
+        return _foreach(short, args)
+    if short in ("cat", "stack", "_cat"):
+        return -(-len(args[0]) // _CAT)
+    if short in ("convolution", "cudnn_convolution", "_convolution"):
+        return 1 if len(args) < 3 or args[2] is None else 2  # the bias is added by another kernel
+    if short == "convolution_backward":
+        return sum(args[-1])
+    return KERNELS.get(name, 1)
+
+
+def _foreach(short: str, args: Sequence[Any]) -> int:
+    """Launches of a multi-tensor kernel: it holds so many tensors and so many blocks."""
+    lists = [a for a in args if isinstance(a, list | tuple) and a and isinstance(a[0], Tensor)]
+    many = len(lists[0])
+    same = all(
+        len({(tuple(t.shape), t.stride(), t.dtype) for t in row}) == 1
+        for row in zip(*lists, strict=True)
+    )
+    if not same and short not in ("_foreach_copy_", "_foreach_norm"):
+        return many
+    depth = len(lists) + (0 if short.endswith("_") or short == "_foreach_norm" else 1)
+    launches, tensors, blocks = 0, 0, 0
+    for t in lists[0]:
+        chunks = -(-t.numel() // _CHUNK)
+        tensors += 1
+        while chunks:
+            taken = min(chunks, _BLOCKS - blocks)
+            chunks, blocks = chunks - taken, blocks + taken
+            if blocks == _BLOCKS or (tensors == _TENSORS[min(depth, 5)] and not chunks):
+                launches, tensors, blocks = launches + 1, int(chunks > 0), 0
+    launches += blocks > 0
+    return launches + 2 if short == "_foreach_norm" else launches  # zeros before, a sum after
+
+
+def _caller() -> str:
+    """The innermost line outside torch and this file."""
+    torch_home, here = str(Path(torch.__file__).parent), __file__
+    for frame in reversed(traceback.extract_stack()):
+        if frame.filename != here and not frame.filename.startswith(torch_home):
+            return f"{Path(frame.filename).parent.name}/{Path(frame.filename).name}:{frame.lineno}"
+    return "no line of Python"

@@ -1,0 +1,112 @@
+"""What one step of a search asks of a GPU, part by part, counted without a GPU."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import torch
+
+from ops.mixed import Ops
+from ops.rehearsal import DEVICE, Counts, rehearsal
+from supernet.attacks import ATTACKS
+from supernet.attacks.common import input_gradient
+from supernet.nets.folded import FoldedNetwork
+from supernet.nets.supernet import Supernet
+from supernet.search.alpha import Alpha
+from supernet.search.config import SearchConfig
+from supernet.search.halves import Batch
+from supernet.search.objectives import make_objective
+from supernet.search.strategies import make_strategy
+from supernet.search.weights import Weights
+
+SAMPLED: Ops = (3, 1, 2, 3, 1, 4)
+"""A single cell with every operator but `none`."""
+
+
+PARTS = (
+    "fold", "attack", "attack gradient", "alpha step", "weight step", "cell fold", "cell gradient",
+    "cell step",
+)  # fmt: skip
+
+
+def count_launches(
+    config: SearchConfig, *, num_classes: int = 10, side: int = 32, parts: Sequence[str] = PARTS
+) -> dict[str, Counts]:
+    """Launches, operators that launch, and waits of the host, by part of a step.
+
+    fold             the mixture, folded for an attack in its arithmetic
+    attack           all steps of the configured attack on the folded mixture, without the fold
+    attack gradient  one gradient to the images
+    alpha step       a pass for each loss that alpha follows, on images that are there, and Adam
+    weight step      a pass, clipping and SGD, on images that are there
+    cell fold        a sampled cell, folded with the statistics of a batch
+    cell gradient    one gradient of that to the images
+    cell step        a pass of the sampled cell, clipping and SGD
+
+    Optimisers have their state before a step is counted.
+    Raises: ops.rehearsal.HostWait where a part reads a value back.
+    """
+    found: dict[str, Counts] = {}
+    with rehearsal() as on_gpu:
+        step = _Step(config, num_classes, side)
+        for name in parts:
+            part = step.part(name)
+            if name.endswith("step"):
+                part()
+            with on_gpu.part() as found[name]:
+                part()
+    return found
+
+
+class _Step:
+    def __init__(self, config: SearchConfig, num_classes: int, side: int) -> None:
+        net = Supernet(C=config.C, N=config.N, num_classes=num_classes, impl=config.impl)
+        self.net = net.use_layout(torch.channels_last).to(DEVICE).train()
+        self.strategy = make_strategy(config.strategy).to(DEVICE)
+        x = torch.rand(config.batch_size, 3, side, side, device=DEVICE)
+        x = x.contiguous(memory_format=torch.channels_last)
+        self.batch: Batch = (x, torch.zeros(len(x), dtype=torch.long, device=DEVICE))
+        self.attack = functools.partial(
+            ATTACKS[config.attack], eps=8 / 255, trusted=True,
+            steps=config.attack_steps if config.attack == "pgd" else 1,
+        )  # fmt: skip
+        self.dtype = getattr(torch, config.attack_dtype)
+        objective = make_objective(config.objective, config.alpha_follows, config.robust_weight)
+        self.alpha = Alpha(self.net, self.strategy, objective, config)
+        settings = (self.net, self.strategy, config, 100, torch.Generator())
+        self.weights, self.cell = Weights(*settings), _OneCell(*settings)
+
+    def part(self, name: str) -> Callable[[], object]:
+        """What is counted under this name, ready to run."""
+        if name == "fold":
+            return self._fold
+        if name == "cell fold":
+            return self._fold_cell
+        if name == "alpha step":
+            return self._alpha_step
+        part = functools.partial
+        if name.endswith("step"):
+            weights = self.cell if name == "cell step" else self.weights
+            return part(weights.step, self.batch, None, single_cells=weights is self.cell)
+        folded = self._fold_cell() if name == "cell gradient" else self._fold()
+        if name == "attack":
+            return part(self.attack, folded, *self.batch)
+        return part(input_gradient, folded, *self.batch, "ce")
+
+    def _fold(self) -> FoldedNetwork:
+        return self.net.fold_mixture(self.strategy.edge_weights().detach()).to(self.dtype)
+
+    def _fold_cell(self) -> FoldedNetwork:
+        return self.net.fold_cell(SAMPLED, x=self.batch[0]).to(self.dtype)
+
+    def _alpha_step(self) -> None:
+        # The attacked images are those of the batch: attacks are counted on their own.
+        self.alpha.step(
+            self.batch, self.batch, lambda model, x, y: x, self.weights.upcoming(), progress=0.5
+        )
+
+
+class _OneCell(Weights):
+    """Every step trains the sampled cell alone."""
+
+    def trained(self, single_cells: bool) -> tuple[list[torch.Tensor], list[Ops]]:
+        return [], [SAMPLED]

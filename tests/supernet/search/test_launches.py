@@ -1,0 +1,26 @@
+"""What a step asks of a GPU: no host waits, and few launches, counted on an imagined one."""
+
+import pytest
+
+from supernet.search.config import PRESETS, SearchConfig
+from supernet.search.launches import PARTS, count_launches
+from tests.cuda_ext.cases import needs_native
+
+
+def of_preset(**other: object) -> SearchConfig:
+    return SearchConfig(**{**PRESETS["gpu"](), "robust": True, **other})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(dict(attack_steps=2), marks=needs_native),
+        dict(attack_steps=1, impl="batched"),
+        dict(attack="n_fgsm", strategy="drnas", impl="batched"),
+    ],
+)
+def test_no_part_of_a_step_makes_the_host_wait(config: dict[str, object]) -> None:
+    found = count_launches(of_preset(N=1, C=4, batch_size=4, **config), side=8)
+    assert set(found) == set(PARTS)
+    assert {name: part.waits for name, part in found.items() if part.waits} == {}
+    assert all(part.launches >= part.operators > 10 for part in found.values())
