@@ -21,6 +21,8 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp", re.DOTALL)
 """.NAME.xxxxxxxx.tmp, as `temporary_neighbour` names a file."""
 MOST_JSON_BYTES = 32 << 20
+MOST_JSONL_BYTES = 256 << 20
+"""Of a log: a search writes about 2 kB an epoch, a ranking of all cells 6 MB."""
 MOST_JSON_DEPTH = 50
 """The files of this program have up to ten levels."""
 
@@ -61,8 +63,25 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 @contextmanager
 def appending(path: str | Path) -> Iterator[IO[str]]:
     """Open a text file to add to it; a write that the disk refuses is an OSError naming it."""
-    with naming(path), Path(path).open("a", encoding="utf-8", errors="backslashreplace") as stream:
-        yield stream
+    with naming(path):
+        number = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with os.fdopen(number, "a", encoding="utf-8", errors="backslashreplace") as stream:
+            yield stream
+
+
+def open_own(path: str | Path, flags: int) -> int:
+    """`os.open` of a file that is changed in its place: where a link leads is no such file.
+
+    Raises: UserError where `path` is a link.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UserError(
+            f"{path} is a link, and a run writes into its own files alone; remove the link"
+        ) from error
 
 
 @contextmanager
@@ -178,11 +197,15 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(path)
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        with path.open("rb") as stream:
+            data = stream.read(MOST_JSONL_BYTES + 1)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; check the path") from error
+    if len(data) > MOST_JSONL_BYTES:
+        raise UserError(f"{path} is longer than {MOST_JSONL_BYTES:,} bytes; name another file")
+    lines = data.split(b"\n")[:-1]
     return [_object(line, f"{path} line {number}") for number, line in enumerate(lines, start=1)]
 
 
@@ -193,7 +216,11 @@ def recover_jsonl(path: str | Path) -> list[dict[str, Any]]:
         data = path.read_bytes()
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
-            os.truncate(path, whole)
+            number = open_own(path, os.O_WRONLY)
+            try:
+                os.ftruncate(number, whole)
+            finally:
+                os.close(number)
     return read_jsonl(path)
 
 
@@ -205,10 +232,10 @@ def append_jsonl(path: str | Path, value: dict[str, Any]) -> None:
 
 def _object(line: bytes, where: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
-    except ValueError:
+        value = json.loads(line, parse_constant=_finite_number, parse_float=_finite_number)
+    except (ValueError, RecursionError):
         value = None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or _depth_above(value, MOST_JSON_DEPTH):
         raise UserError(f"{where} is not a JSON object; delete it and what follows it")
     return value
 

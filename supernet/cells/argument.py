@@ -9,6 +9,10 @@ from supernet.cells.genotype import Genotype
 from supernet.cells.order import find_index_order, resolve
 from supernet.errors import UserError
 from supernet.files import read_json
+from supernet.shapes import Maybe, Within, require
+
+_IMAGES = {"dataset": Maybe((str, None)), "side": Maybe((Within(int, 1, 10**6), None))}
+"""What a training takes from the record of a cell, with its shape."""
 
 
 def read_cell(text: str, data_root: Path | None = None) -> tuple[Genotype, dict[str, Any]]:
@@ -30,6 +34,7 @@ def read_cell(text: str, data_root: Path | None = None) -> tuple[Genotype, dict[
         many = len(_cells(record) or ())
         hint = f"; it holds a list, name one as {path}:0 to :{many - 1}" if many else ""
         raise UserError(f"{path} names no cell: it has neither arch nor code{hint}")
+    require(record, _IMAGES, path)
     return Genotype.parse(cell), record
 
 
@@ -68,9 +73,13 @@ def _as_path(text: str) -> tuple[Path | None, int | None]:
         return None, None
     found = re.fullmatch(r"(.+\.json):(\d+)", text)
     path = Path(found[1] if found else text).expanduser()
-    if path.is_dir():
-        path = path / "genotype.json"
-    if not path.exists() and path.suffix != ".json" and "/" not in text:
+    try:
+        if path.is_dir():
+            path = path / "genotype.json"
+        exists = path.exists()
+    except OSError:  # longer than the name of any file
+        return None, None
+    if not exists and path.suffix != ".json" and "/" not in text:
         return None, None
     return path, int(found[2]) if found else None
 

@@ -50,6 +50,6 @@ def _runs(folder: Path) -> list[Path]:
     """The folder itself, or its seeds."""
     if not (folder / "seeds.json").is_file():
         return [folder]
-    from supernet.files import read_json
+    from supernet.report.records import seeds_of
 
-    return [folder / f"seed-{run['seed']}" for run in read_json(folder / "seeds.json")["runs"]]
+    return [folder / f"seed-{seed}" for seed in seeds_of(folder / "seeds.json")]

@@ -1,12 +1,12 @@
 """The section on the finalists: the best answers and what needs no search, trained alone alike."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from supernet.files import read_json
 from supernet.invocation import command
-from supernet.report.markdown import plain, table
-from supernet.report.run_files import RunFiles
+from supernet.report.markdown import code_block, plain, table
+from supernet.report.run_files import FINALISTS_FILE, RunFiles
 from supernet.report.words import column_name, dataset_name, duration, percent, pixels
 
 Cell = dict[str, Any]
@@ -15,13 +15,12 @@ Cell = dict[str, Any]
 
 def section(run: RunFiles) -> list[str]:
     """Markdown blocks; none where the run has no finalists.json."""
-    path = run.folder / "finalists.json"
-    if not path.is_file():
+    record, path = run.finalists(), run.folder / FINALISTS_FILE
+    if record is None:
         return []
-    record = read_json(path)
     return [
         "## Finalists",
-        verdict(record),
+        plain(verdict(record)),
         *_too_short(record),
         _recipe(record),
         _table(record),
@@ -30,7 +29,7 @@ def section(run: RunFiles) -> list[str]:
         "Short trainings favour cells that learn fast: small ones, and ones with skips and pools. "
         "A lead over a cell of the same size says more than one over a larger cell, and only a "
         "full training decides between cells that are close:",
-        f"```\n{command('train')} --genotype {path}:0\n```",
+        code_block(f"{command('train')} --genotype {shlex.quote(str(path))}:0"),
     ]
 
 
@@ -101,7 +100,7 @@ def _trained_on(record: dict[str, Any]) -> str:
     recipe = record["recipe"]
     if record["eps"] is None:
         return "clean images"
-    name = recipe["attack"].upper().replace("_", "-")
+    name = plain(recipe["attack"].upper().replace("_", "-"))
     name = f"PGD-{recipe['attack_steps']}" if recipe["attack"] == "pgd" else name
     return f"images under {name} at {pixels(record['eps'])}"
 
@@ -111,7 +110,7 @@ def _table(record: dict[str, Any]) -> str:
     robust = record["eps"] is not None
     rows = [
         [
-            _name(cell),
+            plain(_name(cell)),
             f"`{cell['code']}`",
             f"{cell['params'] / 1e6:.2f} M",
             _spread(cell["clean"]),
@@ -128,7 +127,7 @@ def _table(record: dict[str, Any]) -> str:
 
 
 def _name(cell: Cell) -> str:
-    return " = ".join(cell["names"])
+    return "".join(letter for letter in " = ".join(cell["names"]) if letter.isprintable())
 
 
 def _listed(record: dict[str, Any], cells: Sequence[Cell]) -> str:

@@ -1,14 +1,14 @@
 """The section on the front of a search: its cells, and what they reach of the true one."""
 
 import itertools
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from supernet.files import read_json
 from supernet.invocation import command
 from supernet.report import figures
-from supernet.report.markdown import table
-from supernet.report.run_files import RunFiles
+from supernet.report.markdown import code_block, table
+from supernet.report.run_files import FRONT_FILE, RunFiles
 from supernet.report.words import column_name, dataset_name, dataset_names, percent, points
 
 GUIDES = {"menu": "free scores like best", "prior": "the prior puts first"}
@@ -22,10 +22,9 @@ MENUS = {
 
 def section(run: RunFiles) -> list[str]:
     """Markdown blocks; none where the run has no front.json."""
-    path = run.folder / "front.json"
-    if not path.is_file():
+    record, path = run.front(), run.folder / FRONT_FILE
+    if record is None:
         return []
-    record = read_json(path)
     figures.found_front(record, run.table, run.folder / "figures" / "front")
     sizes = len({cell["params"] for cell in record["cells"]})
     return [
@@ -35,7 +34,7 @@ def section(run: RunFiles) -> list[str]:
         "not compete, since scores are estimates and sizes are exact.",
         "![The found front](figures/front.svg)",
         _cells(record),
-        f"```\n{command('train')} --genotype {run.folder / 'front.json'}:0\n```",
+        code_block(f"{command('train')} --genotype {shlex.quote(str(path))}:0"),
         "### Found and true front",
         _against(record),
         _compared(record),

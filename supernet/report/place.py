@@ -6,11 +6,10 @@ from supernet.benchmark.order_statistics import expected_best_of
 from supernet.benchmark.rows import baseline_rows
 from supernet.benchmark.table import COLUMNS, DATASETS
 from supernet.cells.genotype import Genotype
-from supernet.files import read_json
 from supernet.report import figures
 from supernet.report.cost import cells_at_equal_cost
-from supernet.report.markdown import table
-from supernet.report.run_files import REFINEMENT_FILE, RunFiles, answers, holds_judge
+from supernet.report.markdown import plain, table
+from supernet.report.run_files import RunFiles, answers, holds_judge
 from supernet.report.words import (
     baseline_name,
     better_than,
@@ -90,7 +89,7 @@ def _caveat(run: RunFiles) -> str:
     )
     if own not in DATASETS:
         text += (
-            f" The table knows nothing of {own}: it says how the cell does on "
+            f" The table knows nothing of {plain(own)}: it says how the cell does on "
             f"{dataset_name(dataset)}, so a good rank means that the search carried over."
         )
     return f"{text} Rows are judged by {dataset_name(dataset)}, {_measure(column)}."
@@ -139,9 +138,7 @@ def _compared(value: float, other: float) -> str:
 
 
 def _equal_cost(run: RunFiles) -> str:
-    path = run.folder / REFINEMENT_FILE
-    refinement = read_json(path) if path.is_file() else None
-    cells = cells_at_equal_cost(run.description, run.record["alpha_follows"], refinement)
+    cells = cells_at_equal_cost(run.description, run.record["alpha_follows"], run.refinement())
     if cells == 0:
         return "This search trained nothing: its answer costs a look-up of scores."
     if cells >= 1:

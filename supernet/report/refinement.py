@@ -5,9 +5,8 @@ from typing import Any
 
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
-from supernet.files import read_json
-from supernet.report.markdown import table
-from supernet.report.run_files import REFINEMENT_FILE, RunFiles, holds_judge
+from supernet.report.markdown import plain, table
+from supernet.report.run_files import RunFiles, holds_judge
 from supernet.report.words import (
     START_NAMES,
     column_name,
@@ -22,10 +21,9 @@ SHOWN = 8
 
 def section(run: RunFiles) -> list[str]:
     """Markdown blocks; none where the run has no refine.json."""
-    path = run.folder / REFINEMENT_FILE
-    if not path.is_file():
+    record = run.refinement()
+    if record is None:
         return []
-    record = read_json(path)
     return [
         "## Refinement",
         _introduction(run, record),
@@ -45,8 +43,8 @@ def _introduction(run: RunFiles, record: dict[str, Any]) -> str:
         f"{START_NAMES.get(name, 'given')} {', '.join(f'`{code}`' for code in codes)}"
         for name, codes in record["proposals"].items()
     )
-    attack = config["refine_attack"]
-    how = "clean images" if attack == "none" else f"images attacked by {attack}"
+    attack = config.get("refine_attack", "none")
+    how = "clean images" if attack == "none" else f"images attacked by {plain(attack)}"
     return "\n".join(
         [
             f"Short stand-alone trainings led from the search's proposals to the answer: "

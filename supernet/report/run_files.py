@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops.space import NUM_EDGES, NUM_OPS
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.load import load_table
 from supernet.benchmark.locate import locate
@@ -13,55 +12,25 @@ from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.files import read_json, read_jsonl
 from supernet.invocation import command
+from supernet.report.record_shapes import EPOCH, SEARCHED
+from supernet.report.records import (
+    read_description,
+    read_evaluation,
+    read_finalists,
+    read_front,
+    read_genotype,
+    read_metrics,
+    read_refinement,
+)
 from supernet.report.words import GUIDE_NAMES
-from supernet.shapes import require
+from supernet.shapes import unlike
 
+FRONT_FILE, FINALISTS_FILE = "front.json", "finalists.json"
 REFINEMENT_FILE = "refine.json"
 """The short trainings that improved a search's cell, round by round."""
 METRICS_FILE = "metrics.jsonl"
 """The log of a search or of a training, a line per epoch."""
-
-
-EPOCH = {"epoch": int, "step": int}
-"""What a line of a log holds of an epoch, with its shape."""
-SEARCHED = {**EPOCH, "edge_weights": [[float]]}
-"""The same of an epoch of a search."""
-DESCRIPTION = {
-    "config": {"dataset": str, "robust": bool, "data_root": (str, None)},
-    "data": {"name": str, "source": str, "stand_in": bool, "num_classes": int, "full_size": int,
-             "weight_images": int, "alpha_images": int},
-    "command": str, "config_hash": str, "device": str, "eps": float,
-    "impl": str, "steps_per_epoch": int, "versions": dict,
-}  # fmt: skip
-"""What a report takes from config.json, with its shape."""
-RECORD = {
-    "arch": str, "code": str, "index": (int, None), "params": int, "flops": int, "seed": int,
-    "seconds": float, "objective": str, "alpha_follows": [str], "proposals": (dict, None),
-    "derivation": {"chosen_by": str, "cells": dict},
-}  # fmt: skip
-"""What a report takes from genotype.json, with its shape."""
-
-
-def read_metrics(path: Path, shape: dict[str, Any]) -> list[dict[str, Any]]:
-    """The lines of a log, of which each has this shape.
-
-    Raises: UserError naming the line that is not a JSON object or has another shape.
-    """
-    records = read_jsonl(path)
-    for number, record in enumerate(records, start=1):
-        require(record, shape, f"{path} line {number}")
-        _refuse_odd_weights(record, f"{path} line {number}")
-    return records
-
-
-def _refuse_odd_weights(record: dict[str, Any], where: str) -> None:
-    rows = record.get("edge_weights")
-    if rows is not None and [len(row) for row in rows] != [NUM_OPS] * NUM_EDGES:
-        raise UserError(
-            f"{where} has no weights of {NUM_EDGES} edges with {NUM_OPS} operators; delete the line"
-        )
 
 
 @dataclass(frozen=True)
@@ -70,6 +39,8 @@ class Evaluated:
 
     path: Path
     content: dict[str, Any]
+    epochs: list[dict[str, Any]]
+    """metrics.jsonl next to it: how the network was trained; empty without one."""
 
 
 @dataclass(frozen=True)
@@ -100,22 +71,16 @@ class RunFiles:
                 f"{folder} holds no finished search (genotype.json is missing); "
                 f"finish it with {command('search')} --resume {shlex.quote(str(folder))}"
             )
-        description, record = read_json(folder / "config.json"), read_json(folder / "genotype.json")
-        if not isinstance(record, dict) or "proposals" not in record:
-            raise UserError(
-                f"{folder} was searched by an earlier version, whose results this one cannot "
-                "report; search again with another --out"
-            )
-        require(description, DESCRIPTION, folder / "config.json")
-        require(record, RECORD, folder / "genotype.json")
+        record = read_genotype(folder / "genotype.json")
+        description = read_description(folder / "config.json")
         found = sorted([*folder.glob("evaluation.json"), *folder.glob("*/evaluation.json")])
         return cls(
             folder=folder,
             description=description,
             record=record,
             epochs=read_metrics(folder / METRICS_FILE, SEARCHED),
-            evaluations=[Evaluated(path, read_json(path)) for path in found],
-            table=table or _table_of(description["config"]["data_root"]),
+            evaluations=[_evaluated(path) for path in found],
+            table=table or _table_of(description["config"].get("data_root")),
         )
 
     @property
@@ -146,9 +111,37 @@ class RunFiles:
         data = self.description["data"]
         return f"a stand-in for {data['name']}" if data["stand_in"] else data["name"]
 
+    def front(self) -> dict[str, Any] | None:
+        """front.json; None where there is none."""
+        path = self.folder / FRONT_FILE
+        return read_front(path) if path.is_file() else None
+
+    def finalists(self) -> dict[str, Any] | None:
+        """finalists.json; None where there is none."""
+        path = self.folder / FINALISTS_FILE
+        return read_finalists(path) if path.is_file() else None
+
+    def refinement(self) -> dict[str, Any] | None:
+        """refine.json; None where there is none.
+
+        Raises: UserError when it has more rounds than the config has numbers of steps.
+        """
+        path = self.folder / REFINEMENT_FILE
+        record = read_refinement(path) if path.is_file() else None
+        rounds = [each["number"] for sweep in (record or {"sweeps": []})["sweeps"]
+                  for each in sweep["rounds"]]  # fmt: skip
+        if rounds and max(rounds) >= len(self.config.get("refine_steps", ())):
+            raise unlike(path, f"config.json has no refine_steps for round {max(rounds)}")
+        return record
+
     def query(self, cell: Genotype) -> dict[str, Any]:
         """What the benchmark says of a cell."""
         return query_cell(self.table, cell)
+
+
+def _evaluated(path: Path) -> Evaluated:
+    metrics = path.parent / METRICS_FILE
+    return Evaluated(path, read_evaluation(path), read_metrics(metrics, EPOCH))
 
 
 def holds_judge(record: dict[str, Any], judge: str) -> bool:

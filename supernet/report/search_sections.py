@@ -53,17 +53,17 @@ def learning_curves(run: RunFiles) -> list[str]:
     figures.training_curves(run.epochs, run.folder / "figures" / "learning_curves")
     last, config = run.epochs[-1], run.config
     images = min(config["probe_images"], run.description["data"]["alpha_images"])
-    rows = [["clean", "none", percent(last["val_clean_acc"], 1)]]
+    rows = [["clean", "none", percent(last.get("val_clean_acc"), 1)]]
     if run.robust:
         eps = pixels(run.description["eps"])
-        trained = config["attack"]
+        trained = plain(config["attack"])
         trained_attack = f"{trained}, eps {eps} (as in training)"
         rows += [
-            ["as trained", trained_attack, percent(last["val_train_attack_acc"], 1)],
+            ["as trained", trained_attack, percent(last.get("val_train_attack_acc"), 1)],
             [
                 "robust",
                 f"PGD-10, eps {eps}",
-                percent(last["val_robust_acc"], 1),
+                percent(last.get("val_robust_acc"), 1),
             ],
         ]
     return [
@@ -121,7 +121,7 @@ def _warnings(run: RunFiles) -> str:
     return (
         "Warnings: "
         + "; ".join(
-            f"{text} (epoch{'s' if len(epochs) > 1 else ''} {', '.join(map(str, epochs))})"
+            f"{plain(text)} (epoch{'s' if len(epochs) > 1 else ''} {', '.join(map(str, epochs))})"
             for text, epochs in seen.items()
         )
         + "."

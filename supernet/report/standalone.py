@@ -4,12 +4,11 @@ from typing import Any
 
 from supernet.benchmark.table import COLUMNS, DATASETS
 from supernet.cells.genotype import Genotype
-from supernet.files import read_jsonl
 from supernet.report import figures
 from supernet.report.figures.style import BLACK, BLUE, VERMILLION
 from supernet.report.figures.training import DASHED, DOTTED, Panel
 from supernet.report.markdown import code, plain, table
-from supernet.report.run_files import METRICS_FILE, Evaluated, RunFiles
+from supernet.report.run_files import Evaluated, RunFiles
 from supernet.report.words import dataset_name, duration, percent, pixels
 
 PANELS: tuple[Panel, ...] = (
@@ -61,11 +60,13 @@ def _training_words(evaluation: dict[str, Any]) -> str:
         return text + "."
     data = training["data"]
     attack = "clean images" if training["attack"] == "none" else attack_words(training)
-    average = "; the weights are a moving average" if evaluation["weights"] == "average" else ""
+    averaged = evaluation.get("weights") == "average"
+    average = "; the weights are a moving average" if averaged else ""
     return (
         f"{text}, trained for {training['epochs']} epochs on {data['train_images']:,} images of "
-        f"{_name(data)} with {attack}, batch {training['batch_size']}, seed {training['seed']}"
-        f"{average}. The benchmark: 50 epochs of PGD-7 on all training images, batch 256."
+        f"{_name(data)} with {plain(attack)}, batch {training['batch_size']}, "
+        f"seed {training['seed']}{average}. The benchmark: 50 epochs of PGD-7 on "
+        "all training images, batch 256."
     )
 
 
@@ -77,8 +78,11 @@ def attack_words(training: dict[str, Any]) -> str:
 
 
 def _curves(run: RunFiles, evaluated: Evaluated, number: int) -> list[str]:
-    records = read_jsonl(evaluated.path.parent / METRICS_FILE)
-    if not records or evaluated.path.parent == run.folder:
+    if evaluated.path.parent == run.folder:
+        return []
+    records = evaluated.epochs
+    shown = {metric for panel in PANELS for metric, *_ in panel[3]}
+    if all(record.get(metric) is None for record in records for metric in shown):
         return []
     name = "standalone" if number == 1 else f"standalone-{number}"
     figures.training_curves(records, run.folder / "figures" / name, PANELS)
@@ -87,9 +91,9 @@ def _curves(run: RunFiles, evaluated: Evaluated, number: int) -> list[str]:
 
 def _measured_words(evaluation: dict[str, Any]) -> str:
     return (
-        f"Measured on {evaluation['images']:,} {evaluation['split']} images of "
+        f"Measured on {evaluation['images']:,} {plain(evaluation['split'])} images of "
         f"{_name({'name': evaluation['dataset'], 'stand_in': evaluation['stand_in']})}, "
-        f"seed {evaluation['results'][0]['seed']}, {evaluation['precision']}, "
+        f"seed {evaluation['results'][0]['seed']}, {plain(evaluation['precision'])}, "
         f"{plain(evaluation['device'])} ({plain(evaluation['source'])}):"
     )
 
@@ -101,7 +105,7 @@ def _results(run: RunFiles, evaluation: dict[str, Any]) -> str:
     rows = []
     for result in evaluation["results"]:
         row = [
-            result_name(result),
+            plain(result_name(result)),
             pixels(result["eps"]) if result["eps"] else "-",
             percent(result["accuracy"]),
             "-" if result["attack"] == "worst_case" else duration(result["seconds"]),
@@ -129,7 +133,7 @@ def result_name(result: dict[str, Any]) -> str:
 def _stages(evaluation: dict[str, Any]) -> list[str]:
     rows = [
         [
-            stage["attack"],
+            plain(stage["attack"]),
             f"{stage['attacked']:,}",
             f"{stage['broken']:,}",
             percent(stage["accuracy"]),

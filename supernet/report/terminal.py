@@ -8,6 +8,12 @@ from supernet.benchmark.judged_by import judged_by
 from supernet.files import read_json
 from supernet.invocation import command
 from supernet.report.finalists import in_one_line
+from supernet.report.records import (
+    read_description,
+    read_finalists,
+    read_front,
+    read_genotype,
+)
 from supernet.report.run_files import answers, holds_judge
 from supernet.report.words import (
     GUIDE_NAMES,
@@ -33,7 +39,7 @@ SPREAD_NAMES = {
 
 def describe_run(folder: Path) -> str:
     """The cell, its size, its place in the benchmark, the report and the next command."""
-    record = read_json(folder / "genotype.json")
+    record = read_genotype(folder / "genotype.json")
     quoted = shlex.quote(str(folder))
     lines = [
         "",
@@ -55,7 +61,7 @@ def describe_run(folder: Path) -> str:
 
 def describe_seeds(folder: Path) -> str:
     """A line per seed, their spread, and the cell of all seeds together, of a seeds.json."""
-    record = read_json(folder / "seeds.json")
+    record = read_json(folder / "seeds.json")  # just written
     return "\n".join(
         [
             "",
@@ -69,8 +75,8 @@ def describe_seeds(folder: Path) -> str:
 
 def _flags(folder: Path) -> str:
     """What the next command needs to find the same images, and to end today on a CPU."""
-    description = read_json(folder / "config.json")
-    root = description["config"]["data_root"]
+    description = read_description(folder / "config.json")
+    root = description["config"].get("data_root")
     flags = "" if root is None else f" --data-root {shlex.quote(root)}"
     return flags if description["device_type"] == "cuda" else f"{flags} --preset quick"
 
@@ -89,7 +95,7 @@ def _benchmark(record: dict[str, Any]) -> list[str]:
     value, rank = entry["results"][dataset][column], entry["ranks"][dataset][column]
     baselines = "; ".join(
         f"{baseline_name(row)} {percent(row['results'][dataset][column])}"
-        for row in record["baselines"]
+        for row in record.get("baselines") or ()
     )
     return [
         f"benchmark  {dataset_name(dataset)} {column_name(column)}: {percent(value)}, "
@@ -122,7 +128,7 @@ def _circular(judge: str) -> str:
 
 def _front(folder: Path) -> str:
     path = folder / "front.json"
-    record = read_json(path)
+    record = read_front(path)
     sizes = [cell["params"] for cell in record["cells"]]
     found, first = (
         percent(record[name]["hypervolume_ratio"], 1)
@@ -143,7 +149,7 @@ def _front(folder: Path) -> str:
 
 def _finalists(folder: Path) -> list[str]:
     path = folder / "finalists.json"
-    return [f"finalists  {in_one_line(read_json(path))}: {path}"] if path.is_file() else []
+    return [f"finalists  {in_one_line(read_finalists(path))}: {path}"] if path.is_file() else []
 
 
 def _seeds(runs: list[dict[str, Any]]) -> str:

@@ -120,6 +120,8 @@ def _repeat(run: RunFiles) -> list[str]:
         "Train this cell alone and attack it; this report then takes the result in. `--preset "
         "quick` is a small network in minutes on two CPU cores; without it, it is the "
         "benchmark's recipe, hours on a GPU.",
-        f"```\n{command('train')} --genotype {here} --preset quick\n"
-        f"{command('evaluate')} --model {shlex.quote(str(run.folder / 'standalone'))}\n```",
+        code_block(
+            f"{command('train')} --genotype {here} --preset quick\n"
+            f"{command('evaluate')} --model {shlex.quote(str(run.folder / 'standalone'))}"
+        ),
     ]

@@ -9,7 +9,9 @@ import torch
 
 from supernet.benchmark.judged_by import judged_by
 from supernet.benchmark.load import load_table
-from supernet.files import read_json, read_jsonl, remove_leftovers, write_json
+from supernet.files import remove_leftovers, write_json
+from supernet.report.record_shapes import SEARCHED
+from supernet.report.records import read_description, read_genotype, read_metrics
 from supernet.report.run_files import METRICS_FILE
 from supernet.runs.folder import has_checkpoint, plain
 from supernet.runs.genotype_json import cell_record
@@ -63,9 +65,9 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
     """The record of the cell of all seeds; None where no seed's supernet is read by gains."""
     if config.derive_by == "alpha" or not config.epochs:
         return None
-    records = [read_json(folder / "genotype.json") for folder in folders]
+    records = [read_genotype(folder / "genotype.json") for folder in folders]
     gains = [torch.tensor(r["derivation"][config.derive_by], dtype=torch.float64) for r in records]
-    data = read_json(folders[0] / "config.json")["data"]
+    data = read_description(folders[0] / "config.json")["data"]
     mean_EO = mean_gains(gains)
     fits = restriction(config.budgets, data["num_classes"], data["full_size"])
     cell = argmax_cell(weights_of(mean_EO), config.reads_none, fits)
@@ -74,7 +76,7 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
         **cell_record(cell, table, data["num_classes"], data["full_size"]),
         "baselines": records[0]["baselines"],
         **{
-            name: records[0][name]
+            name: records[0].get(name)
             for name in ("objective", "robust", "dataset", "side", "stand_in")
         },
         "seeds": [record["seed"] for record in records],
@@ -84,7 +86,8 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
 
 
 def _row(folder: Path) -> dict[str, Any]:
-    record, epochs = read_json(folder / "genotype.json"), read_jsonl(folder / METRICS_FILE)
+    record = read_genotype(folder / "genotype.json")
+    epochs = read_metrics(folder / METRICS_FILE, SEARCHED)
     last = epochs[-1] if epochs else {}
     dataset, column = judged_by(record["dataset"], record["robust"])
     return {

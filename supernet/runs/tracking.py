@@ -17,8 +17,10 @@ from torch.utils.tensorboard.summary import hparams
 
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
-from supernet.files import appending, atomic_write, read_jsonl
+from supernet.files import appending, atomic_write
 from supernet.report import figures
+from supernet.report.record_shapes import STEP
+from supernet.report.records import read_metrics
 from supernet.report.run_files import METRICS_FILE
 
 _GROUPS = (
@@ -159,7 +161,7 @@ def _keep_until(path: Path, step: int | None) -> None:
     if not path.exists():
         path.unlink(missing_ok=True)  # a link that leads nowhere, which a write would follow
         return
-    records = [] if step is None else [r for r in read_jsonl(path) if r["step"] <= step]
+    records = [] if step is None else [r for r in read_metrics(path, STEP) if r["step"] <= step]
     with atomic_write(path) as stream:
         stream.writelines(json.dumps(record) + "\n" for record in records)
 

@@ -26,6 +26,7 @@ from supernet.files import read_json
 from supernet.proxies.ensemble import SUMS, rank_sum
 from supernet.proxies.free_scores import parts_of_sums
 from supernet.report.markdown import table as markdown_table
+from supernet.report.record_shapes import GAINS, SEED
 from supernet.report.words import dataset_name, points
 from supernet.search.prior import normal_scores
 from supernet.search.proposals import (
@@ -35,6 +36,7 @@ from supernet.search.proposals import (
     Proposals,
     propose,
 )
+from supernet.shapes import misfit, require
 
 Scores = NDArray[np.float64]
 
@@ -75,12 +77,19 @@ def gains_of(path: Path) -> dict[str, Any]:
     Raises: UserError for a search on images that the benchmark does not know, or without gains.
     """
     record = read_json(path)
-    dataset, gains = record.get("dataset"), record.get("derivation", {}).get("inner_gains")
-    if dataset not in DATASETS or not gains:
+    if (
+        misfit(record, {"dataset": tuple(DATASETS), "derivation": {"inner_gains": list}})
+        is not None
+    ):
         raise UserError(
             f"{path} is not of a search on {', '.join(DATASETS)} with a supernet; leave it out"
         )
-    return {"path": str(path), "dataset": dataset, "seed": record["seed"], "inner_gains": gains}
+    require(record, {"seed": SEED, "derivation": {"inner_gains": GAINS}}, path)
+    gains = record["derivation"]["inner_gains"]
+    return {
+        "path": str(path), "dataset": record["dataset"], "seed": record["seed"],
+        "inner_gains": gains,
+    }  # fmt: skip
 
 
 def judged_all(table: Table, searches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from supernet.cells.genotype import Genotype
-from supernet.report.markdown import table
+from supernet.report.markdown import plain, table
 from supernet.report.standalone import attack_words, result_name
 from supernet.report.words import dataset_name, percent, pixels
 
@@ -64,7 +64,7 @@ def model_card(
     )
     blocks = [
         f"---\n{data.to_yaml()}\n---",
-        f"# {_title(facts)}",
+        f"# {plain(_title(facts))}",
         "An image classifier with a cell of the search space of NAS-Bench-201, trained "
         f"{'on clean images' if _clean(facts) else 'to withstand adversarial attacks'}. "
         "Images in [0, 1] go in, logits come out: the normalisation is the network's first layer.",
@@ -135,7 +135,7 @@ def _accuracies(results: list[dict[str, Any]]) -> list[str]:
     rows = []
     for row in results:
         settings = _settings(row)
-        name = "worst case of these" if row["attack"] == "worst_case" else result_name(row)
+        name = "worst case of these" if row["attack"] == "worst_case" else plain(result_name(row))
         step = settings.get("step_size")
         rows.append([
             name, pixels(row["eps"]) if row["eps"] else "-", str(row["steps"] or "-"),
@@ -143,7 +143,7 @@ def _accuracies(results: list[dict[str, Any]]) -> list[str]:
         ])  # fmt: skip
     first = results[0]
     words = (
-        f"On {first['images']:,} {first['split']} images, attacks in L-infinity with seed "
+        f"On {first['images']:,} {plain(first['split'])} images, attacks in L-infinity with seed "
         f"{first['seed']}. An image counts where it is right as it is and attacked."
     )
     header = ["attack", "eps", "steps", "step size", "accuracy"]
@@ -154,14 +154,20 @@ def _training(facts: dict[str, Any]) -> list[str]:
     data, training = _data(facts), facts["training"]
     lines = [f"- image side: {facts['image_size']} pixels, classes: {facts['num_classes']}"]
     if facts.get("class_names"):
-        lines.append(f"- classes in the order of the logits: {', '.join(facts['class_names'])}")
+        lines.append(
+            f"- classes in the order of the logits: {', '.join(map(plain, facts['class_names']))}"
+        )
     if data:
-        lines.append(f"- images: {data['source']}")
+        lines.append(f"- images: {plain(data['source'])}")
     if data.get("stand_in"):
-        lines.append(f"- these images are a STAND-IN: the network has not seen {facts['dataset']}")
+        lines.append(
+            f"- these images are a STAND-IN: the network has not seen {plain(facts['dataset'])}"
+        )
     if "attack" in training:
         attack = (
-            "none" if _clean(facts) else f"{attack_words(training)}, eps {pixels(facts['eps'])}"
+            "none"
+            if _clean(facts)
+            else f"{plain(attack_words(training))}, eps {pixels(facts['eps'])}"
         )
         lines += [
             f"- attack of the training images: {attack}",

@@ -18,13 +18,24 @@ from supernet.errors import UserError
 from supernet.files import atomic_write, read_json, write_json
 from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
+from supernet.report.record_shapes import AMOUNT, COUNT
 from supernet.settings import another_version
-from supernet.shapes import require
+from supernet.shapes import Items, Maybe, Within, require
 
 FORMAT = 1
 WEIGHTS, METADATA = "model.pt", "model.json"
 _SHAPE = {
-    "arch": str, "C": int, "N": int, "num_classes": int, "mean": [float], "std": [float],
+    "arch": str, "C": int, "N": int, "num_classes": int,
+    "mean": Items(Within(float, -1e6, 1e6), 3, 3), "std": Items(Within(float, 1e-6, 1e6), 3, 3),
+    "dataset": Maybe((str, None)), "image_size": Maybe((Within(int, 1, 4096), None)),
+    "class_names": Maybe(([str], None)), "eps": Maybe((Within(float, 0, 1), None)),
+    "epochs": Maybe(COUNT), "weights": Maybe((str, None)), "training": Maybe(({
+        "attack": Maybe(str), "attack_steps": Maybe(COUNT), "batch_size": Maybe(COUNT),
+        "epochs": Maybe(COUNT), "lr": Maybe(AMOUNT), "weight_decay": Maybe(AMOUNT),
+        "ema_decay": Maybe(AMOUNT), "seed": Maybe(int), "data": Maybe({
+            "name": str, "source": str, "stand_in": bool, "train_images": Maybe(COUNT),
+        }),
+    }, None)),
 }  # fmt: skip
 _MOST = {"C": 4096, "N": 1000, "num_classes": 1_000_000}
 SAFETENSORS = "model.safetensors"
@@ -86,6 +97,7 @@ def load_model(
         network = _build(metadata, state)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise _misfit(path, str(error).strip().splitlines()[0]) from error
+    _refuse_not_finite(path, network.state_dict())
     return network.to(device), metadata
 
 
@@ -100,6 +112,16 @@ def _build(metadata: dict[str, Any], state: dict[str, torch.Tensor]) -> DerivedN
     )
     network.load_state_dict(state)
     return network.eval()
+
+
+def _refuse_not_finite(path: Path, state: dict[str, torch.Tensor]) -> None:
+    """A network whose training diverged answers every image alike, and would count as measured."""
+    for name, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(
+                f"{path} holds numbers that are not finite ({name}): its training diverged; train "
+                "the network again, with a lower --lr"
+            )
 
 
 def _model_file(path: Path) -> Path:
@@ -140,7 +162,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Any]:
         raise _unreadable(path, error) from error
     if header is None:
         raise UserError(f"{path} does not say which cell it is of; {named('export')} writes it so")
-    return _checked(json.loads(header), path), state
+    try:
+        metadata = json.loads(header)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, error) from error
+    return _checked(metadata, path), state
 
 
 def load_images_of(

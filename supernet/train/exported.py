@@ -13,11 +13,12 @@ from torch import Tensor
 
 from supernet.cells.order import published_order
 from supernet.errors import UserError
-from supernet.files import atomic_write, read_json, write_json
+from supernet.files import atomic_write, write_json
 from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
 from supernet.progress import with_progress
 from supernet.report.figures import draw_cell
+from supernet.report.records import read_evaluation
 from supernet.train import formats
 from supernet.train.card import model_card, published
 from supernet.train.export import SAFETENSORS, load_model, safetensors_bytes
@@ -201,7 +202,7 @@ def _evaluation(source: Path, metadata: dict[str, Any]) -> tuple[list[dict[str, 
     path = source / "evaluation.json"
     if not path.is_file():
         return [], f"none yet; {named('evaluate')} makes one, then export again"
-    content = read_json(path)
+    content = read_evaluation(path)
     of_this = ("arch", "C", "N", "weights", "training")
     if any(content.get(name) != metadata.get(name) for name in of_this):
         return [], f"none: {path} is of another network; evaluate this one, then export again"

@@ -23,7 +23,15 @@ from supernet.data import ImageData
 from supernet.errors import UserError
 from supernet.files import append_jsonl, recover_jsonl, temporary_neighbour
 from supernet.processes import one_thread, start_worker
+from supernet.shapes import Within, misfit
 from supernet.train.short import Outcome, Recipe, train_briefly
+
+_SHARE, _LOSS = Within(float, 0, 1), Within(float, -1e100, 1e100)
+_OUTCOME = {
+    "loss": _LOSS, "acc": _SHARE, "robust_loss": (_LOSS, None), "robust_acc": (_SHARE, None),
+    "train_loss": _LOSS, "seconds": Within(float, 0, 1e12),
+}  # fmt: skip
+"""The shape of an `Outcome` in a file."""
 
 
 class Trial(NamedTuple):
@@ -59,7 +67,7 @@ class SideBySide:
         done: Callable[[Trial, Outcome], None] | None = None,
     ) -> None:
         self.data, self.ledger, self.processes, self.done = data, ledger, processes, done
-        self._known = {trial_key(line): Outcome(**line["outcome"]) for line in _read(ledger)}
+        self._known = {trial_key(line): Outcome(**line["outcome"]) for line in read_ledger(ledger)}
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._workers: list[Any] = []
         self._images: Path | None = None
@@ -144,11 +152,15 @@ class SideBySide:
         self._known[trial_key(trial.key())] = outcome
 
 
-def _read(ledger: Path) -> list[dict[str, Any]]:
+def read_ledger(ledger: Path) -> list[dict[str, Any]]:
+    """The lines of a file of outcomes, after one that a kill cut short is cut away.
+
+    Raises: UserError naming the line that is no outcome.
+    """
     lines = recover_jsonl(ledger)
-    fields = {field.name for field in dataclasses.fields(Outcome)}
     for number, line in enumerate(lines, start=1):
-        if not isinstance(line.get("outcome"), dict) or set(line["outcome"]) != fields:
+        outcome = line.get("outcome")
+        if misfit(outcome, _OUTCOME) is not None or set(outcome or ()) != set(_OUTCOME):
             raise UserError(
                 f"{ledger} line {number} is not the outcome of a short training; move the file "
                 "away, and the trainings are made again"

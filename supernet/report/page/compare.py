@@ -9,12 +9,12 @@ from typing import Any
 from supernet.benchmark.rows import baseline_rows
 from supernet.benchmark.table import Table
 from supernet.errors import UserError
-from supernet.files import atomic_write, read_json
+from supernet.files import atomic_write
 from supernet.report.page import charts, landscape, markup
 from supernet.report.page.cell import cell_picture
 from supernet.report.page.document import Page
 from supernet.report.refinement import path_words
-from supernet.report.run_files import REFINEMENT_FILE, RunFiles
+from supernet.report.run_files import RunFiles
 from supernet.report.words import baseline_name, column_name, dataset_name, duration, percent
 
 PAGE_FILE = "comparison.html"
@@ -117,8 +117,8 @@ def _cells(runs: Runs) -> str:
 
 def _path(run: RunFiles) -> str:
     """The cells that the refinement went through, where it changed the first one."""
-    path = run.folder / REFINEMENT_FILE
-    words = path_words(read_json(path)) if path.is_file() else ""
+    record = run.refinement()
+    words = "" if record is None else path_words(record)
     return f"<p>{escape(words)}</p>" if " -> " in words else ""
 
 

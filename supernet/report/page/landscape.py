@@ -12,9 +12,8 @@ import numpy as np
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table
 from supernet.cells.genotype import Genotype
-from supernet.files import read_json
 from supernet.report.page import markup
-from supernet.report.run_files import RunFiles, answers
+from supernet.report.run_files import FRONT_FILE, RunFiles, answers
 from supernet.report.words import baseline_name, column_name, dataset_name
 
 Mark = dict[str, Any]
@@ -73,10 +72,8 @@ def _baselines(run: RunFiles) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _front(run: RunFiles) -> Iterator[Mark]:
-    path = run.folder / "front.json"
-    if path.is_file():
-        for number, cell in enumerate(read_json(path)["cells"]):
-            yield cell_mark(run.table, f"front.json:{number}", "front", cell["code"])
+    for number, cell in enumerate((run.front() or {"cells": []})["cells"]):
+        yield cell_mark(run.table, f"{FRONT_FILE}:{number}", "front", cell["code"])
 
 
 def mark(name: str, group: str, row: dict[str, Any]) -> Mark:

@@ -5,13 +5,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from supernet.files import atomic_write, read_json, read_jsonl
+from supernet.files import atomic_write
 from supernet.report.page import charts, landscape, markup
 from supernet.report.page.cell import cell_picture
 from supernet.report.page.document import Page
 from supernet.report.page.path import path_chart
 from supernet.report.page.weights import weights_table
-from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE, RunFiles
+from supernet.report.run_files import RunFiles
 from supernet.report.standalone import PANELS
 
 PAGE_FILE = "report.html"
@@ -83,7 +83,8 @@ def _figure(page: Page, run: RunFiles, words: str, file: str, name: str) -> None
     if name == "benchmark":
         page.scatter_of_all(landscape.of_run(run), words)
     elif name == "front":
-        page.chart(charts.front(read_json(run.folder / "front.json"), run.table), words)
+        if (front := run.front()) is not None:
+            page.chart(charts.front(front, run.table), words)
     elif name == "edge_weights":
         none = run.config["derive_none"]
         page.add(weights_table(run.record["edge_weights"], run.cell.ops, none=none))
@@ -92,8 +93,8 @@ def _figure(page: Page, run: RunFiles, words: str, file: str, name: str) -> None
     elif name == "learning_curves":
         page.chart(charts.curves(run.epochs), words)
     elif standalone := re.fullmatch(r"standalone(?:-(\d+))?", name):
-        folder = run.evaluations[int(standalone[1] or 1) - 1].path.parent
-        page.chart(charts.curves(read_jsonl(folder / METRICS_FILE), PANELS), words)
+        epochs = run.evaluations[int(standalone[1] or 1) - 1].epochs
+        page.chart(charts.curves(epochs, PANELS), words)
     else:
         picture = base64.b64encode((run.folder / file).read_bytes()).decode()
         source = f"data:image/svg+xml;base64,{picture}"
@@ -102,9 +103,7 @@ def _figure(page: Page, run: RunFiles, words: str, file: str, name: str) -> None
 
 def _chart_without_figure(page: Page, run: RunFiles, section: str) -> None:
     """Add the chart of a section whose report.md has none."""
-    if section == "Refinement":
-        record = read_json(run.folder / REFINEMENT_FILE)
-        page.chart(path_chart(run, record), "The cells of each sweep and the chosen ones")
-    elif section == "Finalists":
-        record = read_json(run.folder / "finalists.json")
-        page.chart(charts.finalists(record), "Accuracies of the finalists by seed")
+    if section == "Refinement" and (refinement := run.refinement()) is not None:
+        page.chart(path_chart(run, refinement), "The cells of each sweep and the chosen ones")
+    elif section == "Finalists" and (finalists := run.finalists()) is not None:
+        page.chart(charts.finalists(finalists), "Accuracies of the finalists by seed")

@@ -13,7 +13,7 @@ def weights_table(
 
     taken: six operator numbers. none: whether a cell may hold `none`; else its column is faint.
     """
-    top = max(map(max, w_EO))
+    top = max(map(max, w_EO)) or 1.0
     head = "".join(f"<th>{OP_LABELS[op]}</th>" for op in range(NUM_OPS))
     rows = [
         f"<tr><th>edge {label}</th>"

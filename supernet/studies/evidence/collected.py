@@ -12,6 +12,7 @@ from supernet.files import read_json
 from supernet.report.figures import found_front
 from supernet.search.config import WHERE_FIELDS, SearchConfig
 from supernet.settings import differences, from_saved
+from supernet.shapes import require
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.judge import within_budget, without_search
 from supernet.studies.evidence.plan import BASE, IMAGES, JUDGE, Row, Run, runs_of
@@ -140,7 +141,9 @@ def _refuse_another(run: Run, record: dict[str, Any], path: Path) -> None:
 def _refuse_folder(folder: Path, expected: SearchConfig) -> None:
     path = folder / "config.json"
     if path.is_file():
-        saved = from_saved(SearchConfig, read_json(path).get("config"), path)
+        description = read_json(path)
+        require(description, {"config": dict}, path)
+        saved = from_saved(SearchConfig, description["config"], path)
         changed = differences(saved, vars(expected), free=WHERE_FIELDS)
         if changed:
             raise UserError(

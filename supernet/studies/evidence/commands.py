@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from supernet.files import open_own
 from supernet.invocation import process
 from supernet.runs.folder import has_checkpoint
 from supernet.studies.evidence.config import EvidenceConfig
@@ -38,11 +39,14 @@ def begin(run: Run, config: EvidenceConfig, lock: int) -> "subprocess.Popen[byte
     folder = Path(config.runs) / run.name
     folder.mkdir(parents=True, exist_ok=True)
     threads = {"OMP_NUM_THREADS": str(_share(config))}
-    with (folder / OUTPUT).open("ab") as output:
+    output = open_own(folder / OUTPUT, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
         return subprocess.Popen(
             command, start_new_session=True, pass_fds=(lock,), env={**os.environ, **threads},
             stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
+    finally:
+        os.close(output)
 
 
 def _share(config: EvidenceConfig) -> int:

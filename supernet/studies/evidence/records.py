@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from supernet.benchmark.table import Table
+from supernet.benchmark.table import COSTS, DATASETS, Table
 from supernet.errors import UserError
-from supernet.files import atomic_write, read_json, read_jsonl
+from supernet.files import atomic_write, read_json
+from supernet.report.record_shapes import AMOUNT, CODE, COUNT, NUMBER
+from supernet.report.records import read_metrics
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
+from supernet.report.words import GUIDE_NAMES
+from supernet.shapes import Each, Items, Maybe, require
 from supernet.studies.evidence.judge import judged
 from supernet.studies.evidence.plan import Run
 
@@ -20,6 +24,30 @@ FORMAT = 3
 """Format 2 held one data set and searches without short trainings."""
 
 Record = dict[str, Any]
+
+_CELLS = Each({"code": CODE})
+_RESULT = {
+    "derivation": {"chosen_by": tuple(GUIDE_NAMES), "cells": _CELLS},
+    "proposals": {"cells": _CELLS}, "seconds": AMOUNT,
+}  # fmt: skip
+_DESCRIPTION = {
+    "device": str, "device_type": str, "threads": COUNT, "impl": str, "data": {"source": str},
+    "versions": Each(str), "commit": Maybe((str, None)), "config_hash": str,
+}  # fmt: skip
+_REFINEMENT = {
+    "proposals": Each([CODE]), "sweeps": [{"chosen": CODE}], "trainings": COUNT,
+    "cpu_seconds": AMOUNT,
+}  # fmt: skip
+_REACHED = {"hypervolume_ratio": NUMBER}
+_FRONT = {
+    "picked_by": str, "per_size": COUNT, "found_vs_true": _REACHED,
+    "first_choices_vs_true": _REACHED,
+    "compared": [{"name": str, "per_size": COUNT, **_REACHED}],
+    # One of every data set is drawn.
+    "judged_by": tuple(DATASETS), "size_metric": tuple(COSTS),
+    "cells": Items({"code": CODE, "place": COUNT}, 1),
+}  # fmt: skip
+"""What a record takes from the files of a finished search, with its shape."""
 
 
 def read_evidence(path: Path) -> Record:
@@ -59,7 +87,12 @@ def record_of(run: Run, folder: Path, table: Table) -> Record:
     the data set; `path` has the answers of the refinement's sweeps. `trainings` and `cpu_seconds`
     are what the search alone would have cost.
     """
-    result, description = read_json(folder / FINISHED), read_json(folder / "config.json")
+    result, description, front = (
+        _typed(folder / name, shape)
+        for name, shape in (
+            (FINISHED, _RESULT), ("config.json", _DESCRIPTION), ("front.json", _FRONT)
+        )
+    )  # fmt: skip
     derivation = result["derivation"]
     return {
         "dataset": run.images.name,
@@ -74,7 +107,7 @@ def record_of(run: Run, folder: Path, table: Table) -> Record:
             for guide, cell in {**result["proposals"]["cells"], **derivation["cells"]}.items()
         },
         **_refinement(folder, description),
-        "front": front_numbers(read_json(folder / "front.json")),
+        "front": front_numbers(front),
         "seconds": round(result["seconds"], 1),
         "machine": description["device"],
         "threads": description["threads"],
@@ -110,10 +143,17 @@ def front_numbers(front: Mapping[str, Any]) -> Record:
     }
 
 
+def _typed(path: Path, shape: Record) -> Record:
+    content: Record = read_json(path)
+    require(content, shape, path)
+    return content
+
+
 def _refinement(folder: Path, description: Mapping[str, Any]) -> Record:
     """Proposals, path, and what supernet and short trainings cost."""
-    path, metrics = folder / REFINEMENT_FILE, read_jsonl(folder / METRICS_FILE)
-    found = read_json(path) if path.is_file() else {}
+    path = folder / REFINEMENT_FILE
+    metrics = read_metrics(folder / METRICS_FILE, {"seconds": AMOUNT})
+    found = _typed(path, _REFINEMENT) if path.is_file() else {}
     # On a GPU the threads wait for it.
     threads = description["threads"] if description["device_type"] == "cpu" else 1
     return {

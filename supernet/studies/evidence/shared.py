@@ -13,7 +13,8 @@ from supernet.files import atomic_write, read_jsonl
 from supernet.runs.folder import plain
 from supernet.runs.refinement import LEDGER
 from supernet.search.config import SearchConfig
-from supernet.train.side_by_side import trial_key
+from supernet.shapes import Within, require
+from supernet.train.side_by_side import read_ledger, trial_key
 
 Line = dict[str, Any]
 IMAGE_FIELDS = ("dataset", "limit", "side", "shrink", "seed")
@@ -37,12 +38,12 @@ class SharedTrainings:
         """Add what is known to the trainings in a run directory, before the run starts."""
         known = self._read(config)
         if known:
-            own = read_jsonl(folder / LEDGER)
+            own = read_ledger(folder / LEDGER)
             _write(folder / LEDGER, _merged(known, own))
 
     def take(self, config: SearchConfig, folder: Path) -> None:
         """Keep what a run directory has, after the run ended or was stopped."""
-        own = read_jsonl(folder / LEDGER)
+        own = read_ledger(folder / LEDGER)
         if own:
             _write(self._path(config), [_images(config), *_merged(self._read(config), own)])
 
@@ -63,6 +64,8 @@ class SharedTrainings:
                 f"{path} has short trainings on other images ({json.dumps(lines[0])}); give "
                 "another --runs"
             )
+        for number, line in enumerate(lines[1:], start=2):
+            require(line, {"outcome": {"seconds": Within(float, 0, 1e12)}}, f"{path} line {number}")
         return lines[1:]
 
 

@@ -81,7 +81,11 @@ def make_scorer(config: RankConfig) -> tuple[Scorer, str]:
         for part in parts:
             found |= part(genotype)
         bad = [name for name, value in found.items() if not math.isfinite(value)]
-        assert not bad, f"cell {genotype.code}: {', '.join(bad)} not finite"
+        if bad:
+            raise UserError(
+                f"{', '.join(bad)} of cell {genotype.code} came out as not finite; leave them out"
+                " of --proxies, or rank with another --seed, --batch or --eps"
+            )
         return found
 
     return score, "; ".join(sources)

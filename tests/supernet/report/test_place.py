@@ -28,7 +28,11 @@ def test_short_trainings_are_part_of_the_cost(tmp_path: Path, invented: Table) -
     description = json.loads((folder / "config.json").read_text())
     description["config"] |= SHORT
     (folder / "config.json").write_text(json.dumps(description))
-    record = {"sweeps": [{"rounds": [{"number": 0, "cells": ["333333", "333133"]}]}]}
+    judged = {"number": 0, "cells": ["333333", "333133"], "losses": [1.0, 2.0], "scores": [1, 0]}
+    record = {
+        "proposals": {"free": ["333333", "333133"]}, "trainings": 2, "cpu_seconds": 9.0,
+        "sweeps": [{"start": None, "chosen": "333333", "rounds": [judged]}],
+    }  # fmt: skip
     (folder / "refine.json").write_text(json.dumps(record))
     cells = cells_at_equal_cost(description, ["clean", "robust"], record)
     assert 0 < cells < 1

@@ -178,6 +178,14 @@ def test_text_of_files_is_no_markup(tmp_path: Path, invented: Table, no_figures:
         ("config.json", ("command",)), ("config.json", ("data", "source")),
         ("config.json", ("device",)), ("config.json", ("data", "name")),
         ("finalists.json", ("cells", 0, "names", 0)),
+        ("config.json", ("config", "attack")), ("config.json", ("config", "refine_attack")),
+        ("config.json", ("impl",)), ("genotype.json", ("objective",)),
+        ("standalone/evaluation.json", ("split",)), ("standalone/evaluation.json", ("precision",)),
+        ("standalone/evaluation.json", ("training", "attack")),
+        ("standalone/evaluation.json", ("results", 1, "attack")),
+        ("standalone/evaluation.json", ("results", 2, "version")),
+        ("standalone/evaluation.json", ("results", 2, "stages", 0, "attack")),
+        ("finalists.json", ("recipe", "attack")),
     ):  # fmt: skip
         content = json.loads((folder / file).read_text())
         inner = content
@@ -186,6 +194,8 @@ def test_text_of_files_is_no_markup(tmp_path: Path, invented: Table, no_figures:
         inner[field[-1]] = f"{field[-1]} {HOSTILE}"
         (folder / file).write_text(json.dumps(content))
     write_report(folder, invented)
+    outside = re.sub(r"(?ms)^(`{3,}).*?^\1$", "", (folder / "report.md").read_text())
+    assert HOSTILE.split()[0] not in re.sub(r"(`+)[^`].*?\1", "", outside)
     page = Reading((folder / "report.html").read_text())
     assert [tag for tag, _ in page.elements].count("script") == 4
     assert not any(tag == "img" or "onerror" in given for tag, given in page.elements)
