@@ -85,6 +85,12 @@ def _answer(run: RunFiles) -> list[str]:
     ]
 
 
+def _arithmetic(run: RunFiles) -> list[list[str]]:
+    """What attacks ran in; runs from before the choice was automatic have it in their config."""
+    found = run.description.get("attack_dtype") or run.config["attack_dtype"]
+    return [["attacks in", plain(found)]] if run.robust else []
+
+
 def _repeat(run: RunFiles) -> list[str]:
     description, config = run.description, run.config
     data = description["data"]
@@ -95,6 +101,7 @@ def _repeat(run: RunFiles) -> list[str]:
             f"{data['weight_images']:,} for the weights, {data['alpha_images']:,} for alpha",
         ],
         ["attack radius", f"L-inf {pixels(description['eps'])}" if run.robust else "none"],
+        *_arithmetic(run),
         [
             "alpha follows",
             plain(f"{' and '.join(run.record['alpha_follows'])} loss ({run.record['objective']})"),

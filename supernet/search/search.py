@@ -15,6 +15,7 @@ from torch import Tensor
 from ops.space import NONE
 from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import Attack
+from supernet.attacks.arithmetic import resolve_attack_dtype
 from supernet.data import ImageData, load_dataset
 from supernet.finite import norm, refuse_not_finite
 from supernet.nets.folded import FoldedNetwork
@@ -47,13 +48,19 @@ def load_images(config: SearchConfig, device: torch.device) -> ImageData:
 class Search:
     """A search in progress on one device.
 
-    `data` must be on `device`. All randomness comes from config.seed. `impl` is the form of the
-    mixed cell where it is to be another than the config's.
+    `data` must be on `device`. All randomness comes from config.seed. `impl` and `attack_dtype` are
+    the form of the mixed cell and the arithmetic of attacks where they are to be others than the
+    config's.
     Raises: UserError when the images are too few for the batch size, or no cell fits the budget.
     """
 
     def __init__(
-        self, config: SearchConfig, data: ImageData, device: torch.device, impl: str | None = None
+        self,
+        config: SearchConfig,
+        data: ImageData,
+        device: torch.device,
+        impl: str | None = None,
+        attack_dtype: str | None = None,
     ) -> None:
         self.config, self.data, self.device = config, data, device
         self.fits = restriction(config.budgets, data.num_classes, data.full_size)
@@ -71,8 +78,11 @@ class Search:
         self.attack: Attack | None = None
         self.probe: Attack | None = None
         """The attack of weights and alpha, and the PGD that measures; None in a clean search."""
+        self.attack_dtype: str | None = None
+        """The arithmetic of `attack`: float32 or bfloat16; None in a clean search."""
         if config.robust:
             self.attack, self.probe = self._attacks()
+            self.attack_dtype = resolve_attack_dtype(attack_dtype or config.attack_dtype, device)
         self.images = Halves(data, config.batch_size, self.random)
         self.weights = Weights(
             self.net, self.strategy, config, self.total_steps, self.random["paths"]
@@ -155,10 +165,10 @@ class Search:
         self._count({"train_loss": loss})
 
     def make_attack(self) -> Attack | None:
-        """The attack of a step, in the configured arithmetic; None in a clean search."""
-        if self.attack is None or self.config.attack_dtype == "float32":
+        """The attack of a step, in `attack_dtype`; None in a clean search."""
+        if self.attack is None or self.attack_dtype == "float32":
             return self.attack
-        attack, dtype = self.attack, getattr(torch, self.config.attack_dtype)
+        attack, dtype = self.attack, getattr(torch, str(self.attack_dtype))
 
         def lowered(model: FoldedNetwork, x: Tensor, y: Tensor) -> Tensor:
             return attack(model.to(dtype), x, y)
