@@ -8,6 +8,7 @@ from pathlib import Path
 from supernet.runs.folder import has_checkpoint
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import Run
+from supernet.threads import available_cpus
 
 ROOT = Path(__file__).resolve().parents[3]
 OUTPUT = "output.txt"
@@ -48,4 +49,4 @@ def begin(run: Run, config: EvidenceConfig, lock: int) -> "subprocess.Popen[byte
 
 def _share(config: EvidenceConfig) -> int:
     """The CPU cores of one of the jobs."""
-    return max(1, len(os.sched_getaffinity(0)) // config.jobs)
+    return max(1, available_cpus() // config.jobs)
