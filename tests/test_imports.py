@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     ("errors",), ("files", "finite", "text", "randomness", "settings", "shapes", "processes",
-     "threads"),
+     "threads", "precision"),
     ("flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),

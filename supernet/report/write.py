@@ -86,9 +86,14 @@ def _answer(run: RunFiles) -> list[str]:
 
 
 def _arithmetic(run: RunFiles) -> list[list[str]]:
-    """What attacks ran in; runs from before the choice was automatic have it in their config."""
-    found = run.description.get("attack_dtype") or run.config["attack_dtype"]
-    return [["attacks in", plain(found)]] if run.robust else []
+    """What training and attacks ran in; runs of older versions say less about it."""
+    found = {
+        "training in": run.description.get("arithmetic"),
+        "attacks in": run.description.get("attack_dtype") or run.config["attack_dtype"],
+    }
+    if not run.robust:
+        del found["attacks in"]
+    return [[name, plain(value)] for name, value in found.items() if value]
 
 
 def _repeat(run: RunFiles) -> list[str]:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from supernet.errors import UserError, refusal
 from supernet.files import naming, read_json
-from supernet.finite import Diverged, refuse_not_finite
+from supernet.finite import Diverged, Watch, refuse_not_finite
 from supernet.runs.checkpoint import save_last
 from supernet.runs.folder import CHECKPOINT, CONFIG, has_checkpoint
 from supernet.runs.interrupts import Interrupted, deferred_interrupts
@@ -27,6 +27,8 @@ class Job(Protocol):
 
     device: torch.device
     step: int
+    watch: Watch
+    """What has looked at the numbers of its steps."""
 
     @property
     def total_steps(self) -> int:
@@ -169,8 +171,9 @@ class Run(ABC, Generic[AnyJob]):
     def finite_state(self) -> dict[str, Any]:
         """The state of the job.
 
-        Raises: Diverged when a tensor of it is not finite.
+        Raises: Diverged when a tensor of it is not finite, or was in a step before.
         """
+        self.job.watch.refuse()
         state = self.job.state_dict()
         refuse_not_finite(state, self.job.step, self.job.remedy)
         return state

@@ -7,6 +7,7 @@ import torch
 
 from ops.mixed import resolve_impl
 from supernet.errors import UserError
+from supernet.precision import training_arithmetic
 from supernet.runs.folder import CONFIG, read_description
 from supernet.runs.machine import device_of_run, resolve_device
 from supernet.search.config import (
@@ -105,5 +106,6 @@ def surroundings(search: Search) -> dict[str, Any]:
         },
         "impl": impl_of(search),
         "attack_dtype": search.attack_dtype,
+        "arithmetic": training_arithmetic(search.device),
         "device_type": search.device.type,
     }

@@ -35,6 +35,7 @@ from supernet.attacks.frozen import constant_weights
 from supernet.cells.genotype import Genotype
 from supernet.cells.live import live_operators
 from supernet.nets.supernet import Supernet
+from supernet.precision import full_float32
 
 
 class Gains(NamedTuple):
@@ -46,6 +47,7 @@ class Gains(NamedTuple):
     """Without the last cell."""
 
 
+@full_float32()
 def operator_gains(net: Supernet, batches: Iterable[tuple[Tensor, Tensor]]) -> Gains:
     """The gains of a supernet, which stays as it is but for its mode (training).
 

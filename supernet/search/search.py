@@ -17,9 +17,10 @@ from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import Attack
 from supernet.attacks.arithmetic import resolve_attack_dtype
 from supernet.data import ImageData, load_dataset
-from supernet.finite import norm, refuse_not_finite
+from supernet.finite import Watch, norm
 from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
+from supernet.precision import repeatable
 from supernet.randomness import Randomness
 from supernet.search.alpha import Alpha
 from supernet.search.config import SearchConfig
@@ -88,6 +89,7 @@ class Search:
             self.net, self.strategy, config, self.total_steps, self.random["paths"]
         )
         self.alpha = Alpha(self.net, self.strategy, self.objective, config)
+        self.watch = Watch(device)
         self.step = 0
         self.totals: dict[str, Tensor] = {}
         """Sums over the steps of the current epoch, on the device: read once, at its end."""
@@ -128,8 +130,15 @@ class Search:
     def train_step(self) -> None:
         """One step: alpha first (after the warm-up), then the weights.
 
-        Raises: Diverged when a loss, alpha or the weights are not finite.
+        Raises: Diverged when a loss, alpha or the weights are not finite; on a GPU some steps later
+                (`Watch`).
         """
+        with repeatable(), self.watch.blamed():
+            self._train_step()
+        self.step += 1
+        self.watch.refuse_if_due(self.step, self.steps_per_epoch)
+
+    def _train_step(self) -> None:
         self.net.train()
         if self.step % self.steps_per_epoch == 0:
             self._set_progress()
@@ -140,7 +149,6 @@ class Search:
             attack = self.make_attack()
             self._alpha_step(weight_batch, attack)
             self._weight_step(weight_batch, attack, single_cells=True)
-        self.step += 1
 
     def _alpha_step(self, weight_batch: Batch, attack: Attack | None) -> None:
         values = self.alpha.step(
@@ -148,20 +156,20 @@ class Search:
             progress=self.step / self.total_steps,
         )  # fmt: skip
         losses = {name: value for name, value in values.items() if name.endswith("_loss")}
-        refuse_not_finite(losses, self.step + 1, self.remedy)
+        self.watch.note(losses, self.step + 1, self.remedy)
         state: dict[str, Tensor] = {"alpha": self.strategy.alpha}
         if not self.config.reads_none:
             # Minus infinity where `none` has all the weight there is: no cell can be drawn or read.
             w_EO = self.strategy.expected_weights()[:, NONE + 1 :]
             state["log of the edge weights besides none"] = w_EO.sum(1).log()
         remedy = f"start a new run with a lower --alpha-lr (it is {self.config.alpha_lr:g})"
-        refuse_not_finite(state, self.step + 1, remedy)
+        self.watch.note(state, self.step + 1, remedy)
         self._count(values)
 
     def _weight_step(self, batch: Batch, attack: Attack | None, *, single_cells: bool) -> None:
         loss = self.weights.step(batch, attack, single_cells=single_cells)
         values = {"train_loss": loss, "norm of the weights": norm(self.net.parameters())}
-        refuse_not_finite(values, self.step + 1, self.remedy)
+        self.watch.note(values, self.step + 1, self.remedy)
         self._count({"train_loss": loss})
 
     def make_attack(self) -> Attack | None:
