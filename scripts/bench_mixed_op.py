@@ -1,20 +1,25 @@
 #!/usr/bin/env python3
 """Time the supernet's passes in every formulation, side by side in one run.
 
-    python scripts/bench_mixed_op.py --json docs/bench/mixed_op_cpu.json
+    OMP_NUM_THREADS=1 python scripts/bench_mixed_op.py --json docs/bench/mixed_op_cpu.json
 
 training_node    forward and backward of the whole supernet in training mode, gradients to all
                  weights and to the edge weights
+alpha_gradient   the same for the edge weights alone, as a search moves alpha
 attack_gradient  one gradient to the images with frozen batch norm
 robust_step      PGD-7 and the alpha gradient, then PGD-7 and a weight step, folding included
+fast_step        the same with N-FGSM
 
 reference is the plain NCHW formulation (five operators and a weighted sum per edge),
-reference_channels_last the same in channels-last, compiled torch.compile of its cells, native the
-compiled kernels, convolutions_only the convolutions that native calls and nothing else. They take
-turns, so that a busy minute hits all of them; the median counts. compiled comes after all others,
-since its compilation takes minutes (no cache is used), and takes turns with native once more, for
-their ratio. The JSON is written after every measurement and names those that are missing, so that a
-run that is cut short leaves the others.
+reference_channels_last the same in channels-last, compiled torch.compile of its cells,
+compiled_folded torch.compile of the folded network, native the compiled kernels, native_bfloat16
+the same with attacks in bfloat16, convolutions_only the convolutions that native calls and nothing
+else. They take turns, so that a busy minute hits all of them; the median counts, and CPU seconds
+stand beside the wall-clock: where they differ by more than a tenth the machine was busy, and only
+the CPU seconds tell. The compiled ones come after all others, since their compilation takes minutes
+(no cache is used), and take turns with native once more, for their ratio. The JSON is written after
+every measurement and names those that are missing, so that a run that is cut short leaves the
+others.
 """
 
 import argparse
@@ -32,10 +37,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from supernet import cli
 from supernet.errors import UserError
 
-MEASUREMENTS = ("training_node", "attack_gradient", "robust_step")
-FORMS = ("reference", "reference_channels_last", "compiled", "native", "convolutions_only")
-ATTACK_STEPS = 7
-EPS, STEP_SIZE = 8 / 255, 2 / 255
+MEASUREMENTS = ("training_node", "alpha_gradient", "attack_gradient", "robust_step", "fast_step")
+FORMS = ("reference", "reference_channels_last", "compiled", "compiled_folded", "native",
+         "native_bfloat16", "convolutions_only")  # fmt: skip
+COMPILED = ("compiled", "compiled_folded")
+RATIOS = {
+    "speedup": ("reference", "native"),
+    "speedup_bfloat16": ("reference", "native_bfloat16"),
+    "native_over_convolutions": ("native", "convolutions_only"),
+}
+"""name -> (slow, fast)."""
 
 
 def main() -> None:
@@ -54,16 +65,15 @@ def main() -> None:
         **describe(device),
         "threads": bench.threads,
         "shapes": {"C": arguments.C, "N": arguments.N, "batch": arguments.batch_size,
-                   "side": arguments.side, "attack_steps": ATTACK_STEPS},
-        "dtypes": {"training": "float32", "attack": arguments.attack_dtype},
+                   "side": arguments.side},
         "repeats": arguments.repeats,
         "compile_seconds": bench.compile_seconds,
         "results": bench.results,
     }  # fmt: skip
     for missing in bench.run():
         if arguments.json:
-            write_json(arguments.json, {**report, "missing": missing})
-    print(table(report))
+            write_json(arguments.json, {**report, "busy": bench.busy, "missing": missing})
+    print(table({**report, "busy": bench.busy}))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,16 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch-size", type=int, default=64, help="Images. Default: 64.")
     add("--side", type=int, default=32, help="Image side in pixels. Default: 32.")
     add("--repeats", type=int, default=5,
-        help="Timed rounds; a robust step takes half of them. Default: 5.")  # fmt: skip
+        help="Timed rounds; a step takes half of them. Default: 5.")  # fmt: skip
     add("--quick", action="store_true", help="N=1, batch 16, 2 rounds: a look, not a measurement.")
     add("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
-    add("--attack-dtype", choices=("float32", "bfloat16"), default="float32",
-        help="What native and compiled attack in. Default: float32.")  # fmt: skip
     add("--measure", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS),
         metavar="NAME",
         help=f"Some of {', '.join(MEASUREMENTS)}. Default: all.")  # fmt: skip
     add("--skip", nargs="+", choices=FORMS, default=[], metavar="FORM",
-        help=f"Leave out some of {', '.join(FORMS)}; compiled takes a minute.")  # fmt: skip
+        help=f"Leave out some of {', '.join(FORMS)}; the compiled ones take minutes.")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
     return parser
 
@@ -95,20 +103,29 @@ class Bench:
         import torch
 
         from cuda_ext import _native
+        from supernet.studies import formulations
 
-        if "native" not in arguments.skip and not _native.runs_on(device.type):
+        ours = [form for form in FORMS if "native" in form and form not in arguments.skip]
+        if ours and not _native.runs_on(device.type):
             why = _native.why_unavailable() or f"it was built without kernels for {device.type}"
-            raise UserError(f"native cannot run: {why}; build it or give --skip native")
-        self.arguments, self.device = arguments, device
+            raise UserError(
+                f"native cannot run: {why}; build it or give --skip native native_bfloat16"
+            )
+        self.arguments, self.device, self.module = arguments, device, formulations
         self.threads = torch.get_num_threads()
         torch.manual_seed(0)
         size, side = arguments.batch_size, arguments.side
         self.x = torch.rand(size, 3, side, side, device=device)
         self.y = torch.arange(size, device=device) % 10
-        self.w_EO = torch.full((6, 5), 0.2, device=device).requires_grad_()
-        self.forms = {form: Form(form, self) for form in FORMS[:-1] if form not in arguments.skip}
-        self.compile_seconds: dict[str, float] = {}
+        w_EO = torch.full((6, 5), 0.2, device=device).requires_grad_()
+        self.forms = {
+            name: formulations.Network(form, arguments.C, arguments.N, self.x, self.y, w_EO)
+            for name, form in formulations.FORMS.items() if name not in arguments.skip
+        }  # fmt: skip
+        self.compile_seconds: dict[str, dict[str, float]] = {}
         self.results: dict[str, dict[str, Any]] = {}
+        self.busy = False
+        """Whether other work took over a tenth of the time that was measured."""
 
     def run(self) -> Iterator[list[str]]:
         """Measure everything, compiled last; yields after each part what is still missing."""
@@ -124,214 +141,92 @@ class Bench:
 
     def forms_of(self, name: str, compiled: bool) -> list[str]:
         """The formulations that take turns."""
-        left_out = [*self.arguments.skip, *(["convolutions_only"] if name == "robust_step" else [])]
-        return [f for f in FORMS if f not in left_out and (f == "compiled") is compiled]
+        found = [
+            form for form, network in self.forms.items()
+            if name in network.form.measurements and (form in COMPILED) is compiled
+        ]  # fmt: skip
+        alone = "convolutions_only" not in self.arguments.skip and not name.endswith("_step")
+        return found + ["convolutions_only"] * (alone and not compiled)
 
     def measure(self, name: str, forms: Sequence[str]) -> None:
-        """Median, spread and peak memory of some formulations, and what native gains."""
-        from supernet.runs.timing import in_turns, spread
+        """Medians, spread and peak memory of some formulations, and what native gains."""
+        from supernet.runs.timing import clocked_in_turns, spread, was_busy
 
-        again = ["native"] if "native" not in forms and "native" in self.forms else []
-        runs: dict[str, Callable[[], object]] = {
-            form: self.convolutions(training=name == "training_node")
-            if form == "convolutions_only"
-            else getattr(self.forms[form], name)
-            for form in [*forms, *again]
-        }
+        again = [form for form in ("native",) if form in self.forms and form not in forms]
+        runs = {form: self.call(name, form) for form in [*forms, *again]}
         repeats = self.arguments.repeats
-        if name == "robust_step":
+        if name.endswith("_step"):
             repeats = (repeats + 1) // 2
         rows = {form: self._first(name, form, runs[form]) for form in forms}
-        times = in_turns(runs, repeats, self.device)
+        times = clocked_in_turns(runs, repeats, self.device)
+        cpu = {form: statistics.median(c.cpu for c in clocks) for form, clocks in times.items()}
         for form, row in rows.items():
-            row.update(spread(times[form]))
+            row.update(spread([clock.wall for clock in times[form]]))
+            row["cpu_seconds"] = cpu[form]
+        # The host of a GPU only waits: there the wall-clock is what is compared.
+        compared = {form: statistics.median(c.wall for c in cs) for form, cs in times.items()}
+        if self.device.type == "cpu":
+            compared = cpu
+            self.busy |= was_busy(clock for clocks in times.values() for clock in clocks)
         summary = self.results.setdefault(name, {})
         summary.update(rows)
-        for form in again:
-            summary["native_beside_compiled"] = statistics.median(times[form])
-        self._compare(summary)
-
-    def _compare(self, rows: dict[str, Any]) -> None:
-        def ratio(slow: str, fast: str) -> float | None:
+        for name, (slow, fast) in RATIOS.items():
             if slow in rows and fast in rows:
-                return float(rows[slow]["seconds"] / rows[fast]["seconds"])
-            return None
+                summary[name] = compared[slow] / compared[fast]
+        for form in again and rows:
+            summary[f"{form}_over_native"] = compared[form] / compared["native"]
 
-        comparisons = {
-            "speedup": ratio("reference", "native"),
-            "native_over_convolutions": ratio("native", "convolutions_only"),
-        }
-        if "native_beside_compiled" in rows:
-            comparisons["speedup_over_compiled"] = (
-                rows["compiled"]["seconds"] / rows["native_beside_compiled"]
-            )
-        rows.update({name: value for name, value in comparisons.items() if value is not None})
+    def call(self, name: str, form: str) -> Callable[[], object]:
+        """One measurement of one formulation."""
+        if form == "convolutions_only":
+            sizes = self.arguments
+            return self.module.convolutions(
+                C=sizes.C, N=sizes.N, B=sizes.batch_size, side=sizes.side, device=self.device,
+                measurement=name,
+            )  # fmt: skip
+        run: Callable[[], object] = getattr(self.forms[form], name)
+        return run
 
     def _first(self, name: str, form: str, run: Callable[[], object]) -> dict[str, Any]:
         """The warm-up call: compiles, and is watched for its peak memory."""
         from supernet.runs.timing import peak_memory
 
         began = time.perf_counter()
-        if form == "compiled":
+        if form in COMPILED:
             run()
-            self.compile_seconds[name] = time.perf_counter() - began
+            self.compile_seconds.setdefault(form, {})[name] = time.perf_counter() - began
         return {"peak_memory_mb": peak_memory(run, self.device)}
-
-    def convolutions(self, training: bool) -> Callable[[], None]:
-        """The convolutions of one native pass with their gradients, on tensors of their own.
-
-        An attack needs only the gradients to the inputs. Cells are stacked: per source node one
-        3x3 convolution for all edges that leave it, and in training one 1x1 next to it.
-        """
-        import torch
-
-        C, N, B, side = (getattr(self.arguments, name) for name in ("C", "N", "batch_size", "side"))
-        dtype = torch.float32 if training else getattr(torch, self.arguments.attack_dtype)
-        calls = []
-
-        def add(c_in: int, c_out: int, k: int, size: int, stride: int = 1) -> None:
-            options = {"device": self.device, "dtype": dtype}
-            last = torch.channels_last
-            x = torch.rand(B, c_in, size, size, **options).contiguous(memory_format=last)
-            w = torch.rand(c_out, c_in, k, k, **options).contiguous(memory_format=last)
-            g = torch.rand(B, c_out, size // stride, size // stride, **options)
-            calls.append((x, w, g.contiguous(memory_format=last), stride))
-
-        add(3, C, 3, side)
-        for stage in range(3):
-            c, size = C << stage, side >> stage
-            for kernel in (3, 1) if training else (3,):
-                for edges in (3, 2, 1):
-                    for _ in range(N):
-                        add(c, edges * c, kernel, size)
-            if stage < 2:
-                add(c, 2 * c, 3, size, 2)
-                add(2 * c, 2 * c, 3, size // 2)
-                add(c, 2 * c, 1, size // 2)
-
-        def run() -> None:
-            for x, w, g, stride in calls:
-                pad = w.shape[-1] // 2
-                torch.ops.aten.convolution(
-                    x, w, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], 1
-                )
-                torch.ops.aten.convolution_backward(
-                    g, x, w, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], 1,
-                    [True, training, False],
-                )  # fmt: skip
-
-        return run
-
-
-class Form:
-    """One formulation of the three measurements."""
-
-    def __init__(self, form: str, bench: Bench) -> None:
-        import torch
-
-        from supernet.nets.supernet import Supernet
-
-        self.form, self.bench = form, bench
-        torch.manual_seed(0)
-        self.net = Supernet(
-            C=bench.arguments.C, N=bench.arguments.N,
-            impl="native" if form == "native" else "reference",
-        ).to(bench.device)  # fmt: skip
-        self.layout = torch.channels_last
-        if form == "reference":
-            self.layout = torch.contiguous_format
-        self.net.use_layout(self.layout)
-        if form == "compiled":
-            # Cell by cell: each width and mode is compiled once and shared by all its cells. They
-            # are more than dynamo's usual eight variants of one function.
-            torch._dynamo.config.recompile_limit = 64
-            for cell in self.net.cells:
-                cell.compile(dynamic=False)
-        self.x = bench.x.contiguous(memory_format=self.layout)
-        self.optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=0.9)
-        self.folded = self.model() if form == "native" else None
-
-    def loss(self, x: Any) -> Any:
-        """Cross entropy in whatever mode the network is; `x` keeps its layout."""
-        import torch.nn.functional as F
-
-        return F.cross_entropy(self.net.forward_mixture(x, self.bench.w_EO), self.bench.y)
-
-    def training_node(self) -> None:
-        import torch
-
-        self.net.train()
-        parameters = list(self.net.parameters())
-        torch.autograd.grad(self.loss(self.x), [*parameters, self.bench.w_EO])
-
-    def model(self) -> Callable[[Any], Any]:
-        """What an attack differentiates: native folds, the others run in eval mode."""
-        import torch
-
-        dtype = getattr(torch, self.bench.arguments.attack_dtype)
-        if self.form == "native":
-            return self.net.fold_mixture(self.bench.w_EO.detach()).to(dtype)
-        low = self.form == "compiled" and dtype != torch.float32
-
-        def plain(x: Any) -> Any:
-            with torch.autocast(self.bench.device.type, dtype, enabled=low):
-                return self.net.forward_mixture(x, self.bench.w_EO.detach()).float()
-
-        return plain
-
-    def attack(self, steps: int, model: Any) -> Any:
-        from supernet.attacks import frozen, pgd
-
-        # A plain function hides the network's tensors: frozen from here, and no CUDA graph.
-        with frozen(self.net):
-            return pgd(
-                model, self.x, self.bench.y, eps=EPS, step_size=STEP_SIZE, steps=steps,
-                random_start=False,
-            )  # fmt: skip
-
-    def attack_gradient(self) -> None:
-        self.attack(1, self.folded or self.model())
-
-    def robust_step(self) -> None:
-        import torch
-
-        x_adv = self.attack(ATTACK_STEPS, self.model())
-        self.net.train().requires_grad_(False)  # alpha's gradient needs none of the weights
-        torch.autograd.grad(self.loss(x_adv), self.bench.w_EO)
-        self.net.requires_grad_(True)
-        x_adv = self.attack(ATTACK_STEPS, self.model())
-        self.net.train()
-        self.optimiser.zero_grad()
-        self.loss(x_adv).backward(inputs=list(self.net.parameters()))
-        self.optimiser.step()
 
 
 def table(report: dict[str, Any]) -> str:
     """The report for a terminal."""
     lines = [
         f"{report['device']}, {report['threads']} threads, torch {report['versions']['torch']}",
-        f"{json.dumps(report['shapes'])}, attack in {report['dtypes']['attack']}",
+        json.dumps(report["shapes"]),
         "",
-        f"{'':16} {'':24} {'median s':>9} {'least':>8} {'most':>8} {'peak MiB':>9}",
+        f"{'':16} {'':26} {'CPU s':>9} {'wall s':>9} {'least':>8} {'most':>8} {'peak MiB':>9}",
     ]
+    if report["busy"]:
+        lines.insert(2, "busy: other work took over a tenth of the time; the CPU seconds count")
     for name, rows in report["results"].items():
         for form in (form for form in FORMS if form in rows):
             row = rows[form]
             peak = row["peak_memory_mb"]
+            memory = "-" if peak is None else f"{peak:.0f}"
             lines.append(
-                f"{name:16} {form:24} {row['seconds']:9.4f} {row['least']:8.4f} "
-                f"{row['most']:8.4f} {'-' if peak is None else f'{peak:.0f}':>9}"
+                f"{name:16} {form:26} {row['cpu_seconds']:9.4f} {row['seconds']:9.4f} "
+                f"{row['least']:8.4f} {row['most']:8.4f} {memory:>9}"
             )
-        for key, words in (
-            ("speedup", "reference / native"),
-            ("speedup_over_compiled", "compiled / native"),
-            ("native_over_convolutions", "native / convolutions_only"),
-        ):
+        for key, (slow, fast) in RATIOS.items():
             if key in rows:
-                lines.append(f"{name:16} {words:24} {rows[key]:9.2f}")
-    if report["compile_seconds"]:
-        seconds = ", ".join(f"{k} {v:.0f} s" for k, v in report["compile_seconds"].items())
-        lines.append(f"first calls of compiled, compilation included: {seconds}")
+                lines.append(f"{name:16} {f'{slow} / {fast}':26} {rows[key]:9.2f}")
+        for form in COMPILED:
+            if f"{form}_over_native" in rows:
+                ratio = rows[f"{form}_over_native"]
+                lines.append(f"{name:16} {f'{form} / native, in turns':26} {ratio:9.2f}")
+    for form, found in report["compile_seconds"].items():
+        seconds = ", ".join(f"{k} {v:.0f} s" for k, v in found.items())
+        lines.append(f"first calls of {form}, compilation included: {seconds}")
     return "\n".join(lines)
 
 

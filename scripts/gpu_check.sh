@@ -77,7 +77,7 @@ step racecheck 360 "${sanitizer[@]}" --tool racecheck "${cases[@]}"
 step kernels 390 "$python" scripts/bench_kernels.py --device cuda --batch-size 256 \
     --dtype float32 bfloat16 --json "$out/kernels.json"
 step benchmark 470 "$python" scripts/bench_mixed_op.py --device cuda --batch-size 256 \
-    --attack-dtype bfloat16 --json "$out/gpu.json"
+    --json "$out/gpu.json"
 
 [ -n "$dry" ] || cat "$out/device.log" "$out/kernels.log" "$out/benchmark.log"
 exit $failed

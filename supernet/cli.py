@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TextIO
 from supernet import invocation
 from supernet.errors import UserError, refusal
 from supernet.files import DISK_ERRORS
+from supernet.threads import prepare_threads
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -38,6 +39,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     traceback.
     """
     _prepare_streams()
+    prepare_threads()
     # Figures are drawn into files: the backend of the user's windows, or a mistake in its name,
     # is none of theirs.
     os.environ["MPLBACKEND"] = "agg"

@@ -7,7 +7,8 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     ("errors", "invocation"),
-    ("files", "finite", "text", "randomness", "settings", "shapes", "processes", "progress"),
+    ("files", "finite", "text", "randomness", "settings", "shapes", "processes", "progress",
+     "threads", "precision"),
     ("flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),

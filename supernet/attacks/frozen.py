@@ -1,7 +1,8 @@
-"""`frozen` holds a network still while it is attacked, and puts everything back afterwards."""
+"""`frozen` holds a network still while it is attacked, and puts everything back afterwards;
+`constant_weights` holds its parameters alone."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,16 +28,31 @@ def frozen(model: Callable[..., Any]) -> Iterator[None]:
     Differs: sets the attribute `training` and does not call `train()`, which submodules may
     override, and which would level a mixture of modes.
     """
-    if not isinstance(model, nn.Module):
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    with constant_weights(model), _switched_off(modules, "training"):
         yield
-        return
+
+
+@contextmanager
+def constant_weights(model: Callable[..., Any]) -> Iterator[None]:
+    """No parameter gradients inside the block, and every flag as before after it; else as `frozen`.
+
+    For gradients to edge weights or images. An operator that computes all its gradients at once,
+    as a compiled cell does, takes from the flags which ones it needs: naming other inputs to
+    `torch.autograd.grad` does not reach it, and it would compute gradients that nobody gets.
+    """
+    parameters = model.parameters() if isinstance(model, nn.Module) else ()
+    with _switched_off(parameters, "requires_grad"):
+        yield
+
+
+@contextmanager
+def _switched_off(things: Iterable[nn.Module | nn.Parameter], attribute: str) -> Iterator[None]:
     held: list[_Held] = []
     try:
         with _LOCK:
-            for module in model.modules():
-                held.append(_hold(module, "training"))
-            for parameter in model.parameters():
-                held.append(_hold(parameter, "requires_grad"))
+            for thing in things:
+                held.append(_hold(thing, attribute))
         yield
     finally:
         with _LOCK:

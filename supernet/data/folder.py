@@ -1,6 +1,5 @@
 """A folder of pictures: one subfolder per class, or splits with one subfolder per class each."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from supernet.data.splits import (
     stratified_test,
 )
 from supernet.errors import UserError
+from supernet.threads import available_cpus
 
 TEST_SHARE = 0.2
 
@@ -224,7 +224,7 @@ def _pictures(files: Sequence[Path], y: LabelArray, side: int, found: Remarkable
 
         # Pillow decodes and resizes outside the interpreter lock. Its warning of large pictures
         # would come before the error that refuses them.
-        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        with warnings.catch_warnings(), ThreadPoolExecutor(available_cpus()) as pool:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             list(pool.map(read_one, range(len(index))))
         _refuse_dim(found)

@@ -29,6 +29,7 @@ from supernet.data.splits import (
 )
 from supernet.errors import UserError
 from supernet.invocation import named
+from supernet.threads import available_cpus
 
 COLUMNS = 40
 ROWS = 25
@@ -129,7 +130,7 @@ def _split_entries(
     per = COLUMNS * rows
     entries: dict[str, Any] = {}
     chunks = [pixels[start : start + per] for start in range(0, len(pixels), per)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cpus()) as pool:
         for number, raw in enumerate(pool.map(_encode, chunks)):
             entries[f"{name}_webp_{number:03d}"] = np.frombuffer(raw, np.uint8)
             progress(len(chunks[number]))
@@ -225,7 +226,7 @@ class _Header:
                 raw = [archive.array(keys[number], "u", 1).tobytes() for number in wanted]
             pixels = np.empty((len(index), self.side, self.side, 3), np.uint8)
             # Pillow decodes outside the interpreter lock: two threads halve the time.
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(available_cpus()) as pool:
                 sheets = pool.map(lambda data: _decode(data, self.side), raw)
                 for number, tiles in zip(wanted, sheets, strict=True):
                     here = index // per == number

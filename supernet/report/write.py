@@ -85,6 +85,17 @@ def _answer(run: RunFiles) -> list[str]:
     ]
 
 
+def _arithmetic(run: RunFiles) -> list[list[str]]:
+    """What training and attacks ran in; runs of older versions say less about it."""
+    found = {
+        "training in": run.description.get("arithmetic"),
+        "attacks in": run.description.get("attack_dtype") or run.config["attack_dtype"],
+    }
+    if not run.robust:
+        del found["attacks in"]
+    return [[name, plain(value)] for name, value in found.items() if value]
+
+
 def _repeat(run: RunFiles) -> list[str]:
     description, config = run.description, run.config
     data = description["data"]
@@ -95,6 +106,7 @@ def _repeat(run: RunFiles) -> list[str]:
             f"{data['weight_images']:,} for the weights, {data['alpha_images']:,} for alpha",
         ],
         ["attack radius", f"L-inf {pixels(description['eps'])}" if run.robust else "none"],
+        *_arithmetic(run),
         [
             "alpha follows",
             plain(f"{' and '.join(run.record['alpha_follows'])} loss ({run.record['objective']})"),

@@ -13,7 +13,7 @@ import torch
 
 from supernet.errors import UserError, refusal
 from supernet.files import naming, read_json
-from supernet.finite import Diverged, refuse_not_finite
+from supernet.finite import Diverged, Watch, refuse_not_finite
 from supernet.invocation import command
 from supernet.progress import Progress
 from supernet.runs.checkpoint import save_last
@@ -28,6 +28,8 @@ class Job(Protocol):
 
     device: torch.device
     step: int
+    watch: Watch
+    """What has looked at the numbers of its steps."""
 
     @property
     def total_steps(self) -> int:
@@ -167,8 +169,9 @@ class Run(ABC, Generic[AnyJob]):
     def finite_state(self) -> dict[str, Any]:
         """The state of the job.
 
-        Raises: Diverged when a tensor of it is not finite.
+        Raises: Diverged when a tensor of it is not finite, or was in a step before.
         """
+        self.job.watch.refuse()
         state = self.job.state_dict()
         refuse_not_finite(state, self.job.step, self.job.remedy)
         return state

@@ -20,6 +20,7 @@ REMEDIES = {
 }
 ROUNDING = {
     "impl": "",
+    "arithmetic": "; torch's switches and NVIDIA_TF32_OVERRIDE set it",
     "threads": "; OMP_NUM_THREADS sets the number",
 }
 """What changes how sums are rounded, and how to have it as it was."""
@@ -123,8 +124,8 @@ def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
     """A resumed run must have the same images and the same kind of device.
 
     Compares what the run's config.json says with `here`, by the names in REMEDIES. Another form
-    of the mixed cell and another number of threads are warnings: sums are then rounded in another
-    order.
+    of the mixed cell, other products and another number of threads are warnings: sums are then
+    rounded in another way.
     Raises: UserError naming the first difference and its remedy.
     """
     saved = read_json(folder / "config.json")
@@ -138,7 +139,7 @@ def refuse_other_surroundings(folder: Path, here: Mapping[str, Any]) -> None:
                 f"; {REMEDIES[name]}"
             )
     for name, value in {**here, "threads": torch.get_num_threads()}.items():
-        if name in ROUNDING and saved.get(name) != value:
+        if name in ROUNDING and saved.get(name, value) != value:
             print(
                 f"warning: {folder} was started with {name} {saved.get(name)} and goes on with "
                 f"{value}: sums are rounded in another order{ROUNDING[name]}",

@@ -7,11 +7,18 @@ import torch
 
 from ops.mixed import resolve_impl
 from supernet.errors import UserError
+from supernet.precision import training_arithmetic
 from supernet.runs.folder import CONFIG, read_description
 from supernet.runs.machine import device_of_run, resolve_device
-from supernet.search.config import IMPL_NAMES, MACHINE_FIELDS, WHERE_FIELDS, SearchConfig
+from supernet.search.config import (
+    ATTACK_DTYPES,
+    IMPL_NAMES,
+    MACHINE_FIELDS,
+    WHERE_FIELDS,
+    SearchConfig,
+)
 from supernet.search.search import Search, load_images
-from supernet.settings import from_saved, resumed
+from supernet.settings import another_version, from_saved, resumed
 
 KIND = "search"
 """As config.json and the checkpoint name it."""
@@ -34,32 +41,45 @@ def prepare(config: SearchConfig) -> Search:
 
     Raises: UserError when device, form of the mixed cell or images are not there.
     """
-    return _search_on(resolve_device(config.device), config, config.impl)
+    return _search_on(resolve_device(config.device), config, config.impl, config.attack_dtype)
 
 
 def prepare_again(
     config: SearchConfig, description: dict[str, Any], given: dict[str, Any]
 ) -> Search:
-    """A search that goes on, on the kind of device and with the form of the mixed cell that its run
-    has had, also where "auto" would be another by now; unless the user names another, or the
-    form's kernels are gone.
+    """A search that goes on, on the kind of device, with the arithmetic of attacks and the form of
+    the mixed cell that its run has had, also where "auto" would be another by now; unless the user
+    names another device or form, or the form's kernels are gone.
 
     description: config.json of the run; given: config fields that the user named.
-    Raises: UserError as `prepare` does.
+    Raises: UserError as `prepare` does, and when the run does not say what it attacked in.
     """
     device = device_of_run(given.get("device", config.device), description.get("device_type"))
     impl, had = given.get("impl", config.impl), description.get("impl")
     if impl == "auto" and had in IMPL_NAMES and _runs(had, device):
         impl = had
-    return _search_on(device, config, impl)
+    return _search_on(device, config, impl, attack_dtype_of(config, description))
 
 
-def _search_on(device: torch.device, config: SearchConfig, impl: str) -> Search:
+def attack_dtype_of(config: SearchConfig, description: dict[str, Any]) -> str:
+    """The arithmetic that the attacks of a run have had, also on a machine that it is slow on.
+
+    Raises: UserError where the run chose by itself and its config.json does not say what.
+    """
+    had = description.get("attack_dtype")
+    if config.attack_dtype != "auto" or not config.robust:
+        return config.attack_dtype
+    if had == "auto" or had not in ATTACK_DTYPES:
+        raise another_version(CONFIG, "it does not say what its attacks ran in")
+    return str(had)
+
+
+def _search_on(device: torch.device, config: SearchConfig, impl: str, attack_dtype: str) -> Search:
     try:
         resolve_impl(impl, device.type)
     except RuntimeError as error:
         raise UserError(f"{error}; build it with 'make native' or use --impl auto") from error
-    return Search(config, load_images(config, device), device, impl)
+    return Search(config, load_images(config, device), device, impl, attack_dtype)
 
 
 def _runs(impl: str, device: torch.device) -> bool:
@@ -85,5 +105,7 @@ def surroundings(search: Search) -> dict[str, Any]:
             "alpha_images": len(search.images.alpha_half),
         },
         "impl": impl_of(search),
+        "attack_dtype": search.attack_dtype,
+        "arithmetic": training_arithmetic(search.device),
         "device_type": search.device.type,
     }

@@ -4,7 +4,6 @@ refine.jsonl has every short training, a line each; a run that was stopped goes 
 """
 
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from supernet.search.refine import (
     neighbours,
     refine,
 )
+from supernet.threads import available_cpus
 from supernet.train.short import Outcome, Recipe
 from supernet.train.side_by_side import SideBySide, Trial
 
@@ -114,7 +114,7 @@ class Refinement:
 
 def automatic_processes(data: ImageData) -> int:
     """As many as there are cores for this process, or GPU_PROCESSES on a GPU."""
-    return GPU_PROCESSES if data.train_x.is_cuda else len(os.sched_getaffinity(0))
+    return GPU_PROCESSES if data.train_x.is_cuda else available_cpus()
 
 
 def seed_of(seed: int, number: int) -> int:

@@ -4,8 +4,9 @@ import ctypes
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -28,11 +29,38 @@ def in_turns(
     runs: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
 ) -> dict[str, list[float]]:
     """Seconds of each call, round by round: a busy minute of the machine hits all of them."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    found = clocked_in_turns(runs, rounds, device)
+    return {name: [clock.wall for clock in clocks] for name, clocks in found.items()}
+
+
+class Clock(NamedTuple):
+    """Seconds of one call: wall-clock, and those of the process's CPUs, all threads together."""
+
+    wall: float
+    cpu: float
+
+
+def clocked_in_turns(
+    runs: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
+) -> dict[str, list[Clock]]:
+    """Both times of each call, round by round."""
+    times: dict[str, list[Clock]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            times[name].append(seconds(run, device))
+            began = time.process_time()
+            wall = seconds(run, device)
+            times[name].append(Clock(wall, time.process_time() - began))
     return times
+
+
+def was_busy(clocks: Iterable[Clock]) -> bool:
+    """Whether other work took over a tenth of the calls' time: their thread waited for its CPU.
+
+    Of a CPU's calls alone, which compute all the time. Several threads have more CPU seconds than
+    wall-clock on a quiet machine, so that with them only heavy work of others shows.
+    """
+    clocks = list(clocks)
+    return sum(clock.wall for clock in clocks) > 1.1 * sum(clock.cpu for clock in clocks)
 
 
 def spread(times: Sequence[float]) -> dict[str, float]:

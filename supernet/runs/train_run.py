@@ -18,6 +18,7 @@ from supernet.data import load_dataset
 from supernet.errors import UserError
 from supernet.files import data_root, write_json
 from supernet.invocation import command_line
+from supernet.precision import training_arithmetic
 from supernet.runs.checkpoint import load_last
 from supernet.runs.folder import (
     COMMANDS,
@@ -231,4 +232,8 @@ def _hash(config: TrainConfig, genotype: Genotype) -> str:
 
 
 def _surroundings(training: Training) -> dict[str, Any]:
-    return {"data": training.data.facts(), "device_type": training.device.type}
+    return {
+        "data": training.data.facts(),
+        "device_type": training.device.type,
+        "arithmetic": training_arithmetic(training.device),
+    }

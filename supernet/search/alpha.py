@@ -1,5 +1,6 @@
 """Moves alpha: a step on images of the alpha half, then beta-decay."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from ops.candidates import kept_statistics
 from supernet.attacks.accuracy import Attack
+from supernet.attacks.frozen import constant_weights
 from supernet.nets.supernet import Supernet
 from supernet.search.config import SearchConfig
 from supernet.search.halves import Batch
@@ -54,11 +56,17 @@ class Alpha:
         attacked = self._attacked(w_EO.detach(), alpha_batch, weight_batch, attack)
         losses = self._losses(alpha_batch, weight_batch, attacked)
         # Alpha's forward passes move no running statistics: those belong to the weights' images.
-        with kept_statistics(self.net):
+        with kept_statistics(self.net), self._constants():
             gradients_TP, losses_T = self.strategy.alpha_gradients(w_EO, losses, weight_step)
         direction, coefficients_T = self.objective.direction(gradients_TP)
         self._move(direction.view_as(self.strategy.alpha), progress)
         return self._record(gradients_TP, losses_T, coefficients_T)
+
+    def _constants(self) -> AbstractContextManager[None]:
+        """The weights as constants, unless the strategy differentiates them, too."""
+        if self.strategy.differentiates_weights:
+            return nullcontext()
+        return constant_weights(self.net)
 
     def _attacked(
         self, w_EO: Tensor, alpha_batch: Batch, weight_batch: Batch, attack: Attack | None

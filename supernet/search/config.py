@@ -31,7 +31,7 @@ PRIORS = ("none", "tables", *DATASETS)
 data sets."""
 PROPOSALS = ("supernet", "free", "prior", "random")
 """What the refinement can start from, besides cells by their codes."""
-ATTACK_DTYPES = ("float32", "bfloat16")
+ATTACK_DTYPES = ("auto", "float32", "bfloat16")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
 WHERE_FIELDS = ("out", "data_root", "keep_epochs", "processes", "finalists", "finalist_steps")
@@ -100,9 +100,10 @@ class SearchConfig:
     """Attack of a robust search on the images of weights and alpha."""
     attack_steps: int = setting(7, least=1, group="attack")
     """Steps of PGD; the single-step attacks take one."""
-    attack_dtype: str = setting("float32", choices=ATTACK_DTYPES, group="attack")
-    """Arithmetic of these attacks: float32, or bfloat16, which is faster on a GPU. An attack uses
-    no more than the signs of gradients. Training and measurements stay in float32."""
+    attack_dtype: str = setting("auto", choices=ATTACK_DTYPES, group="attack")
+    """Arithmetic of these attacks: float32, or bfloat16, which suffices for the signs of gradients;
+    automatic is bfloat16 where the CPU or GPU multiplies it. Training and measurements stay in
+    float32."""
     eps: float | None = setting(None, above=0, most=1, hint="8/255", group="attack")
     """L-inf radius in the pixel range [0, 1]. Automatic is the data set's: 8/255, digits 32/255."""
 
@@ -301,8 +302,7 @@ def _gpu() -> dict[str, Any]:
     # with cells as good; at this size they are still to be measured.
     return dict(
         C=16, N=5, epochs=50, warmup_epochs=2, batch_size=256, lr=0.1, alpha_lr=3e-3,
-        attack="pgd", attack_dtype="bfloat16", beta_decay=100.0, path_share=0.5,
-        probe_images=2048,
+        attack="pgd", beta_decay=100.0, path_share=0.5, probe_images=2048,
     )  # fmt: skip
 
 

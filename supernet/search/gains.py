@@ -31,9 +31,11 @@ from torch import Tensor
 
 from ops.candidates import kept_statistics
 from ops.space import NONE, NUM_EDGES, NUM_OPS
+from supernet.attacks.frozen import constant_weights
 from supernet.cells.genotype import Genotype
 from supernet.cells.live import live_operators
 from supernet.nets.supernet import Supernet
+from supernet.precision import full_float32
 
 
 class Gains(NamedTuple):
@@ -45,6 +47,7 @@ class Gains(NamedTuple):
     """Without the last cell."""
 
 
+@full_float32()
 def operator_gains(net: Supernet, batches: Iterable[tuple[Tensor, Tensor]]) -> Gains:
     """The gains of a supernet, which stays as it is but for its mode (training).
 
@@ -60,7 +63,7 @@ def operator_gains(net: Supernet, batches: Iterable[tuple[Tensor, Tensor]]) -> G
     inner_EO, last_EO = (even_EO.clone().requires_grad_() for _ in range(2))
     total, count = torch.zeros(2, NUM_EDGES, NUM_OPS, dtype=torch.float64), 0
     net.train()
-    with kept_statistics(net):
+    with kept_statistics(net), constant_weights(net):
         for x, y in batches:
             loss = F.cross_entropy(net.forward_mixture(x, inner_EO, last_EO), y)
             total -= torch.stack(torch.autograd.grad(loss, (inner_EO, last_EO))).cpu().double()

@@ -15,10 +15,12 @@ from torch import Tensor
 from ops.space import NONE
 from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import Attack
+from supernet.attacks.arithmetic import resolve_attack_dtype
 from supernet.data import ImageData, load_dataset
-from supernet.finite import norm, refuse_not_finite
+from supernet.finite import Watch, norm
 from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
+from supernet.precision import repeatable
 from supernet.randomness import Randomness
 from supernet.search.alpha import Alpha
 from supernet.search.config import SearchConfig
@@ -47,13 +49,19 @@ def load_images(config: SearchConfig, device: torch.device) -> ImageData:
 class Search:
     """A search in progress on one device.
 
-    `data` must be on `device`. All randomness comes from config.seed. `impl` is the form of the
-    mixed cell where it is to be another than the config's.
+    `data` must be on `device`. All randomness comes from config.seed. `impl` and `attack_dtype` are
+    the form of the mixed cell and the arithmetic of attacks where they are to be others than the
+    config's.
     Raises: UserError when the images are too few for the batch size, or no cell fits the budget.
     """
 
     def __init__(
-        self, config: SearchConfig, data: ImageData, device: torch.device, impl: str | None = None
+        self,
+        config: SearchConfig,
+        data: ImageData,
+        device: torch.device,
+        impl: str | None = None,
+        attack_dtype: str | None = None,
     ) -> None:
         self.config, self.data, self.device = config, data, device
         self.fits = restriction(config.budgets, data.num_classes, data.full_size)
@@ -71,13 +79,17 @@ class Search:
         self.attack: Attack | None = None
         self.probe: Attack | None = None
         """The attack of weights and alpha, and the PGD that measures; None in a clean search."""
+        self.attack_dtype: str | None = None
+        """The arithmetic of `attack`: float32 or bfloat16; None in a clean search."""
         if config.robust:
             self.attack, self.probe = self._attacks()
+            self.attack_dtype = resolve_attack_dtype(attack_dtype or config.attack_dtype, device)
         self.images = Halves(data, config.batch_size, self.random)
         self.weights = Weights(
             self.net, self.strategy, config, self.total_steps, self.random["paths"]
         )
         self.alpha = Alpha(self.net, self.strategy, self.objective, config)
+        self.watch = Watch(device)
         self.step = 0
         self.totals: dict[str, Tensor] = {}
         """Sums over the steps of the current epoch, on the device: read once, at its end."""
@@ -118,8 +130,15 @@ class Search:
     def train_step(self) -> None:
         """One step: alpha first (after the warm-up), then the weights.
 
-        Raises: Diverged when a loss, alpha or the weights are not finite.
+        Raises: Diverged when a loss, alpha or the weights are not finite; on a GPU some steps later
+                (`Watch`).
         """
+        with repeatable(), self.watch.blamed():
+            self._train_step()
+        self.step += 1
+        self.watch.refuse_if_due(self.step, self.steps_per_epoch)
+
+    def _train_step(self) -> None:
         self.net.train()
         if self.step % self.steps_per_epoch == 0:
             self._set_progress()
@@ -130,7 +149,6 @@ class Search:
             attack = self.make_attack()
             self._alpha_step(weight_batch, attack)
             self._weight_step(weight_batch, attack, single_cells=True)
-        self.step += 1
 
     def _alpha_step(self, weight_batch: Batch, attack: Attack | None) -> None:
         values = self.alpha.step(
@@ -138,27 +156,27 @@ class Search:
             progress=self.step / self.total_steps,
         )  # fmt: skip
         losses = {name: value for name, value in values.items() if name.endswith("_loss")}
-        refuse_not_finite(losses, self.step + 1, self.remedy)
+        self.watch.note(losses, self.step + 1, self.remedy)
         state: dict[str, Tensor] = {"alpha": self.strategy.alpha}
         if not self.config.reads_none:
             # Minus infinity where `none` has all the weight there is: no cell can be drawn or read.
             w_EO = self.strategy.expected_weights()[:, NONE + 1 :]
             state["log of the edge weights besides none"] = w_EO.sum(1).log()
         remedy = f"start a new run with a lower --alpha-lr (it is {self.config.alpha_lr:g})"
-        refuse_not_finite(state, self.step + 1, remedy)
+        self.watch.note(state, self.step + 1, remedy)
         self._count(values)
 
     def _weight_step(self, batch: Batch, attack: Attack | None, *, single_cells: bool) -> None:
         loss = self.weights.step(batch, attack, single_cells=single_cells)
         values = {"train_loss": loss, "norm of the weights": norm(self.net.parameters())}
-        refuse_not_finite(values, self.step + 1, self.remedy)
+        self.watch.note(values, self.step + 1, self.remedy)
         self._count({"train_loss": loss})
 
     def make_attack(self) -> Attack | None:
-        """The attack of a step, in the configured arithmetic; None in a clean search."""
-        if self.attack is None or self.config.attack_dtype == "float32":
+        """The attack of a step, in `attack_dtype`; None in a clean search."""
+        if self.attack is None or self.attack_dtype == "float32":
             return self.attack
-        attack, dtype = self.attack, getattr(torch, self.config.attack_dtype)
+        attack, dtype = self.attack, getattr(torch, str(self.attack_dtype))
 
         def lowered(model: FoldedNetwork, x: Tensor, y: Tensor) -> Tensor:
             return attack(model.to(dtype), x, y)

@@ -8,7 +8,6 @@ import functools
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from supernet.attacks.accuracy import right_answers
 from supernet.attacks.autoattack import ITERATIONS, LEAST_CLASSES, QUERIES, autoattack
 from supernet.data import ImageData, to_float
 from supernet.errors import UserError
+from supernet.precision import full_float32
 from supernet.progress import Progress, say_without_terminal
 from supernet.report.words import pixels
 
@@ -63,7 +63,7 @@ def evaluate(
     radii = sorted(default_radii(data) if radii is None else radii)
     _check(attacks, radii, data)
     # Evaluation mode is entered before anything looks at the network, and left as it was found.
-    with frozen(model), _full_float32():
+    with frozen(model), full_float32():
         bench = _Bench(model, data, seed, batch_size, progress)
         rows = [bench.clean()]
         for name in ("fgsm", "pgd"):
@@ -192,14 +192,3 @@ def _check(attacks: Sequence[str], radii: Sequence[float], data: ImageData) -> N
             f"AutoAttack needs {LEAST_CLASSES} classes and {data.name} has {data.num_classes};"
             " evaluate with --attacks clean,fgsm,pgd"
         )
-
-
-@contextmanager
-def _full_float32() -> Iterator[None]:
-    """No TF32 inside: cuDNN's convolutions use it by default."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

@@ -19,8 +19,9 @@ from supernet.attacks.accuracy import evaluate
 from supernet.cells.genotype import Genotype
 from supernet.data import Batches, ImageData, augment, to_float
 from supernet.errors import UserError
-from supernet.finite import norm, refuse_not_finite
+from supernet.finite import Watch, norm
 from supernet.nets.derived import DerivedNetwork
+from supernet.precision import repeatable
 from supernet.randomness import Randomness
 from supernet.train.config import TrainConfig
 
@@ -69,6 +70,7 @@ class Training:
         self.ema = (
             ModelEmaV3(self.net, decay=config.ema_decay, use_warmup=True) if config.ema else None
         )
+        self.watch = Watch(device)
         self.step = 0
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)
         """Sums over the steps of the current epoch: loss, right answers. Read at its end."""
@@ -113,8 +115,14 @@ class Training:
     def train_step(self) -> None:
         """Attack one batch and learn from it.
 
-        Raises: Diverged when the loss or the weights are not finite.
+        Raises: Diverged when the loss or the weights are not finite; on a GPU some steps later
+                (`Watch`).
         """
+        with repeatable(), self.watch.blamed():
+            self._train_step()
+        self.watch.refuse_if_due(self.step, self.steps_per_epoch)
+
+    def _train_step(self) -> None:
         index = next(self.batches).to(self.device)
         x, y = self.data.train_x[index], self.data.train_y[index]
         x = augment(x, self.random["augment"], self.data.pad, self.data.flip)
@@ -131,7 +139,7 @@ class Training:
         self.step += 1
         if self.ema is not None:
             self.ema.update(self.net, step=self.step)
-        refuse_not_finite(
+        self.watch.note(
             {"train_loss": loss, "norm of the weights": norm(self.net.parameters())}, self.step,
             self.remedy,
         )  # fmt: skip

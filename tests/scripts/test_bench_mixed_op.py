@@ -14,11 +14,14 @@ from tests.scripts.inprocess import run_script
 
 pytestmark = pytest.mark.slow
 
-FORMS = ["reference", "reference_channels_last", "native", "convolutions_only", "compiled"]
+PASSES = ["reference", "reference_channels_last", "native", "convolutions_only", "compiled"]
+ATTACK = ["reference", "reference_channels_last", "native", "native_bfloat16", "convolutions_only",
+          "compiled", "compiled_folded"]  # fmt: skip
+STEP = ["reference", "reference_channels_last", "native", "native_bfloat16", "compiled"]
 MEASURED = {
-    name: [form for form in FORMS if name != "robust_step" or form != "convolutions_only"]
-    for name in ("training_node", "attack_gradient", "robust_step")
-}
+    "training_node": PASSES, "alpha_gradient": PASSES, "attack_gradient": ATTACK,
+    "robust_step": STEP, "fast_step": STEP,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -33,6 +36,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     monkeypatch.setattr(files, "write_json", record)
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **options: None)
+    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
     with torch._dynamo.config.patch(recompile_limit=8):  # which the script raises
         yield written
 
@@ -46,28 +50,33 @@ def test_every_formulation_of_every_measurement(tmp_path: Path, reports: list[An
     assert done.returncode == 0, done.stderr
     report = reports[-1]
     assert report["shapes"]["N"] == 1 and report["missing"] == []
+    assert report["busy"] in (True, False)
     for name, forms in MEASURED.items():
         rows = report["results"][name]
-        assert [key for key in rows if key in FORMS] == forms
+        assert [key for key in rows if key in ATTACK] == forms
         for form in forms:
             assert rows[form]["least"] <= rows[form]["seconds"] <= rows[form]["most"]
+            assert rows[form]["cpu_seconds"] > 0
             assert any(line.split()[:2] == [name, form] for line in done.stdout.splitlines())
-        assert rows["speedup"] == rows["reference"]["seconds"] / rows["native"]["seconds"]
-        compiled = rows["compiled"]["seconds"] / rows["native_beside_compiled"]
-        assert rows["speedup_over_compiled"] == compiled
-    assert "first calls of compiled" in done.stdout
+        cpu = {form: rows[form]["cpu_seconds"] for form in forms}
+        assert rows["speedup"] == cpu["reference"] / cpu["native"]
+        assert ("speedup_bfloat16" in rows) == ("native_bfloat16" in forms)
+        assert rows["compiled_over_native"] > 0
+    assert "first calls of compiled," in done.stdout
+    assert set(report["compile_seconds"]["compiled_folded"]) == {"attack_gradient"}
 
 
 @needs_native
 def test_each_measurement_is_on_disk_once_it_is_done(tmp_path: Path, reports: list[Any]) -> None:
     done = run_script(
         "bench_mixed_op.py", "--quick", "--C", "2", "--side", "8", "--device", "cpu",
-        "--skip", "reference_channels_last", "--measure", "training_node", "attack_gradient",
+        "--skip", "reference_channels_last", "native_bfloat16", "compiled_folded",
+        "--measure", "training_node", "attack_gradient",
         "--json", "bench.json", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     others = {"reference", "native", "convolutions_only"}
-    state = [{n: set(rows) & set(FORMS) for n, rows in r["results"].items()} for r in reports]
+    state = [{n: set(rows) & set(ATTACK) for n, rows in r["results"].items()} for r in reports]
     assert state == [
         {"training_node": others},
         {"training_node": others, "attack_gradient": others},

@@ -48,6 +48,9 @@ class Strategy(nn.Module):
 
     needs_training_batch = False
     """Whether `alpha_gradients` calls `losses.training`."""
+    differentiates_weights = False
+    """Whether `alpha_gradients` needs gradients of the network's weights; else they are constants
+    while it runs."""
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
         super().__init__()

@@ -31,6 +31,7 @@ class DARTS2(DARTS):
     """
 
     needs_training_batch = True
+    differentiates_weights = True
 
     def alpha_gradients(
         self, w_EO: Tensor, losses: Losses, step: WeightStep

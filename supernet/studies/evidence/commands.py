@@ -9,6 +9,7 @@ from supernet.invocation import process
 from supernet.runs.folder import has_checkpoint
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import Run
+from supernet.threads import available_cpus
 
 OUTPUT = "output.txt"
 """What a search said that ran beside others."""
@@ -51,4 +52,4 @@ def begin(run: Run, config: EvidenceConfig, lock: int) -> "subprocess.Popen[byte
 
 def _share(config: EvidenceConfig) -> int:
     """The CPU cores of one of the jobs."""
-    return max(1, len(os.sched_getaffinity(0)) // config.jobs)
+    return max(1, available_cpus() // config.jobs)

@@ -333,6 +333,32 @@ def test_a_run_goes_on_with_the_implementation_that_it_started_with(
     assert used == ["reference"]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_run_goes_on_with_the_arithmetic_that_it_started_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    """Bit for bit, also on a machine where "auto" would be another."""
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: there)
+    search_in(tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 4)
+        with pytest.raises(Interrupted):
+            search_in(tmp_path / "run")
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: not there)
+    resume_search(tmp_path / "run", {}, quiet=True)
+    used = "bfloat16" if there else "float32"
+    for folder in ("whole", "run"):
+        assert json.loads((tmp_path / folder / "config.json").read_text())["attack_dtype"] == used
+        assert f"| attacks in | {used} |" in (tmp_path / folder / "report.md").read_text()
+    assert comparable(tmp_path / "run") == comparable(tmp_path / "whole")
+    message = r"another config \(attack_dtype: auto -> float32\); resume it without these flags"
+    with pytest.raises(UserError, match=message):
+        resume_search(tmp_path / "run", {"attack_dtype": "float32"})
+    edited(tmp_path / "run", attack_dtype=None)
+    with pytest.raises(UserError, match=r"it does not say what its attacks ran in\); use the ver"):
+        resume_search(tmp_path / "run", {})
+
+
 @pytest.mark.parametrize("again", ["resume", "out", "seeds"])
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(
     whole: Path,

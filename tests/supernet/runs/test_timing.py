@@ -5,7 +5,15 @@ import time
 import pytest
 import torch
 
-from supernet.runs.timing import in_turns, peak_memory, seconds, spread
+from supernet.runs.timing import (
+    Clock,
+    clocked_in_turns,
+    in_turns,
+    peak_memory,
+    seconds,
+    spread,
+    was_busy,
+)
 
 CPU = torch.device("cpu")
 
@@ -19,6 +27,24 @@ def test_calls_take_turns() -> None:
     times = in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3, CPU)
     assert order == ["a", "b"] * 3
     assert {name: len(found) for name, found in times.items()} == {"a": 3, "b": 3}
+
+
+def test_cpu_seconds_are_those_of_the_process() -> None:
+    def work() -> None:
+        end = time.process_time() + 0.02
+        while time.process_time() < end:
+            pass
+
+    runs = {"work": work, "sleep": lambda: time.sleep(0.05)}
+    found = clocked_in_turns(runs, 2, CPU)
+    assert all(0.02 <= clock.cpu < 0.05 for clock in found["work"])
+    assert all(clock.cpu < 0.02 and clock.wall >= 0.05 for clock in found["sleep"])
+
+
+def test_the_machine_was_busy_where_a_tenth_of_the_time_is_not_ours() -> None:
+    assert was_busy([Clock(1.0, 0.8), Clock(1.0, 1.0)])
+    assert not was_busy([Clock(1.0, 0.9), Clock(1.0, 0.95)])
+    assert not was_busy([Clock(1.0, 1.9)])  # two threads
 
 
 def test_spread() -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from cuda_ext import _native
 from supernet.search.alpha import Alpha
 from supernet.search.strategies.regularisers import decay_step
 from tests.supernet.search.test_search import make_search
@@ -31,6 +32,35 @@ def test_the_first_move_is_the_learning_rate_against_the_gradients_sign_and_the_
     decay_step(expected, 5.0 * 0.25, 0.01)
     search.alpha._move(gradient, progress=0.25)
     torch.testing.assert_close(alpha.detach(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("impl", ["batched", "native"])
+@pytest.mark.parametrize("strategy", ["darts", "drnas", "gdas"])
+def test_without_gradients_of_the_weights_alpha_is_the_same_bit_for_bit(
+    monkeypatch: pytest.MonkeyPatch, strategy: str, impl: str
+) -> None:
+    if impl == "native" and not _native.available():
+        pytest.skip(f"no native kernels: {_native.why_unavailable()}")
+    one, other = (make_search(strategy=strategy, impl=impl) for _ in range(2))
+    seen: list[bool] = []
+    forward = one.net.forward_features
+
+    def watched(*arguments: object) -> torch.Tensor:
+        seen.extend(p.requires_grad for p in one.net.parameters())
+        return forward(*arguments)  # type: ignore[arg-type]
+
+    one.net.forward_features = watched  # type: ignore[assignment, method-assign]
+    monkeypatch.setattr(other.strategy, "differentiates_weights", True)
+    for search in (one, other):
+        torch.manual_seed(3)  # drnas and gdas draw
+        search.net.train()
+        batch = search.images.next_alpha()
+        for _ in range(2):
+            search.alpha.step(batch, batch, search.make_attack(), search.weights.upcoming(),
+                              progress=0.5)  # fmt: skip
+    assert torch.equal(one.strategy.alpha, other.strategy.alpha)
+    assert seen and not any(seen), "the weights are constants in every forward pass"
+    assert all(p.requires_grad for p in one.net.parameters())
 
 
 @pytest.mark.parametrize(("strategy", "images"), [("darts", 1), ("darts2", 2)])

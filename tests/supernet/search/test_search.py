@@ -155,6 +155,7 @@ def test_warming_up_leaves_alpha_alone_and_attacks_nothing() -> None:
 def test_a_clean_search_attacks_nothing() -> None:
     search = make_search(robust=False)
     assert search.attack is None is search.probe
+    assert search.attack_dtype is None
     search.train_step()
     record = measurement_of(search)
     assert "val_clean_acc" in record and "val_robust_acc" not in record
@@ -188,7 +189,8 @@ def test_attacks_run_in_the_configured_arithmetic_and_the_rest_does_not(dtype: s
         x_adv = made(model, x, y)
         assert x_adv.dtype == torch.float32 and 0.05 < (x_adv - x).abs().max() <= 0.1 + 1e-6
     search.train_step()
-    assert len(seen) == 4 and set(seen) == {getattr(torch, dtype)}
+    assert len(seen) == 4 and set(seen) == {getattr(torch, str(search.attack_dtype))}
+    assert dtype in ("auto", search.attack_dtype)
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in search.net.parameters())
 
 

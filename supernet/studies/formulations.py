@@ -1,0 +1,180 @@
+"""The supernet's passes in every formulation that `scripts/bench_mixed_op.py` times.
+
+B images, C channels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from supernet.attacks import frozen, n_fgsm, pgd
+from supernet.attacks.frozen import constant_weights
+from supernet.nets.supernet import Supernet
+
+PGD_STEPS = 7
+EPS, STEP_SIZE = 8 / 255, 2 / 255
+
+PASSES = ("training_node", "alpha_gradient")
+ATTACKS = ("attack_gradient",)
+STEPS = ("robust_step", "fast_step")
+MEASUREMENTS = (*PASSES, *ATTACKS, *STEPS)
+
+
+@dataclass(frozen=True)
+class Formulation:
+    """How the network is computed, and what of it is timed."""
+
+    layout: torch.memory_format = torch.channels_last
+    impl: str = "reference"
+    compiles: bool = False
+    """Whether torch.compile takes minutes first."""
+    folds: bool = False
+    """Whether attacks differentiate the folded network."""
+    dtype: torch.dtype = torch.float32
+    """What attacks run in."""
+    measurements: tuple[str, ...] = MEASUREMENTS
+
+
+FORMS = {
+    "reference": Formulation(layout=torch.contiguous_format),
+    "reference_channels_last": Formulation(),
+    "native": Formulation(impl="native", folds=True),
+    # Its passes are those of native.
+    "native_bfloat16": Formulation(
+        impl="native", folds=True, dtype=torch.bfloat16, measurements=(*ATTACKS, *STEPS)
+    ),
+    "compiled": Formulation(compiles=True),
+    "compiled_folded": Formulation(impl="batched", compiles=True, folds=True, measurements=ATTACKS),
+}
+"""name -> formulation."""
+
+
+class Network:
+    """One supernet in one formulation, with its passes as calls without arguments.
+
+    x (B, 3, H, W), y (B,) and edge weights w_EO (6, 5) that take a gradient; the weights are drawn
+    anew from the same seed for each formulation.
+    """
+
+    def __init__(
+        self, form: Formulation, C: int, N: int, x: Tensor, y: Tensor, w_EO: Tensor
+    ) -> None:
+        self.form, self.y, self.w_EO = form, y, w_EO
+        torch.manual_seed(0)
+        self.net = Supernet(C=C, N=N, impl=form.impl).to(x.device).use_layout(form.layout)
+        self.x = x.contiguous(memory_format=form.layout)
+        if form.compiles and not form.folds:
+            # Cell by cell: each width and mode is compiled once and shared by all its cells. They
+            # are more than dynamo's usual eight variants of one function.
+            torch._dynamo.config.recompile_limit = 64
+            for cell in self.net.cells:
+                cell.compile(dynamic=False)
+        self.optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=0.9)
+        self.folded = self.model() if form.folds else None
+
+    def loss(self, x: Tensor) -> Tensor:
+        """Cross entropy in whatever mode the network is; x keeps its layout."""
+        return F.cross_entropy(self.net.forward_mixture(x, self.w_EO), self.y)
+
+    def training_node(self) -> None:
+        """Forward and backward in training mode: gradients to all weights and to w_EO."""
+        self.net.train()
+        torch.autograd.grad(self.loss(self.x), [*self.net.parameters(), self.w_EO])
+
+    def alpha_gradient(self, x: Tensor | None = None) -> None:
+        """The same for w_EO alone, as a search moves alpha: the weights are constants."""
+        self.net.train()
+        with constant_weights(self.net):
+            torch.autograd.grad(self.loss(self.x if x is None else x), self.w_EO)
+
+    def model(self) -> Callable[[Tensor], Tensor]:
+        """What an attack differentiates: the folded network, or the network in eval mode."""
+        if self.form.folds:
+            folded = self.net.fold_mixture(self.w_EO.detach()).to(self.form.dtype)
+            if self.form.compiles:
+                compiled: Callable[[Tensor], Tensor] = torch.compile(
+                    lambda x: folded(x), dynamic=False
+                )
+                return compiled
+            return folded
+        return lambda x: self.net.forward_mixture(x, self.w_EO.detach())
+
+    def attack(self, model: Callable[[Tensor], Tensor], steps: int) -> Tensor:
+        """PGD of so many steps; N-FGSM for 0."""
+        # A plain function hides the network's tensors: frozen from here, and no CUDA graph.
+        with frozen(self.net):
+            if not steps:
+                return n_fgsm(model, self.x, self.y, eps=EPS)
+            return pgd(
+                model, self.x, self.y, eps=EPS, step_size=STEP_SIZE, steps=steps,
+                random_start=False,
+            )  # fmt: skip
+
+    def attack_gradient(self) -> None:
+        """One gradient to the images with frozen batch norm."""
+        self.attack(self.folded or self.model(), 1)
+
+    def robust_step(self) -> None:
+        """PGD-7 and alpha's gradient, then PGD-7 and a weight step, folding included."""
+        self._step(PGD_STEPS)
+
+    def fast_step(self) -> None:
+        """The same with N-FGSM."""
+        self._step(0)
+
+    def _step(self, steps: int) -> None:
+        self.alpha_gradient(self.attack(self.model(), steps))
+        x_adv = self.attack(self.model(), steps)
+        self.net.train()
+        self.optimiser.zero_grad()
+        self.loss(x_adv).backward(inputs=list(self.net.parameters()))
+        self.optimiser.step()
+
+
+def convolutions(
+    *, C: int, N: int, B: int, side: int, device: torch.device, measurement: str
+) -> Callable[[], None]:
+    """The convolutions of one native pass with their gradients, on tensors of their own.
+
+    An attack needs only the gradients to the inputs, and so does alpha. Cells are stacked: per
+    source node one 3x3 convolution for all edges that leave it, and where batch norm is not folded
+    one 1x1 next to it.
+    """
+    calls: list[tuple[Tensor, Tensor, Tensor, int]] = []
+
+    def tensor(*shape: int) -> Tensor:
+        made = torch.rand(shape, device=device)
+        return made.contiguous(memory_format=torch.channels_last)
+
+    def add(c_in: int, c_out: int, k: int, size: int, stride: int = 1) -> None:
+        after = size // stride
+        calls.append((tensor(B, c_in, size, size), tensor(c_out, c_in, k, k),
+                      tensor(B, c_out, after, after), stride))  # fmt: skip
+
+    add(3, C, 3, side)
+    for stage in range(3):
+        c, size = C << stage, side >> stage
+        for kernel in (3,) if measurement == "attack_gradient" else (3, 1):
+            for edges in (3, 2, 1):
+                for _ in range(N):
+                    add(c, edges * c, kernel, size)
+        if stage < 2:
+            add(c, 2 * c, 3, size, 2)
+            add(2 * c, 2 * c, 3, size // 2)
+            add(c, 2 * c, 1, size // 2)
+
+    def run() -> None:
+        for x, w, g, stride in calls:
+            pad = w.shape[-1] // 2
+            torch.ops.aten.convolution(
+                x, w, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], 1
+            )
+            torch.ops.aten.convolution_backward(
+                g, x, w, None, [stride] * 2, [pad] * 2, [1, 1], False, [0, 0], 1,
+                [True, measurement == "training_node", False],
+            )  # fmt: skip
+
+    return run
