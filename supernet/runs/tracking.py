@@ -91,7 +91,7 @@ class Tracker:
             self.writer.add_custom_scalars({"edge weights": _curve_layout()})
             self._has_layout = True
         w = w_EO.detach().float().cpu()
-        picture = figures.heatmap(w.numpy(), taken.ops, none=none)
+        picture = figures.heatmap(w.numpy(), taken.ops, none=none, small=True)
         self.writer.add_figure("edge_weights", picture, step, close=False)
         for edge, tags in enumerate(_EDGE_TAGS):
             for op, tag in enumerate(tags):
@@ -102,7 +102,7 @@ class Tracker:
         if genotype == self._last_cell:
             return
         self._last_cell = genotype
-        self.writer.add_figure("cell", figures.draw_cell(genotype), step, close=False)
+        self.writer.add_figure("cell", figures.draw_cell(genotype, small=True), step, close=False)
         self.text(
             "cell",
             f"`{genotype.arch}` (code {genotype.code}), {genotype.params():,} parameters with "
@@ -117,7 +117,8 @@ class Tracker:
 
         The page compares runs by these values; settings that are not plain are shown as text.
         """
-        self.writer.add_figure("cell/chosen", figures.draw_cell(cell), step, close=False)
+        picture = figures.draw_cell(cell, small=True)
+        self.writer.add_figure("cell/chosen", picture, step, close=False)
         for name, value in values.items():
             self.writer.add_scalar(f"result/{name}", value, step)
         plain = {
