@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -21,6 +22,8 @@ from supernet.files import appending, atomic_write, read_jsonl
 from supernet.report import figures
 from supernet.report.run_files import METRICS_FILE
 
+FIRST_SETTINGS = frozenset({"dataset", "epochs", "objective", "seed", "strategy"})
+"""Of the settings, those that the page of settings shows without being asked."""
 _GROUPS = (
     ("accuracy", ("_acc",)),
     ("loss", ("_loss",)),
@@ -127,7 +130,9 @@ class Tracker:
         }
         metrics = {f"result/{name}": value for name, value in values.items()}
         file_writer = self.writer._get_file_writer()
-        for summary in hparams(plain, metrics):
+        experiment, *session = hparams(plain, metrics)
+        _bring_forward(experiment)
+        for summary in (experiment, *session):
             file_writer.add_summary(summary)
 
     def text(self, tag: str, text: str, step: int = 0) -> None:
@@ -200,6 +205,17 @@ def _curve_layout() -> dict[str, list[Any]]:
     return {
         f"edge {edge}": ["Multiline", tags] for edge, tags in zip(_EDGES, _EDGE_TAGS, strict=True)
     }
+
+
+def _bring_forward(experiment: Any) -> None:
+    """Let the HPARAMS page begin with the settings of FIRST_SETTINGS: it shows five columns, those
+    first that are marked to differ between runs, and orders by name what is left."""
+    plugin = experiment.value[0].metadata.plugin_data
+    content = HParamsPluginData.FromString(plugin.content)
+    for setting in content.experiment.hparam_infos:
+        if "differs" in setting.DESCRIPTOR.fields_by_name:  # not in older ones
+            setting.differs = setting.name in FIRST_SETTINGS
+    plugin.content = content.SerializeToString()
 
 
 def _as_code(text: str) -> str:
