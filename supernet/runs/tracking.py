@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -23,6 +24,8 @@ from supernet.report.record_shapes import STEP
 from supernet.report.records import read_metrics
 from supernet.report.run_files import METRICS_FILE
 
+FIRST_SETTINGS = frozenset({"dataset", "epochs", "objective", "seed", "strategy"})
+"""Of the settings, those that the page of settings shows without being asked."""
 _GROUPS = (
     ("accuracy", ("_acc",)),
     ("loss", ("_loss",)),
@@ -93,7 +96,7 @@ class Tracker:
             self.writer.add_custom_scalars({"edge weights": _curve_layout()})
             self._has_layout = True
         w = w_EO.detach().float().cpu()
-        picture = figures.heatmap(w.numpy(), taken.ops, none=none)
+        picture = figures.heatmap(w.numpy(), taken.ops, none=none, small=True)
         self.writer.add_figure("edge_weights", picture, step, close=False)
         for edge, tags in enumerate(_EDGE_TAGS):
             for op, tag in enumerate(tags):
@@ -104,7 +107,7 @@ class Tracker:
         if genotype == self._last_cell:
             return
         self._last_cell = genotype
-        self.writer.add_figure("cell", figures.draw_cell(genotype), step, close=False)
+        self.writer.add_figure("cell", figures.draw_cell(genotype, small=True), step, close=False)
         self.text(
             "cell",
             f"`{genotype.arch}` (code {genotype.code}), {genotype.params():,} parameters with "
@@ -119,7 +122,8 @@ class Tracker:
 
         The page compares runs by these values; settings that are not plain are shown as text.
         """
-        self.writer.add_figure("cell/chosen", figures.draw_cell(cell), step, close=False)
+        picture = figures.draw_cell(cell, small=True)
+        self.writer.add_figure("cell/chosen", picture, step, close=False)
         for name, value in values.items():
             self.writer.add_scalar(f"result/{name}", value, step)
         plain = {
@@ -128,7 +132,9 @@ class Tracker:
         }
         metrics = {f"result/{name}": value for name, value in values.items()}
         file_writer = self.writer._get_file_writer()
-        for summary in hparams(plain, metrics):
+        experiment, *session = hparams(plain, metrics)
+        _bring_forward(experiment)
+        for summary in (experiment, *session):
             file_writer.add_summary(summary)
 
     def text(self, tag: str, text: str, step: int = 0) -> None:
@@ -201,6 +207,17 @@ def _curve_layout() -> dict[str, list[Any]]:
     return {
         f"edge {edge}": ["Multiline", tags] for edge, tags in zip(_EDGES, _EDGE_TAGS, strict=True)
     }
+
+
+def _bring_forward(experiment: Any) -> None:
+    """Let the HPARAMS page begin with the settings of FIRST_SETTINGS: it shows five columns, those
+    first that are marked to differ between runs, and orders by name what is left."""
+    plugin = experiment.value[0].metadata.plugin_data
+    content = HParamsPluginData.FromString(plugin.content)
+    for setting in content.experiment.hparam_infos:
+        if "differs" in setting.DESCRIPTOR.fields_by_name:  # not in older ones
+            setting.differs = setting.name in FIRST_SETTINGS
+    plugin.content = content.SerializeToString()
 
 
 def _as_code(text: str) -> str:

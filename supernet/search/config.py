@@ -323,7 +323,8 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
 def with_preset(name: str | None, given: dict[str, Any], *, cuda: bool) -> SearchConfig:
     """The config of a command line: preset fields, then what the user gave.
 
-    name None chooses: digits for the embedded images, else gpu where CUDA is, else cpu.
+    name None chooses: digits for the embedded images, else gpu where CUDA is, else cpu. Where the
+    user gives epochs and no warm-up, the preset's is shortened so that it leaves one of them.
 
     Raises: UserError for an unknown preset or a bad value.
     """
@@ -331,4 +332,7 @@ def with_preset(name: str | None, given: dict[str, Any], *, cuda: bool) -> Searc
         digits = given.get("dataset", "digits") == "digits"
         name = "digits" if digits else "gpu" if cuda else "cpu"
     choose("--preset", name, PRESETS)
-    return SearchConfig(**{**PRESETS[name](), **given})
+    values = {**PRESETS[name](), **given}
+    if "warmup_epochs" not in given and values["epochs"] > 0:
+        values["warmup_epochs"] = min(values["warmup_epochs"], values["epochs"] - 1)
+    return SearchConfig(**values)

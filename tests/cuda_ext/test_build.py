@@ -135,6 +135,42 @@ def test_a_required_build_fails_without_its_cuda_part(tiny: Path) -> None:
     assert done.returncode == 1 and built(tiny) == [] and "NOT BUILT" in done.stderr
 
 
+INTO_CACHE = """
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from cuda_ext.build import build_file
+print("built" if build_file(pathlib.Path(sys.argv[2])) else "not built")
+"""
+
+
+def build_into_cache(tree: Path, **environment: str) -> tuple[str, str, list[str]]:
+    """What is printed, what is said, and the files that are in the cache afterwards."""
+    elsewhere = tree / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "pyproject.toml").write_text("this is not TOML")  # of the user's own project
+    file = tree / "cache" / "a torch" / "_C.so"
+    done = subprocess.run(
+        [sys.executable, "-c", INTO_CACHE, str(tree), str(file)], cwd=elsewhere,
+        capture_output=True, text=True, env={**os.environ, "NO_CUDA": "1", **environment},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    left = sorted(path.name for path in file.parent.iterdir())
+    assert [path.name for path in elsewhere.iterdir()] == ["pyproject.toml"]
+    return done.stdout.splitlines()[-1], done.stderr, left
+
+
+def test_the_cache_gets_one_whole_file(tiny: Path) -> None:
+    said, _, left = build_into_cache(tiny)
+    assert (said, left) == ("built", ["_C.so"])
+    assert built(tiny) == []  # nothing beside the sources
+
+
+def test_a_build_that_fails_leaves_nothing_in_the_cache(tiny: Path) -> None:
+    said, why, left = build_into_cache(tiny, CXX="/bin/false", CC="/bin/false")
+    assert (said, left) == ("not built", [])
+    assert "NOT BUILT, PyTorch alone will be used" in why
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 @pytest.mark.parametrize(
     ("ci", "status", "tested"), [("true", 2, False), ("", 0, True), ("false", 0, True)]

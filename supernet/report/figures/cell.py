@@ -8,7 +8,14 @@ from matplotlib.patches import FancyArrowPatch
 
 from ops.space import EDGES, NONE, SKIP
 from supernet.cells.genotype import Genotype
-from supernet.report.figures.style import OP_COLOURS, OP_LABELS, new_figure, save, styled
+from supernet.report.figures.style import (
+    OP_COLOURS,
+    OP_LABELS,
+    new_figure,
+    save,
+    small_figure,
+    styled,
+)
 
 # The complete graph on four nodes is planar: node 2 inside the triangle, the edge 0->3 below it.
 _POSITIONS = {0: (0.0, 0.0), 1: (2.0, 1.75), 2: (2.0, 0.5), 3: (4.0, 0.0)}
@@ -17,12 +24,13 @@ _BENDS = {(3, 0): 0.22}
 
 
 @styled
-def draw_cell(genotype: Genotype, path: str | Path | None = None) -> Figure:
+def draw_cell(genotype: Genotype, path: str | Path | None = None, *, small: bool = False) -> Figure:
     """Nodes 0 to 3 with an arrow per edge; `none` is faint and dotted, skip is dashed.
 
-    With `path` (no suffix) the figure is also written as SVG and PNG.
+    With `path` (no suffix) the figure is also written as SVG and PNG. `small` is for a place of 350
+    pixels.
     """
-    figure = new_figure(6.4, 3.5)
+    figure = small_figure(4.6, 2.6) if small else new_figure(6.4, 3.5)
     axes = figure.add_subplot()
     axes.set_axis_off()
     axes.set_xlim(-0.45, 4.45)

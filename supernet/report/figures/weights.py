@@ -19,23 +19,30 @@ from supernet.report.figures.style import (
     VERMILLION,
     new_figure,
     save,
+    small_figure,
     styled,
 )
 
 
 @styled
 def heatmap(
-    w_EO: ArrayLike, taken: Sequence[int], path: str | Path | None = None, *, none: bool = False
+    w_EO: ArrayLike,
+    taken: Sequence[int],
+    path: str | Path | None = None,
+    *,
+    none: bool = False,
+    small: bool = False,
 ) -> Figure:
     """The 6x5 edge weights with their values; a frame marks the operator that each edge takes.
 
     taken: six operator numbers, of the cell that is read from the weights or chosen in the end.
     none: whether a cell may hold that operator; where it may not, its column is crossed out.
+    small: for a place of 350 pixels.
     Shapes: w (6, 5), rows as `ops.space.EDGES`, columns as `OP_NAMES`.
     Raises: ValueError for another shape.
     """
     w = _checked(w_EO)
-    figure = new_figure(5.6, 3.9)
+    figure = small_figure(3.5, 2.9) if small else new_figure(5.6, 3.9)
     axes = figure.add_subplot()
     top = max(0.4, float(w.max()))
     axes.imshow(w, cmap="Blues", vmin=0.0, vmax=top, aspect="auto")
@@ -44,15 +51,25 @@ def heatmap(
         axes.add_patch(Rectangle(corner, 0.96, 0.92, fill=False, ec=VERMILLION, lw=2))
         for op in range(NUM_OPS):
             colour = "white" if w[edge, op] > 0.6 * top else "#222222"
-            axes.text(op, edge, f"{w[edge, op]:.3f}", ha="center", va="center", color=colour)
+            axes.text(
+                op, edge, f"{w[edge, op]:.3f}", ha="center", va="center", color=colour,
+                fontsize=9 if small else None,
+            )  # fmt: skip
     axes.set_xticks(range(NUM_OPS), [OP_LABELS[op] for op in range(NUM_OPS)])
-    axes.set_yticks(range(NUM_EDGES), [f"edge {label}" for label in EDGE_LABELS])
+    axes.set_yticks(
+        range(NUM_EDGES), [f"{'' if small else 'edge '}{label}" for label in EDGE_LABELS]
+    )
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     if not none:
         axes.axvspan(NONE - 0.5, NONE + 0.5, fill=False, hatch="//", ec=GREY, lw=0)
-    axes.set_title(f"Edge weights (framed: taken{'' if none else ', hatched: left out'})")
+    legend = f"framed: taken{'' if none else ', hatched: left out'}"
+    if small:
+        axes.set_title(legend, fontsize=10, fontweight="normal")
+        axes.tick_params(axis="x", labelsize=8)
+    else:
+        axes.set_title(f"Edge weights ({legend})")
     if path is not None:
         save(figure, path)
     return figure

@@ -32,8 +32,8 @@ def test_every_command_has_a_module_and_a_script(name: str) -> None:
 def test_help_names_every_command(arguments: list[str]) -> None:
     done = call(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
-    for name, words in COMMANDS.items():
-        assert f"  {name:10} {words}" in done.stdout
+    shown = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+    assert all([name, words] in shown for name, words in COMMANDS.items())
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 

@@ -75,4 +75,8 @@ def test_the_events_hold_tables_curves_and_the_page_of_settings(
     start = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     shown = HParamsPluginData.FromString(start).session_start_info.hparams
     assert shown["strategy"].string_value == "darts" and shown["seed"].number_value == 4
+    content = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
+    known = HParamsPluginData.FromString(content).experiment.hparam_infos
+    shown_first = {setting.name for setting in known if setting.differs}
+    assert shown_first == {"dataset", "epochs", "seed", "strategy"}  # this run has no objective
     assert events.Scalars("result/finalist_robust")[0].value == pytest.approx(0.3)

@@ -85,7 +85,9 @@ def test_edge_weights_are_curves_and_a_picture(tmp_path: Path) -> None:
     # Row 3 is the edge from node 0 to node 3, column 1 the skip.
     assert events.Scalars("edges/0-3_skip_connect")[0].value == pytest.approx(0.16)
     assert len([tag for tag in events.Tags()["scalars"] if tag.startswith("edges/")]) == 30
-    assert events.Images("edge_weights")[0].encoded_image_string.startswith(b"\x89PNG")
+    (picture,) = events.Images("edge_weights")
+    assert picture.encoded_image_string.startswith(b"\x89PNG")
+    assert picture.width == 700  # twice what TensorBoard shows, on which its text can be read
     assert "custom_scalars__config__" in events.Tags()["tensors"]
 
 

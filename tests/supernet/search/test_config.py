@@ -123,3 +123,18 @@ def test_the_hash_leaves_out_where_pictures_lie() -> None:
     hashes = [SearchConfig(dataset=name).hash() for name in ("folder:a", "folder:/b", "pack:a")]
     assert hashes[0] == hashes[1] != hashes[2]
     assert SearchConfig(dataset="cifar10").hash() != SearchConfig(dataset="cifar100").hash()
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0), (2, 1), (3, 2), (20, 2)])
+def test_a_presets_warm_up_leaves_an_epoch_for_alpha(epochs: int, warmup: int) -> None:
+    assert with_preset("digits", {"epochs": epochs}, cuda=False).warmup_epochs == warmup
+
+
+def test_a_warm_up_that_was_asked_for_is_not_shortened() -> None:
+    with pytest.raises(UserError, match="--warmup-epochs is 2; it must be below --epochs 2"):
+        with_preset("digits", {"epochs": 2, "warmup_epochs": 2}, cuda=False)
+
+
+def test_a_search_without_a_supernet_keeps_its_preset() -> None:
+    given = {"epochs": 0, "proposals": ("free",), "prior": ("none",)}
+    assert with_preset("digits", given, cuda=False).warmup_epochs == 2

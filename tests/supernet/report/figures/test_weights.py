@@ -1,7 +1,10 @@
 """Heat map and curves show the numbers they were given, each in its place."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ops.space import EDGES, NUM_EDGES, NUM_OPS
 from supernet.report.figures import alpha_curves, heatmap
@@ -52,3 +55,18 @@ def test_bad_input_is_named() -> None:
         heatmap(np.zeros((5, 6)), (1,) * 6)
     with pytest.raises(ValueError, match="at least one epoch"):
         alpha_curves([])
+
+
+def test_the_small_one_can_be_read_on_350_pixels() -> None:
+    figure = heatmap(_weights(1), (1,) * 6, small=True)
+    FigureCanvasAgg(figure).draw()
+    (axes,), whole = figure.axes, figure.bbox
+    assert whole.width == pytest.approx(700)
+    texts = [axes.title, *axes.texts, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    for text in texts:
+        box = text.get_window_extent()
+        assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0, text
+        # In pixels of the half as wide picture that TensorBoard shows.
+        assert text.get_fontsize() / 72 * figure.dpi / 2 >= 11, text
+    columns = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(columns))

@@ -1,0 +1,49 @@
+"""scripts/kernels.py: what runs here and why, and a build that fails; test_build.py builds."""
+
+from pathlib import Path
+
+import pytest
+
+from cuda_ext import _native
+from cuda_ext.cache import cached_file
+from tests.scripts.inprocess import run_script
+
+
+def test_it_says_what_searches_run(tmp_path: Path) -> None:
+    done = run_script("kernels.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    if _native.available():
+        assert "the compiled kernels on cpu" in done.stdout and _native.file() in done.stdout
+    else:
+        assert done.stdout == f"searches run in plain PyTorch: {_native.why_unavailable()}\n"
+
+
+def test_what_is_built_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    path = cached_file()
+    assert path is not None
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"as it was")
+    done = run_script("kernels.py", "--build", cwd=tmp_path)
+    assert done.returncode == 0 and f"built already: {path} (--force" in done.stdout
+    assert path.read_bytes() == b"as it was"
+
+
+@pytest.mark.slow
+def test_a_build_that_fails_keeps_what_the_compiler_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, value in (("CXX", "/bin/false"), ("CC", "/bin/false"), ("NO_CUDA", "1")):
+        monkeypatch.setenv(name, value)
+    path = cached_file()
+    assert path is not None
+    done = run_script("kernels.py", "--build", cwd=tmp_path)
+    assert done.returncode == 2 and not path.exists()
+    *said, last = done.stderr.splitlines()
+    log = path.with_name("build.log")
+    assert last.startswith(
+        f"error: the kernels did not build, {log} has all that the compiler said"
+    )
+    assert log.is_file() and "compiling, which takes minutes" in said
+    assert any("NOT BUILT" in line for line in said)
