@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from supernet.cells.argument import read_cell
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
+from supernet.finite import Watch
 from supernet.runs import finalists
 from supernet.runs.checkpoint import load_checkpoint, load_last
 from supernet.runs.interrupts import Interrupted
@@ -564,9 +565,18 @@ def test_a_second_process_is_refused_whatever_it_wants(whole: Path, tmp_path: Pa
         ({"alpha_lr": 1e6, "path_share": 0.5}, r"lower --alpha-lr \(it is 1e\+06\)"),
     ],
 )
+@pytest.mark.parametrize("waits", [False, True])
 def test_a_search_that_diverges_stops_with_its_last_good_checkpoint(
-    tmp_path: Path, fields: dict[str, object], message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: dict[str, object],
+    message: str,
+    waits: bool,
 ) -> None:
+    """Also where it looks at its numbers as on a GPU: later, and with steps in between."""
+    always = property(lambda watch: waits, lambda watch, found: None)
+    monkeypatch.setattr(Watch, "waits", always, raising=False)
+    monkeypatch.setattr(Watch, "READS", 1)
     with pytest.raises(UserError, match=message + ".*checkpoint.pt is of step [0-9]+, before it"):
         search_in(tmp_path / "run", warmup_epochs=0, **fields)
     state = state_of(tmp_path / "run")
