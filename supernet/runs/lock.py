@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from supernet.errors import UserError
+from supernet.files import naming
 
 LOCK = ".lock"
 _LONGEST = 1_000
@@ -44,9 +45,10 @@ def locked(folder: Path) -> Iterator[int]:
                 "in it",
                 file=sys.stderr,
             )
-        stream.truncate(0)
-        stream.write(_sentence().encode("utf-8", "replace"))
-        stream.flush()
+        with naming(folder / LOCK):
+            stream.truncate(0)
+            stream.write(_sentence().encode("utf-8", "replace"))
+            stream.flush()
         yield stream.fileno()
 
 
