@@ -31,7 +31,8 @@ def locked(folder: Path) -> Iterator[int]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    with os.fdopen(os.open(folder / LOCK, flags, 0o666), "r+b") as stream:
+    # Unbuffered: what a full disk refused would be written again when the file is closed.
+    with os.fdopen(os.open(folder / LOCK, flags, 0o666), "r+b", buffering=0) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -48,7 +49,6 @@ def locked(folder: Path) -> Iterator[int]:
         with naming(folder / LOCK):
             stream.truncate(0)
             stream.write(_sentence().encode("utf-8", "replace"))
-            stream.flush()
         yield stream.fileno()
 
 

@@ -26,6 +26,8 @@ class Reader:
     """Writes what must lie beside the file."""
     json: bool = False
     """Whether the file is JSON, whose values are damaged as well as its bytes."""
+    edited: Callable[[Callable[[Any], Any]], bytes] | None = None
+    """Makes the file of a good one's values after an edit, where it is another kind of file."""
 
 
 def survives(reader: Reader, folder: Path, data: bytes) -> bool:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -30,9 +31,9 @@ from supernet.report.page.path import path_chart
 from supernet.report.records import seeds_of
 from supernet.report.run_files import RunFiles
 from supernet.report.write import _answer, _repeat
-from supernet.runs.checkpoint import load_last, save_checkpoint
+from supernet.runs.checkpoint import FORMAT, load_last, save_checkpoint
 from supernet.runs.state import load_state
-from supernet.train.card import model_card, published
+from supernet.train.card import model_card, published, require_facts
 from supernet.train.config import TrainConfig
 from supernet.train.export import load_model, save_model
 from supernet.train.exported import _evaluation as evaluation_of
@@ -41,6 +42,12 @@ from supernet.train.training import Training
 from tests.fuzz.reader import Reader
 
 HASH = "0123456789ab"
+DRAWING = dict.fromkeys(
+    ("draw_cell", "scatter_in_benchmark", "found_front", "heatmap", "alpha_curves",
+     "training_curves"),
+    lambda *given, **more: None,
+)  # fmt: skip
+"""Takes seconds, and has tests of its own."""
 CELL = Genotype.parse("313021")
 
 
@@ -51,10 +58,6 @@ def whole_run() -> Path:
 
     folder = write_everything(Path(tempfile.mkdtemp()) / "run", shipped_table())
     set_config(folder, refine_steps=[50, 100], refine_attack="n_fgsm")
-    # Drawing takes seconds; what is drawn has its own tests.
-    for name in ("draw_cell", "scatter_in_benchmark", "found_front", "heatmap", "alpha_curves",
-                 "training_curves"):  # fmt: skip
-        setattr(figures, name, lambda *given, **more: None)
     return folder
 
 
@@ -70,7 +73,8 @@ def _report(section: Callable[[RunFiles], Any]) -> Callable[[Path], None]:
 
     def read(path: Path) -> None:
         folder = path.parent if (path.parent / "config.json").exists() else path.parent.parent
-        blocks = section(RunFiles.read(folder, shipped_table()))
+        with mock.patch.multiple(figures, **DRAWING):
+            blocks = section(RunFiles.read(folder, shipped_table()))
         if blocks:
             markup.from_markdown("\n\n".join(blocks))
 
@@ -150,9 +154,8 @@ def _published() -> dict[str, Any]:
 
 def _read_model(path: Path) -> None:
     _, facts = load_model(path.parent)
-    shown = published(facts)
-    if "attack" in shown.get("training", {}):
-        model_card(shown, [], index=1, files={}, size="", license=None)
+    require_facts(facts, path)
+    model_card(published(facts), [], index=1, files={}, size="", license=None)
 
 
 def _beside_model(name: str) -> Callable[[Path], Any]:
@@ -186,11 +189,18 @@ def _resume(path: Path) -> None:
     load_state(_fresh()(), saved["state"], path.parent)
 
 
-def with_values(edit: Callable[[Any], Any]) -> bytes:
-    """A checkpoint that is whole, of a state with these edits."""
+def _edited_checkpoint(edit: Callable[[Any], Any]) -> bytes:
+    head = {"format": FORMAT, "kind": "training", "config_hash": HASH}
+    return _saved(edit({**head, "state": _state(), "seconds": 1.5}))
+
+
+def _edited_weights(edit: Callable[[Any], Any]) -> bytes:
+    return _saved(edit(torch.load(_model() / "model.pt", weights_only=True)))
+
+
+def _saved(value: Any) -> bytes:
     stream = io.BytesIO()
-    head = {"format": 3, "kind": "training", "config_hash": HASH}
-    torch.save(edit({**head, "state": _state(), "seconds": 1.5}), stream)
+    torch.save(value, stream)
     return stream.getvalue()
 
 
@@ -232,7 +242,7 @@ RUN_READERS = {
     ),
     "model.pt": Reader(
         _read_model, "model.pt", lambda: [(_model() / "model.pt").read_bytes()],
-        _beside_model("model.json"),
+        _beside_model("model.json"), edited=_edited_weights,
     ),
-    "checkpoint": Reader(_resume, "checkpoint.pt", _checkpoint),
+    "checkpoint": Reader(_resume, "checkpoint.pt", _checkpoint, edited=_edited_checkpoint),
 }  # fmt: skip

@@ -20,7 +20,7 @@ from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.registry import NTK_NAMES, PROXIES
 from supernet.search.gains import gain_of, operator_gains
 from supernet.studies.ranking import scorers
-from supernet.studies.ranking.config import RankConfig
+from supernet.studies.ranking.config import RankConfig, search_config
 from supernet.studies.ranking.scorers import (
     balanced_batch,
     cell_seeds,
@@ -208,6 +208,9 @@ def test_a_search_with_kernels_is_ranked_where_there_are_none(
     description = json.loads((folder / "config.json").read_text())
     description["config"]["impl"] = "native"
     (folder / "config.json").write_text(json.dumps(description))
+    path = folder / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "config_hash": search_config(folder).hash()}, path)
     monkeypatch.setattr(
         "cuda_ext._native.choose", lambda impl, *given: _missing() if impl == "native" else False
     )
