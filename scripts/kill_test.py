@@ -3,6 +3,7 @@
 
     python scripts/kill_test.py                            20 kills of each command
     python scripts/kill_test.py search --kills 5 --seed 3
+    python scripts/kill_test.py --out kills.json           the same, with every kill in a file
 
 Each trial begins a small run in a folder of its own, sends it SIGKILL, starts it again as its user
 would, and compares the end with that of a run that nothing disturbed: alpha, weights, optimisers,
@@ -16,19 +17,21 @@ import json
 import os
 import random
 import runpy
+import shlex
 import signal
 import sys
 import tempfile
 import time
 import traceback
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
+from supernet.files import write_json
 from supernet.settings import choose
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,12 +83,32 @@ def main() -> None:
         choose("the command", name, COMMANDS)
     import torch  # children are forked: they have it at once  # noqa: F401
 
-    failed = 0
+    kills: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="kill-test-") as folder:
         for name in names:
-            failed += _try(name, Path(folder), arguments.kills, random.Random(arguments.seed))
-    if failed:
+            for kill in _try(name, Path(folder), arguments.kills, random.Random(arguments.seed)):
+                kills.append(kill)
+                if arguments.out is not None:
+                    _write(arguments.out, arguments.seed, kills)
+    if any(kill["faults"] for kill in kills):
         sys.exit(1)
+
+
+def _write(path: Path, seed: int, kills: list[dict[str, Any]]) -> None:
+    from supernet.runs.machine import versions
+
+    counts = {
+        name: {
+            "kills": sum(kill["run"] == name for kill in kills),
+            "with_faults": sum(kill["run"] == name and bool(kill["faults"]) for kill in kills),
+        }
+        for name in dict.fromkeys(kill["run"] for kill in kills)
+    }
+    content = {
+        "command": shlex.join(["python", "scripts/kill_test.py", *sys.argv[1:]]), "seed": seed,
+        "versions": versions(), "counts": counts, "runs": COMMANDS, "kills": kills,
+    }  # fmt: skip
+    write_json(path, content)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,23 +118,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--kills", type=int, default=20, help="Of each command. Default: 20.")
     parser.add_argument("--seed", type=int, default=0, help="Draws the moments. Default: 0.")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON of all kills.")
     return parser
 
 
-def _try(name: str, base: Path, kills: int, draw: random.Random) -> int:
-    """Kill a command so many times; returns how many ends were not as they should be."""
+def _try(name: str, base: Path, kills: int, draw: random.Random) -> Iterator[dict[str, Any]]:
+    """Kill a command so many times; gives each kill, with what was not as it should be."""
     whole, began = base / f"{name}-whole", time.monotonic()
     counts = _run(name, whole)
-    duration, failed = time.monotonic() - began, 0
+    duration = time.monotonic() - began
     for number in range(kills):
         call = CALLS[number // 2 % len(CALLS)]
         moment = Moment(draw.uniform(0, duration))
         if number % 2:
             moment = Moment(None, call, draw.randint(1, counts[call]))
         faults = trial(name, base / f"{name}-{number}", whole, moment)
-        failed += bool(faults)
         print(f"{name:<7}killed {moment}: {'; '.join(faults) or 'the same end'}", flush=True)
-    return failed
+        yield {"run": name, "moment": str(moment), "faults": faults}
 
 
 def trial(name: str, folder: Path, whole: Path, moment: Moment) -> list[str]:

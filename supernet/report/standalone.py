@@ -126,7 +126,7 @@ def result_name(result: dict[str, Any]) -> str:
     if result["attack"] == "pgd":
         return f"{name}-{result['steps']}"
     if result["attack"] == "autoattack":
-        return f"{name} ({result['version']})"
+        return f"{name} ({result.get('version', 'of an unknown version')})"
     return name
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from supernet.errors import UserError
+from supernet.files import naming
 from supernet.invocation import command_line
 
 LOCK = ".lock"
@@ -30,7 +31,8 @@ def locked(folder: Path) -> Iterator[int]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    with os.fdopen(os.open(folder / LOCK, flags, 0o666), "r+b") as stream:
+    # Unbuffered: what a full disk refused would be written again when the file is closed.
+    with os.fdopen(os.open(folder / LOCK, flags, 0o666), "r+b", buffering=0) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -44,9 +46,9 @@ def locked(folder: Path) -> Iterator[int]:
                 "in it",
                 file=sys.stderr,
             )
-        stream.truncate(0)
-        stream.write(_sentence().encode("utf-8", "replace"))
-        stream.flush()
+        with naming(folder / LOCK):
+            stream.truncate(0)
+            stream.write(_sentence().encode("utf-8", "replace"))
         yield stream.fileno()
 
 

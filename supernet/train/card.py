@@ -7,8 +7,10 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from supernet.cells.genotype import Genotype
 from supernet.report.markdown import plain, table
+from supernet.report.record_shapes import AMOUNT, CODE, COUNT, POSITIVE, SEED, SHARE
 from supernet.report.standalone import attack_words, result_name
 from supernet.report.words import dataset_name, percent, pixels
+from supernet.shapes import require
 
 HUB_DATASETS = {"cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}
 """Data sets by their name on the hub."""
@@ -36,6 +38,24 @@ def published(metadata: dict[str, Any]) -> dict[str, Any]:
         source = training["data"]["source"].replace(str(Path(path).expanduser()), Path(path).name)
         training |= {"dataset": name, "data": {**training["data"], "name": name, "source": source}}
     return {**metadata, "dataset": name, "training": training}
+
+
+def require_facts(metadata: dict[str, Any], where: object) -> None:
+    """What a card needs of a model.json besides what loading the network does.
+
+    Raises: UserError naming the file (`where`) and what it lacks.
+    """
+    shape: dict[str, Any] = {"code": CODE, "image_size": POSITIVE}
+    training: dict[str, Any] = {}
+    if "attack" in (metadata.get("training") or {}):
+        shape |= {"eps": SHARE, "epochs": COUNT}
+        training |= {
+            "attack": str, "attack_steps": COUNT, "batch_size": COUNT, "lr": AMOUNT,
+            "weight_decay": AMOUNT, "seed": SEED,
+        }  # fmt: skip
+    if metadata.get("weights") == "average":
+        training["ema_decay"] = AMOUNT
+    require(metadata, {**shape, "training": training} if training else shape, where)
 
 
 def model_card(

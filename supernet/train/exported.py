@@ -13,14 +13,15 @@ from torch import Tensor
 
 from supernet.cells.order import published_order
 from supernet.errors import UserError
-from supernet.files import atomic_write, write_json
+from supernet.files import atomic_write, read_json, write_json
 from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
 from supernet.progress import with_progress
 from supernet.report.figures import draw_cell
-from supernet.report.records import read_evaluation
+from supernet.report.record_shapes import AMOUNT, COUNT, SEED, SHARE
+from supernet.shapes import Items, Maybe, require
 from supernet.train import formats
-from supernet.train.card import model_card, published
+from supernet.train.card import model_card, published, require_facts
 from supernet.train.export import SAFETENSORS, load_model, safetensors_bytes
 from supernet.train.export_config import ExportConfig
 from supernet.train.inference import InferenceNetwork, count
@@ -39,6 +40,14 @@ PARTS = {
     "cell.svg": "the cell as a picture",
     "cell.png": "the same",
 }
+
+
+_ROW = {
+    "attack": str, "accuracy": SHARE, "eps": SHARE, "seed": SEED, "images": COUNT, "split": str,
+    "steps": (COUNT, None), "step_size": Maybe((AMOUNT, None)), "version": Maybe(str),
+    "random_start": Maybe(bool), "restarts": Maybe(COUNT),
+}  # fmt: skip
+"""What a card takes from a row of evaluation.json, with its shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +96,7 @@ def export(config: ExportConfig) -> Exported:
     folder = source / "export" if config.out is None else Path(config.out).expanduser()
     _check_folder(folder, config)
     side = _side(metadata, source)
+    require_facts(metadata, model if model.is_file() else source)
     facts = published(metadata)
     small = InferenceNetwork(network)
     sizes = _sizes(network, small, side)
@@ -202,7 +212,8 @@ def _evaluation(source: Path, metadata: dict[str, Any]) -> tuple[list[dict[str, 
     path = source / "evaluation.json"
     if not path.is_file():
         return [], f"none yet; {named('evaluate')} makes one, then export again"
-    content = read_evaluation(path)
+    content = read_json(path)
+    require(content, {"results": Items(_ROW, 1)}, path)
     of_this = ("arch", "C", "N", "weights", "training")
     if any(content.get(name) != metadata.get(name) for name in of_this):
         return [], f"none: {path} is of another network; evaluate this one, then export again"

@@ -27,7 +27,7 @@ from supernet.shapes import Within, misfit
 from supernet.train.short import Outcome, Recipe, train_briefly
 
 _SHARE, _LOSS = Within(float, 0, 1), Within(float, -1e100, 1e100)
-_OUTCOME = {
+OUTCOME = {
     "loss": _LOSS, "acc": _SHARE, "robust_loss": (_LOSS, None), "robust_acc": (_SHARE, None),
     "train_loss": _LOSS, "seconds": Within(float, 0, 1e12),
 }  # fmt: skip
@@ -160,7 +160,7 @@ def read_ledger(ledger: Path) -> list[dict[str, Any]]:
     lines = recover_jsonl(ledger)
     for number, line in enumerate(lines, start=1):
         outcome = line.get("outcome")
-        if misfit(outcome, _OUTCOME) is not None or set(outcome or ()) != set(_OUTCOME):
+        if misfit(outcome, OUTCOME) is not None or set(outcome or ()) != set(OUTCOME):
             raise UserError(
                 f"{ledger} line {number} is not the outcome of a short training; move the file "
                 "away, and the trainings are made again"

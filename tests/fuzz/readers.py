@@ -5,13 +5,12 @@ import io
 import json
 import pickle
 import tempfile
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, features
 
 from supernet.benchmark.load import load_table
 from supernet.cells.argument import read_cell
@@ -19,42 +18,18 @@ from supernet.cells.genotype import Genotype
 from supernet.cells.order import resolve
 from supernet.data.packs import read_packs, write_pack
 from supernet.data.pickles import load_arrays, whole_numbers
-from supernet.errors import UserError
-from supernet.files import read_json
-from supernet.report.run_files import EPOCH, SEARCHED, read_metrics
+from supernet.data.picture import read_picture
+from supernet.files import read_json, read_jsonl
+from supernet.report.record_shapes import EPOCH, SEARCHED, STEP
+from supernet.report.records import read_metrics
 from supernet.runs.folder import FORMAT, read_description
 from supernet.search.config import SearchConfig
 from supernet.settings import from_saved
 from supernet.train.config import TrainConfig
+from tests.fuzz.reader import Reader
+from tests.fuzz.run_readers import RUN_READERS
 from tests.supernet.data.crafted_pickles import CRAFTED
-from tests.tables import small_form
-
-MOST_SECONDS = 5.0
-"""Of processor time for one file."""
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader, and files that it takes."""
-
-    read: Callable[[Path], Any]
-    file: str
-    """The name that the file must have."""
-    good: Callable[[], list[bytes]]
-    beside: Callable[[Path], Any] = lambda folder: None
-    """Writes what must lie beside the file."""
-
-
-def survives(reader: Reader, folder: Path, data: bytes) -> None:
-    """Read a damaged file. A UserError is an answer; anything else is a fault."""
-    path = folder / reader.file
-    path.write_bytes(data)
-    start = time.process_time()
-    try:
-        reader.read(path)
-    except UserError as error:
-        assert len(str(error)) < 2_000, "a message shows a whole file"
-    assert time.process_time() - start < MOST_SECONDS
+from tests.tables import small_form, write_large
 
 
 def _pickles() -> list[bytes]:
@@ -129,6 +104,28 @@ def _log(**more: Any) -> list[bytes]:
     return ["".join(f"{line}\n" for line in lines).encode()]
 
 
+@functools.cache
+def _large() -> tuple[bytes, bytes]:
+    table = write_large(_scratch() / "large")
+    return table.read_bytes(), table.with_name("meta.json").read_bytes()
+
+
+def _pictures(name: str, **options: Any) -> Callable[[], list[bytes]]:
+    """Files of this kind: a ramp in colour, in grey, and with a transparent part where it can."""
+
+    def good() -> list[bytes]:
+        ramp = np.arange(12 * 12 * 4, dtype=np.uint8).reshape(12, 12, 4)
+        modes = ["RGB", "L"] + (["RGBA"] if name in ("PNG", "WEBP", "TIFF", "TGA") else [])
+        found = []
+        for mode in modes:
+            stream = io.BytesIO()
+            Image.fromarray(ramp).convert(mode).save(stream, name, **options)
+            found.append(stream.getvalue())
+        return found
+
+    return good
+
+
 def _read_text(path: Path) -> None:
     text = path.read_bytes().decode("latin1")
     resolve(text)
@@ -140,7 +137,36 @@ def _cell_file() -> list[bytes]:
     return [json.dumps(record).encode()]
 
 
-READERS = {
+def _read_larger(path: Path) -> None:
+    load_table(path.with_name("NAS-RobBench-201_all.json"), verify=False)
+
+
+PICTURES = {
+    "PNG": (".png", {}), "JPEG": (".jpg", {}), "GIF": (".gif", {}), "BMP": (".bmp", {}),
+    "TIFF": (".tif", {"compression": "tiff_lzw"}), "PPM": (".ppm", {}), "TGA": (".tga", {}),
+    "WEBP": (".webp", {}), "JPEG2000": (".jp2", {}),
+}  # fmt: skip
+_BUILT = [
+    name for name in PICTURES
+    if name not in ("WEBP", "JPEG2000")
+    or features.check({"WEBP": "webp", "JPEG2000": "jpg_2000"}[name])
+]  # fmt: skip
+READERS: dict[str, Reader] = {
+    **{
+        f"picture {name}": Reader(
+            lambda path: read_picture(path, 16), "a" + PICTURES[name][0],
+            _pictures(name, **PICTURES[name][1]),
+        )
+        for name in _BUILT
+    },
+    "larger table": Reader(
+        _read_larger, "NAS-RobBench-201_all.json", lambda: [_large()[0]],
+        lambda folder: (folder / "meta.json").write_bytes(_large()[1]), json=True,
+    ),
+    "larger order": Reader(
+        _read_larger, "meta.json", lambda: [_large()[1]],
+        lambda folder: (folder / "NAS-RobBench-201_all.json").write_bytes(_large()[0]), json=True,
+    ),
     "pickle": Reader(_read_pickle, "batch", _pickles),
     "pack": Reader(_read_pack, "a.npz", _packs),
     "table": Reader(
@@ -148,6 +174,7 @@ READERS = {
         "NAS-RobBench-201_html.json",
         lambda: [_table()[0]],
         lambda folder: (folder / "ops.json").write_bytes(_table()[1]),
+        json=True,
     ),
     "order": Reader(
         lambda path: load_table(path.with_name("NAS-RobBench-201_html.json"), verify=False),
@@ -157,21 +184,30 @@ READERS = {
     ),
     "search config": Reader(
         _read_config("search", SearchConfig), "config.json",
-        lambda: [json.dumps(_description("search")).encode()],
+        lambda: [json.dumps(_description("search")).encode()], json=True,
     ),
     "training config": Reader(
         _read_config("training", TrainConfig), "config.json",
-        lambda: [json.dumps(_description("training")).encode()],
+        lambda: [json.dumps(_description("training")).encode()], json=True,
     ),
     "search log": Reader(
         lambda path: read_metrics(path, SEARCHED), "metrics.jsonl",
-        lambda: _log(edge_weights=[[0.2] * 5] * 6),
+        lambda: _log(edge_weights=[[0.2] * 5] * 6, entropy=1.0, skip_share=0.5),
     ),
-    "training log": Reader(lambda path: read_metrics(path, EPOCH), "metrics.jsonl", _log),
+    "training log": Reader(
+        lambda path: read_metrics(path, {**EPOCH, **STEP}), "metrics.jsonl", _log
+    ),
     "genotype": Reader(
         _read_text, "cell.txt", lambda: [b"333333", b"17", Genotype.parse("013242").arch.encode()]
     ),
-    "genotype.json": Reader(lambda path: read_cell(str(path), None), "genotype.json", _cell_file),
-    "JSON": Reader(read_json, "a.json", lambda: [b'{"a": [1, 2.5e3, "x", null, true], "b": {}}']),
+    "genotype.json": Reader(lambda path: read_cell(str(path), None), "genotype.json", _cell_file,
+                            json=True),
+    "JSON": Reader(
+        read_json, "a.json", lambda: [b'{"a": [1, 2.5e3, "x", null, true], "b": {}}'], json=True
+    ),
+    "JSON lines": Reader(read_jsonl, "a.jsonl", lambda: [b'{"a": [1, 2.5]}\n{"b": {"c": "x"}}\n']),
+    **RUN_READERS,
 }  # fmt: skip
-JSON_READERS = ("table", "search config", "training config", "genotype.json", "JSON")
+SLOW = ("larger table", "larger order")
+"""Half a second each: not for the suite."""
+JSON_READERS = [name for name, reader in READERS.items() if reader.json]

@@ -16,12 +16,16 @@ from tests.scripts.inprocess import ROOT
 def test_killed_runs_end_the_same(tmp_path: Path) -> None:
     """In a process of its own, since a fork of this one would have its threads."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "kill_test.py"), "--kills", "2"],
+        [sys.executable, str(ROOT / "scripts/kill_test.py"), "--kills", "2", "--out", "kills.json"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) == 6 and all(line.endswith(": the same end") for line in lines)
+    written = json.loads((tmp_path / "kills.json").read_text())
+    assert [kill["faults"] for kill in written["kills"]] == [[]] * 6
+    assert set(written["counts"]) == {"search", "train", "rank"}
+    assert written["counts"]["search"] == {"kills": 2, "with_faults": 0}
 
 
 def test_results_are_compared_bit_for_bit_but_for_times(tmp_path: Path) -> None:

@@ -1,10 +1,7 @@
 """Files are written whole or not at all."""
 
-import contextlib
 import errno
 import os
-import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +9,7 @@ import torch
 
 from supernet import files
 from supernet.errors import UserError
+from tests.disk import largest_file
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -131,17 +129,6 @@ def test_a_file_that_a_kill_cut_short_is_added_to(tmp_path: Path) -> None:
     assert len(files.read_jsonl(path)) == 2
 
 
-@contextlib.contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """A limit on the size of files: writing beyond it fails as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_is_named_by_the_path_that_was_given(tmp_path: Path) -> None:
     path = tmp_path / "result"
     path.write_text("old")
@@ -156,6 +143,48 @@ def test_a_full_disk_is_named_by_the_path_that_was_given(tmp_path: Path) -> None
         assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
     assert os.listdir(tmp_path) == ["result"]
     assert path.read_text().startswith("old")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_that_grows_is_not_reached_through_a_link(tmp_path: Path, there: bool) -> None:
+    """Of a run folder that someone else made."""
+    target, link = tmp_path / "precious", tmp_path / "metrics.jsonl"
+    if there:
+        target.write_text('{"a": 1}\ncut')
+    link.symlink_to(target)
+    refused = pytest.raises(UserError, match=r"metrics\.jsonl is a link, .*; remove the link")
+    with refused, files.appending(link) as stream:
+        stream.write("mine")
+    with pytest.raises(UserError, match="is a link"):
+        files.append_jsonl(link, {})
+    if there:
+        with pytest.raises(UserError, match="is a link"):
+            files.recover_jsonl(link)  # would cut the last line off
+        assert target.read_text() == '{"a": 1}\ncut'
+    assert target.exists() == there
+    files.write_json(link, {"b": 2})  # takes the place of the link
+    assert not link.is_symlink() and target.exists() == there
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"[" * 100_000, b'{"a":' * 100_000, b'{"a": ' + b"[" * 60 + b"]" * 60 + b"}", b'{"a": NaN}',
+     b'{"a": 1e999}', b'{"a": -Infinity}', b'{"a": ' + b"9" * 5000 + b"}", b"\xff\xfe", b"[]"],
+)  # fmt: skip
+def test_lines_are_json_objects_of_finite_numbers(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a": 1}\n' + line + b"\n")
+    with pytest.raises(UserError, match=r"a\.jsonl line 2 is not a JSON object"):
+        files.read_jsonl(path)
+
+
+def test_a_log_beyond_all_logs_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MOST_JSONL_BYTES", 18)
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n' * 2)
+    assert len(files.read_jsonl(tmp_path / "a.jsonl")) == 2
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n' * 2 + b"\n")
+    with pytest.raises(UserError, match=r"a\.jsonl is longer than 18 bytes"):
+        files.read_jsonl(tmp_path / "a.jsonl")
 
 
 def test_no_error_names_a_temporary_file(tmp_path: Path) -> None:

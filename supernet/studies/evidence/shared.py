@@ -13,8 +13,8 @@ from supernet.files import atomic_write, read_jsonl
 from supernet.runs.folder import plain
 from supernet.runs.refinement import LEDGER
 from supernet.search.config import SearchConfig
-from supernet.shapes import Within, require
-from supernet.train.side_by_side import read_ledger, trial_key
+from supernet.shapes import require
+from supernet.train.side_by_side import OUTCOME, read_ledger, trial_key
 
 Line = dict[str, Any]
 IMAGE_FIELDS = ("dataset", "limit", "side", "shrink", "seed")
@@ -65,7 +65,7 @@ class SharedTrainings:
                 "another --runs"
             )
         for number, line in enumerate(lines[1:], start=2):
-            require(line, {"outcome": {"seconds": Within(float, 0, 1e12)}}, f"{path} line {number}")
+            require(line, {"outcome": OUTCOME}, f"{path} line {number}")
         return lines[1:]
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import math
+import multiprocessing
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ops.mixed import resolve_impl
 from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import Evaluation
 from supernet.cells.genotype import Genotype
@@ -122,13 +125,35 @@ def load_search(folder: Path, config: RankConfig, device: torch.device) -> Searc
     saved = load_supernet(config)
     if config.data_root:
         settings = dataclasses.replace(settings, data_root=config.data_root)
-    search = Search(settings, load_images(settings, device), device)
+    impl = settings.impl
+    try:
+        resolve_impl(impl, device.type)
+    except RuntimeError as error:
+        impl = "auto"
+        if multiprocessing.parent_process() is None:  # workers need not say it again
+            print(
+                f"warning: {folder} searched with --impl {settings.impl}, which cannot run here "
+                f"({error}): scores are rounded as without it",
+                file=sys.stderr,
+            )
+    search = Search(settings, load_images(settings, device), device, impl)
     if config.epoch is None:
         load_state(search, saved, folder)
     else:
-        search.net.load_state_dict(saved["net"])
-        search.step = saved["step"]
+        _load_kept(search, saved, supernet_file(config))
     return search
+
+
+def _load_kept(search: Search, saved: dict[str, Any], path: Path) -> None:
+    try:
+        search.net.load_state_dict(saved["net"])
+        search.step = int(saved["step"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        raise UserError(
+            f"{path} does not hold the weights of its search ({reason}); put the run's own file in "
+            "its place"
+        ) from error
 
 
 def supernet_file(config: RankConfig) -> Path:
@@ -150,7 +175,10 @@ def supernet_file(config: RankConfig) -> Path:
 
 def supernet_steps(config: RankConfig) -> int:
     """Optimiser steps that the supernet's weights have behind them."""
-    return int(load_supernet(config)["step"])
+    step = load_supernet(config).get("step")
+    if not isinstance(step, int):
+        raise UserError(f"{supernet_file(config)} does not say its step; restore a copy of it")
+    return step
 
 
 def load_supernet(config: RankConfig) -> dict[str, Any]:
@@ -158,7 +186,9 @@ def load_supernet(config: RankConfig) -> dict[str, Any]:
     path = supernet_file(config)
     config_hash = search_config(path.parent).hash()
     if config.epoch is None:
-        state: dict[str, Any] = load_checkpoint(path, "search", config_hash)["state"]
+        state = load_checkpoint(path, "search", config_hash).get("state")
+        if not isinstance(state, dict):
+            raise UserError(f"{path} has no state of a search; put the run's own file in its place")
         return state
     return load_checkpoint(path, "kept epoch", config_hash)
 

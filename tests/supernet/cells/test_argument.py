@@ -66,6 +66,35 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
         read_cell(str(path))
 
 
+@pytest.mark.parametrize("text", ["3" * 5000, "|" + "none~0|" * 900, "x" * 300, "a/" * 3000 + "b"])
+def test_what_no_file_can_be_called_is_taken_for_a_cell(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_cell(text)
+    assert len(str(caught.value)) < 400 and "cell" in str(caught.value)
+    assert "File name too long" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"dataset": 5}, "dataset is 5, not text"),
+        ({"side": "16"}, "side is '16', not a whole number"),
+        ({"side": 0}, "side is 0, not a whole number from 1"),
+        ({"side": 10**30}, "side is 10+, not a whole number"),
+    ],
+)
+def test_images_that_a_file_names_are_typed(
+    tmp_path: Path, more: dict[str, object], reason: str
+) -> None:
+    path = tmp_path / "genotype.json"
+    path.write_text(json.dumps({"code": "333333", **more}))
+    with pytest.raises(UserError, match=reason):
+        read_cell(str(path))
+    path.write_text(json.dumps({"cells": [{"code": "333333"}], **more}))
+    with pytest.raises(UserError, match=reason):
+        read_cell(f"{path}:0")
+
+
 def test_cells_of_a_file_are_lines_or_json(tmp_path: Path) -> None:
     path = tmp_path / "cells"
     path.write_text(f"# two forms\n333133\n\n{ARCH}  # a comment\n")

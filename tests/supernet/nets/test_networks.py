@@ -171,3 +171,13 @@ def test_activations_have_the_layout_that_was_asked_for(layout: torch.memory_for
     net(torch.rand(2, 3, 8, 8), torch.full((6, 5), 0.2))
     assert len(seen) == 6
     assert all(t.is_contiguous(memory_format=layout) for t in seen)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: DerivedNetwork(Genotype.parse("333133"), C=4, N=1, num_classes=1),
+    lambda: Supernet(C=4, N=1, num_classes=1),
+])  # fmt: skip
+def test_one_class_is_no_question(make: Callable[[], object]) -> None:
+    """Folders, packs and saved networks of one class are refused where they are read."""
+    with pytest.raises(ValueError, match="num_classes is 1; a network needs at least 2"):
+        make()

@@ -9,6 +9,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
 from supernet.files import read_jsonl
 from supernet.runs.tracking import Tracker, tag_of
 
@@ -43,6 +44,14 @@ def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
     text = (tmp_path / "metrics.jsonl").read_text()
     record = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert record["train_loss"] is None and record["nested"] == [{"angle": None}]
+
+
+@pytest.mark.parametrize("line", ['{"epoch": 1}', '{"step": "10"}', '{"step": 1e400}', "[10]"])
+def test_a_log_without_steps_cannot_go_on(tmp_path: Path, line: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f'{{"step": 10}}\n{line}\n')
+    with pytest.raises(UserError, match=r"metrics\.jsonl line 2"):
+        Tracker(tmp_path, {}, resume_step=20)
+    assert (tmp_path / "metrics.jsonl").read_text().endswith(f"{line}\n")
 
 
 def test_resume_drops_what_came_after_the_checkpoint(tmp_path: Path) -> None:

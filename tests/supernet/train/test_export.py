@@ -113,7 +113,14 @@ def test_a_file_without_weights_is_told_from_one(tmp_path: Path, name: str) -> N
         ({"C": 4096}, "do not fit together"),
         ({"C": 0}, "C = 0, which is not from 1 to 4,096"),
         ({"C": "4"}, "C is '4', not a whole number"),
-        ({"mean": [0.1]}, "do not fit together"),
+        ({"mean": [0.1]}, "mean has 1 items, not 3"),
+        ({"std": [0.0, 1.0, 1.0]}, r"std\[0\] is 0.0, not a finite number from 1e-06"),
+        ({"num_classes": 1}, "num_classes is 1; a network needs at least 2"),
+        ({"image_size": 10**6}, "image_size is 1000000, not a whole number from 1"),
+        ({"class_names": "ant"}, "class_names is 'ant', not a list"),
+        ({"dataset": ["digits"]}, "dataset is list, not text"),
+        ({"training": {"data": {"source": 3}}}, "training.data has no name"),
+        ({"training": []}, "training is list, not an object"),
         ({"mean": [0.1, None, 0.2]}, r"mean\[1\] is None, not a finite number"),
         ({"std": {}}, "std is dict, not a list"),
         ({"arch": 333333}, "arch is 333333, not text"),
@@ -128,6 +135,25 @@ def test_odd_metadata_are_named_before_a_network_is_made(
     path.with_suffix(".json").write_text(json.dumps({**metadata, **change}))
     with pytest.raises(UserError, match=reason):
         load_model(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["stem.0.weight", "classifier.bias", "last_bn.running_var"])
+def test_weights_of_a_training_that_diverged_are_refused(
+    saved: tuple[Path, DerivedNetwork], name: str, value: float
+) -> None:
+    path, network = saved
+    state = torch.load(path, weights_only=True)
+    state[name].view(-1)[0] = value
+    torch.save(state, path)
+    with pytest.raises(UserError, match=rf"model\.pt holds numbers that are not finite \({name}\)"):
+        load_model(path)
+    metadata = json.loads(path.with_suffix(".json").read_text())
+    network.load_state_dict(state)
+    one = path.with_name("model.safetensors")
+    one.write_bytes(safetensors_bytes(network, metadata))
+    with pytest.raises(UserError, match=r"safetensors holds numbers that are not finite"):
+        load_model(one)
 
 
 def metadata_of(network: DerivedNetwork, folder: Path) -> dict[str, Any]:

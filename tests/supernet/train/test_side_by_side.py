@@ -12,7 +12,7 @@ from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
 from supernet.train import side_by_side
 from supernet.train.short import Outcome, Recipe
-from supernet.train.side_by_side import SideBySide, Trial
+from supernet.train.side_by_side import SideBySide, Trial, read_ledger
 
 RECIPE = Recipe(steps=4, batch_size=16, C=4, N=1)
 TRIALS = [Trial(code, RECIPE, seed) for code in ("313121", "112121") for seed in (0, 1)]
@@ -92,6 +92,28 @@ def test_a_file_of_something_else_is_refused(data: ImageData, tmp_path: Path) ->
     ledger.write_text(json.dumps({"epoch": 1}) + "\n")
     with pytest.raises(UserError, match="line 1 is not the outcome of a short training"):
         SideBySide(data, ledger)
+
+
+OUTCOME = {"loss": 2.5, "acc": 0.25, "robust_loss": None, "robust_acc": None, "train_loss": 2.25,
+           "seconds": 1.5}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"loss": "2.5"}, {"acc": 1.5}, {"seconds": -1}, {"robust_loss": []}, {"more": 1},
+     {"train_loss": 10**30}],
+)  # fmt: skip
+def test_an_outcome_is_typed_and_bounded(tmp_path: Path, change: dict[str, object]) -> None:
+    ledger = tmp_path / "refine.jsonl"
+    line = {"cell": "333333", "seed": 1, "outcome": OUTCOME}
+    ledger.write_text(json.dumps(line) + "\n")
+    assert read_ledger(ledger) == [line]
+    odd = {**line, "outcome": {**OUTCOME, **change}}
+    ledger.write_text(json.dumps(line) + "\n" + json.dumps(odd) + "\n")
+    with pytest.raises(
+        UserError, match=r"refine\.jsonl line 2 is not the outcome of a short train"
+    ):
+        read_ledger(ledger)
 
 
 def _started(ledger: Path, count: int) -> tuple["subprocess.Popen[str]", list[int]]:

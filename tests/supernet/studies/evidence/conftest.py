@@ -26,7 +26,13 @@ CELLS = {"alpha": "333333", "gains": "323133", "refined": "333133"}
 """What every invented search ends with."""
 FREE = "333123"
 """The best cell by free scores, in every invented search."""
-TRAINING = {"cell": "333133", "seed": 5000, "steps": 50, "outcome": {"loss": 1.5, "seconds": 30.0}}
+TRAINING = {
+    "cell": "333133", "seed": 5000, "steps": 50,
+    "outcome": {
+        "loss": 1.5, "acc": 0.5, "robust_loss": None, "robust_acc": None, "train_loss": 1.25,
+        "seconds": 30.0,
+    },
+}  # fmt: skip
 """A line of every invented search's refine.jsonl, and of no other data set or seed."""
 
 

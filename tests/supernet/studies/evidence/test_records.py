@@ -86,3 +86,33 @@ def test_evidence_of_another_format(tmp_path: Path, content: object, found: str)
     message = f"{re.escape(str(path))} has format {found}, this version reads format 3: use the "
     with pytest.raises(UserError, match=message + "version that wrote it, or give another --out"):
         read_evidence(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "reason"),
+    [
+        (
+            "genotype.json",
+            {"derivation": {"chosen_by": "luck", "cells": {}}},
+            "chosen_by is 'luck'",
+        ),
+        ("genotype.json", {"seconds": "long"}, "seconds is 'long', not a finite number"),
+        ("config.json", {"threads": None}, "threads is None, not a whole number"),
+        ("config.json", {"data": "digits"}, "data is 'digits', not an object"),
+        ("front.json", {"compared": [{"name": "random"}]}, r"compared\[0\] has no per_size"),
+        ("front.json", {"judged_by": "../x"}, "judged_by is '../x'"),
+        ("refine.json", {"sweeps": [{"chosen": "<b>"}]}, r"sweeps\[0\].chosen is '<b>'"),
+        ("refine.json", {"cpu_seconds": -1}, "cpu_seconds is -1"),
+    ],
+)
+def test_a_search_that_was_changed_is_no_record(
+    tmp_path: Path, invented: Table, file: str, change: dict[str, object], reason: str
+) -> None:
+    planned = run_of("cifar100/main-seed6")
+    folder = write_search(tmp_path, planned)
+    write_json(folder / file, {**read_json(folder / file), **change})
+    with pytest.raises(UserError, match=reason):
+        record_of(planned, folder, invented)
+    (folder / "metrics.jsonl").write_text('{"epoch": 1}\n')
+    with pytest.raises(UserError):
+        record_of(planned, folder, invented)

@@ -1,8 +1,10 @@
 """Running the plan: what is skipped, shared, resumed, and what is left when it is cut off."""
 
 import dataclasses
+import errno
 import json
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -21,6 +23,7 @@ from supernet.studies.evidence import commands, run
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import Row, Run
 from supernet.studies.evidence.run import make_evidence
+from tests.disk import largest_file
 from tests.supernet.studies.evidence.conftest import (
     CELLS,
     ROWS,
@@ -80,6 +83,37 @@ def test_searches_of_a_data_set_and_seed_share_trainings(
     }  # fmt: skip
     assert json.loads(lent["cifar10/other-seed5"][0]) == TRAINING
     assert read(config)["shared"]["cifar10-seed5"]["trainings"] == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 0.999])
+def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(
+    config: EvidenceConfig,
+    searches: list[str],
+    tmp_path: Path,
+    share: float,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],  # what is printed is no file then
+) -> None:
+    make_evidence(config, rows=ROWS)
+    whole = read(config)
+    size = (Path(config.out) / "evidence.json").stat().st_size
+    begin = run.begin
+
+    def apart(*given: Any) -> Any:
+        with largest_file(resource.RLIM_INFINITY):  # a search has a process of its own
+            return begin(*given)
+
+    monkeypatch.setattr(run, "begin", apart)
+    again = dataclasses.replace(
+        config, out=str(tmp_path / "again"), page=str(tmp_path / "again.md"),
+        runs=str(tmp_path / "more"),
+    )  # fmt: skip
+    with largest_file(int(share * size)), pytest.raises(OSError) as refused:
+        make_evidence(again, rows=ROWS)
+    assert refused.value.errno == errno.EFBIG and refused.value.filename is not None
+    assert not list(tmp_path.rglob(".*.tmp"))
+    make_evidence(again, rows=ROWS)
+    assert read(again)["runs"] == whole["runs"]
 
 
 def test_restricted_it_says_what_is_missing(config: EvidenceConfig, searches: list[str]) -> None:

@@ -14,8 +14,15 @@ from supernet.studies.evidence.shared import SharedTrainings
 CONFIG = SearchConfig(dataset="cifar10", seed=5)
 
 
+def outcome(seconds: float) -> dict[str, Any]:
+    return {
+        "loss": 1.5, "acc": 0.5, "robust_loss": None, "robust_acc": None, "train_loss": 1.25,
+        "seconds": seconds,
+    }  # fmt: skip
+
+
 def line(cell: str, steps: int, seconds: float = 1.5) -> dict[str, Any]:
-    return {"cell": cell, "seed": 5000, "steps": steps, "outcome": {"seconds": seconds}}
+    return {"cell": cell, "seed": 5000, "steps": steps, "outcome": outcome(seconds)}
 
 
 def write(folder: Path, *lines: dict[str, Any]) -> Path:
@@ -43,7 +50,7 @@ def test_what_a_stopped_search_has_stays(tmp_path: Path) -> None:
     shared = SharedTrainings(tmp_path / "judged")
     own, known = line("222222", 50), line("333333", 50)
     shared.take(CONFIG, write(tmp_path / "first", known))
-    stopped = write(tmp_path / "stopped", own, {**known, "outcome": {"seconds": 9.0}})
+    stopped = write(tmp_path / "stopped", own, {**known, "outcome": outcome(9.0)})
     with (stopped / "refine.jsonl").open("a") as stream:
         stream.write('{"cell": "3331')  # killed while it wrote
     shared.lend(CONFIG, stopped)

@@ -1,6 +1,7 @@
 """A ranking from start to end: what it leaves, and that cuts and processes change nothing."""
 
 import dataclasses
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from supernet.studies.ranking import run
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.run import estimate_seconds, run_ranking, summary
 from supernet.studies.ranking.sample import draw_cells
+from tests.disk import largest_file
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +92,24 @@ def test_interrupted_and_resumed_it_ends_with_the_same_file(
         run_ranking(cut, quiet=True)
     assert not (tmp_path / "cut" / "ranking.json").exists()
     resumed = run_ranking(cut, quiet=True)
+    for name in ("scores.jsonl", "ranking.json", "ranking.md"):
+        assert (resumed / name).read_bytes() == (Path(whole.folder) / name).read_bytes(), name
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.7, 0.99])
+def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(
+    whole: RankConfig, tmp_path: Path, share: float
+) -> None:
+    """The limit is on the size of each file: a line is cut where the disk ends."""
+    size = int(share * (Path(whole.folder) / "scores.jsonl").stat().st_size)
+    full = dataclasses.replace(whole, out=str(tmp_path / "full"))
+    with largest_file(size), pytest.raises(OSError) as refused:
+        run_ranking(full, quiet=True)
+    assert refused.value.errno == errno.EFBIG
+    assert Path(refused.value.filename).parent == tmp_path / "full"
+    assert not list(tmp_path.rglob(".*.tmp"))
+    resumed = run_ranking(full, quiet=True)
     for name in ("scores.jsonl", "ranking.json", "ranking.md"):
         assert (resumed / name).read_bytes() == (Path(whole.folder) / name).read_bytes(), name
 

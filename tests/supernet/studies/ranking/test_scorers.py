@@ -1,6 +1,8 @@
 """One cell's scores: seeded, independent of what came before, and those of the functions named."""
 
 import dataclasses
+import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from supernet.proxies.ntk_scores import kernel_scores
 from supernet.proxies.registry import NTK_NAMES, PROXIES
 from supernet.search.gains import gain_of, operator_gains
 from supernet.studies.ranking import scorers
-from supernet.studies.ranking.config import RankConfig
+from supernet.studies.ranking.config import RankConfig, search_config
 from supernet.studies.ranking.scorers import (
     balanced_batch,
     cell_seeds,
@@ -191,6 +193,58 @@ def test_scores_of_an_epoch_that_was_kept(trained: Path, quick: dict[str, Any]) 
     assert make_scorer(epochs[2])[0](CELL) == make_scorer(epochs[0])[0](CELL)
     with pytest.raises(UserError, match=r"kept no epoch 7 \(it has 1, 2\); search with --keep-ep"):
         make_scorer(dataclasses.replace(config, epoch=7))
+
+
+@pytest.mark.slow
+def test_a_search_with_kernels_is_ranked_where_there_are_none(
+    trained: Path,
+    quick: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The form of the mixed cell changes rounding alone, and a ranking has no --impl."""
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    description = json.loads((folder / "config.json").read_text())
+    description["config"]["impl"] = "native"
+    (folder / "config.json").write_text(json.dumps(description))
+    path = folder / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "config_hash": search_config(folder).hash()}, path)
+    monkeypatch.setattr(
+        "cuda_ext._native.choose", lambda impl, *given: _missing() if impl == "native" else False
+    )
+    config = RankConfig(**quick | {"proxies": ()}, supernet=str(folder), images=50, steps=3)
+    search = load_search(folder, config, torch.device("cpu"))
+    assert search.net.impl == "auto"
+    said = capsys.readouterr().err
+    assert said.startswith(f"warning: {folder} searched with --impl native, which cannot run here")
+    assert said.count("\n") == 1
+
+
+def _missing() -> bool:
+    raise RuntimeError("there are no kernels")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"net": {}}, {"net": 3}, {"step": "many"}, {"net": None}])
+def test_kept_weights_that_are_no_weights(
+    trained: Path, quick: dict[str, Any], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    folder = Path(shutil.copytree(trained, tmp_path / "run"))
+    path = folder / "epoch-0001.pt"
+    torch.save({**torch.load(path, weights_only=True), **change}, path)
+    config = RankConfig(**quick | {"proxies": ()}, supernet=str(folder), epoch=1, images=50)
+    with pytest.raises(UserError, match=r"epoch-0001\.pt does not hold the weights of its search"):
+        load_search(folder, config, torch.device("cpu"))
+
+
+def test_scores_that_are_not_finite_are_named(
+    config: RankConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROXIES, "gradnorm", lambda *given, **more: float("nan"))
+    with pytest.raises(UserError, match=r"gradnorm of cell \d+ came out as not finite; leave them"):
+        make_scorer(config)[0](CELL)
 
 
 def test_a_folder_that_is_no_run(config: RankConfig, tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Files that once ended in something else than a UserError: reader -> name -> the file.
+
+Some are good files with one value changed, as `changed` says it.
+"""
+
+import json
+from typing import Any
+
+from tests.fuzz.readers import READERS
+
+
+def changed(reader: str, *place: str | int, value: Any) -> bytes:
+    """The reader's first good file with another value at a place; None takes the key away."""
+    text = READERS[reader].good()[0].decode().splitlines()[0]
+    content = json.loads(text)
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    if value is None:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return json.dumps(content).encode() + b"\n"
+
+
+def corpus() -> list[tuple[str, str, bytes]]:
+    """(reader, what was wrong, the file)."""
+    return [
+        ("JSON lines", "nested too deep for the parser", b"[" * 100_000 + b"\n"),
+        ("JSON lines", "a number that is none", b'{"a": NaN}\n'),
+        ("search log", "an epoch beyond all ticks", changed("search log", "epoch", value=10**12)),
+        ("search log", "no entropy", changed("search log", "entropy", value=None)),
+        ("training log", "no step", changed("training log", "step", value=None)),
+        ("genotype", "longer than the name of any file", b"x" * 5000),
+        ("genotype.json", "images that are a number",
+         json.dumps({"code": "333333", "dataset": 5}).encode()),
+        ("run's genotype.json", "a proposal of its own name",
+         changed("run's genotype.json", "proposals", "cells", "../x", value={})),
+        ("run's genotype.json", "weights that are all zero",
+         changed("run's genotype.json", "edge_weights", value=[[0.0] * 5] * 6)),
+        ("run's config", "no classes", changed("run's config", "data", "num_classes", value=0)),
+        ("refine.json", "a round without steps",
+         changed("refine.json", "sweeps", 1, "rounds", 1, "number", value=9)),
+        ("refine.json", "fewer losses than cells",
+         changed("refine.json", "sweeps", 0, "rounds", 0, "losses", value=[1.0])),
+        ("front.json", "no menus", changed("front.json", "compared", value=[])),
+        ("front.json", "no first choice",
+         changed("front.json", "cells", value=[])),
+        ("finalists.json", "fewer accuracies than seeds",
+         changed("finalists.json", "cells", 0, "robust", value=[0.5])),
+        ("evaluation.json", "AutoAttack without a version",
+         changed("evaluation.json", "results", 2, "version", value=None)),
+        ("evaluation.json", "no rows", changed("evaluation.json", "results", value=[])),
+        ("network's log", "no metric that is drawn", b'{"epoch": 1}\n'),
+        ("seeds.json", "a seed that leads elsewhere", b'{"runs": [{"seed": "0/../../x"}]}'),
+        ("ledger", "an outcome of words",
+         changed("ledger", "outcome", "loss", value="2.5")),
+        ("model.json", "no code", changed("model.json", "code", value=None)),
+        ("model.json", "no learning rate", changed("model.json", "training", "lr", value=None)),
+        ("model.json", "a deviation of zero", changed("model.json", "std", value=[0.0] * 3)),
+    ]  # fmt: skip
