@@ -4,13 +4,14 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet.benchmark.load import load_table
+from supernet.benchmark.own_table import read_own_table
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.selection import best_cells
 from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table, check_name
@@ -41,13 +42,31 @@ MOST_MARKED = 6
 def main() -> None:
     """Parse, load the table, run the command, print, and write what --out asks for."""
     arguments = _parser().parse_args()
-    check_name("data set", arguments.dataset, DATASETS)
+    if arguments.table is None:
+        _fill_in(arguments, DATASETS, COLUMNS, "pgd_8")
+        table = load_table(arguments.data_root, verify=not arguments.no_verify)
+    else:
+        table, remark = read_own_table(arguments.table, arguments.dataset, arguments.recipe)
+        print(f"table: {remark}", file=sys.stderr)
+        _fill_in(arguments, table.datasets, table.columns, table.robust_column)
+    arguments.command(table, arguments)
+
+
+def _fill_in(
+    arguments: argparse.Namespace, datasets: Sequence[str], columns: Sequence[str], robust: str
+) -> None:
+    """What is not given becomes the table's own; what is given must be one of its names."""
+    if arguments.dataset is None:
+        arguments.dataset = datasets[0]
+    check_name("data set", arguments.dataset, datasets)
     if "metric" in arguments:
         # Only `top` can order by a cost; the other commands ask for accuracies.
-        good = COLUMNS + COSTS if arguments.command is top else COLUMNS
+        arguments.metric = arguments.metric or robust
+        good = (*columns, *COSTS) if arguments.command is top else columns
         check_name("metric", arguments.metric, good)
-    table = load_table(arguments.data_root, verify=not arguments.no_verify)
-    arguments.command(table, arguments)
+    if arguments.command in (front, baselines) and arguments.objectives is None:
+        sizes = ["params"] if arguments.command is baselines else []
+        arguments.objectives = [*sizes, "clean", robust]
 
 
 def query(table: Table, arguments: argparse.Namespace) -> None:
@@ -69,7 +88,7 @@ def query(table: Table, arguments: argparse.Namespace) -> None:
             return {}
         shown = {f"{a['index']} ({a['code']})": c for a, c in zip(result, cells, strict=True)}
         # Clean accuracy is the horizontal axis already.
-        column = arguments.metric if arguments.metric != "clean" else "pgd_8"
+        column = arguments.metric if arguments.metric != "clean" else table.robust_column
         picture = scatter_in_benchmark(table, shown, arguments.dataset, column=column)
         return {"query": picture}
 
@@ -116,8 +135,9 @@ def stats(table: Table, arguments: argparse.Namespace) -> None:
         "operator_shares": statistics.operator_shares(table, arguments.dataset, arguments.metric),
         "replacement_effects": statistics.replacement_effects(
             table, arguments.dataset, arguments.metric
-        ),
-    }
+        ) if table.is_whole else None,
+        "robust_column": table.robust_column,
+    }  # fmt: skip
 
     def figures() -> dict[str, "Figure"]:
         from supernet.report import figures as draw
@@ -126,11 +146,15 @@ def stats(table: Table, arguments: argparse.Namespace) -> None:
         place = f"{arguments.dataset}_{arguments.metric}"
         pictures = {
             "boxes": draw.boxes(result["boxes"], table.size),
-            "correlation_datasets": draw.dataset_correlations(correlations, table.size),
             f"operator_shares_{place}": draw.operator_shares(result["operator_shares"]),
-            f"replacement_effects_{place}": draw.replacement_effects(result["replacement_effects"]),
         }
-        for dataset in DATASETS:
+        if table.datasets == DATASETS:
+            picture = draw.dataset_correlations(correlations, table.size)
+            pictures["correlation_datasets"] = picture
+        if table.is_whole:
+            picture = draw.replacement_effects(result["replacement_effects"])
+            pictures[f"replacement_effects_{place}"] = picture
+        for dataset in table.datasets:
             picture = draw.column_correlations(correlations, dataset, table.size)
             pictures[f"correlation_columns_{dataset}"] = picture
         return pictures
@@ -142,6 +166,7 @@ def compare(table: Table, arguments: argparse.Namespace) -> None:
     """Adversarially trained cells against standard-trained ones (Jung et al. 2023), attacked."""
     from supernet.benchmark import standard
 
+    table.require_whole("the comparison with standard-trained networks needs")
     other = standard.StandardTable.load(arguments.data_root, verify=not arguments.no_verify)
     name = f"compare_{arguments.dataset}"
     result = standard.compare(table, other, arguments.dataset)
@@ -289,7 +314,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add(front)
     add_dataset(sub)
-    sub.add_argument("--objectives", type=names, default=["clean", "pgd_8"], metavar="A,B[,C]",
+    sub.add_argument("--objectives", type=names, metavar="A,B[,C]",
                      help=f"two or three of {', '.join(COLUMNS + COSTS)}; default: clean,pgd_8"
                      )  # fmt: skip
     add_cheapest(sub)
@@ -306,8 +331,8 @@ def _parser() -> argparse.ArgumentParser:
                      default="evaluations", help="what costs a query: every evaluation, only a "
                      "string not seen before, or only a class not seen before (isomorphs are free);"
                      " default: evaluations")  # fmt: skip
-    sub.add_argument("--objectives", type=names, default=["params", "clean", "pgd_8"],
-                     metavar="A,B[,C]", help="of nsga2; default: params,clean,pgd_8")  # fmt: skip
+    sub.add_argument("--objectives", type=names, metavar="A,B[,C]",
+                     help="of nsga2; default: params,clean,pgd_8")  # fmt: skip
     sub.add_argument("--population", type=whole_number(1), default=30,
                      help="cells, of evolution and nsga2; default: 30")  # fmt: skip
     sub.add_argument("--tournament", type=whole_number(1), default=10,
@@ -324,6 +349,15 @@ def add_common(parser: argparse.ArgumentParser) -> None:
                         help="folder with robbench201/, or that folder; default: "
                         "ROBUST_SUPERNET_DATA, else ./data; where it has no table, the one that "
                         "ships is taken")  # fmt: skip
+    parser.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="read your own table instead: table.jsonl of scripts/sweep.py",
+    )
+    parser.add_argument(
+        "--recipe", metavar="NAME", help="whose trainings of your table; default: its only one"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON and figures there")
     parser.add_argument("--no-verify", action="store_true",
@@ -332,15 +366,16 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
     """--dataset."""
-    parser.add_argument("--dataset", default="cifar10", metavar="NAME",
-                        help=f"{', '.join(DATASETS)}; default: cifar10")  # fmt: skip
+    parser.add_argument("--dataset", metavar="NAME",
+                        help=f"{', '.join(DATASETS)}; default: cifar10, or your table's own"
+                        )  # fmt: skip
 
 
 def add_column(parser: argparse.ArgumentParser, purpose: str, *, costs: bool = False) -> None:
     """--dataset and --metric."""
     add_dataset(parser)
     good = COLUMNS + COSTS if costs else COLUMNS
-    parser.add_argument("--metric", default="pgd_8", metavar="NAME",
+    parser.add_argument("--metric", metavar="NAME",
                         help=f"{', '.join(good)}: {purpose}")  # fmt: skip
 
 

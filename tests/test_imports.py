@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    ("errors",), ("files", "finite", "text", "randomness", "settings", "shapes", "processes"),
+    ("errors",), ("files", "finite", "text", "randomness", "settings", "shapes", "processes",
+                  "on_ray"),
     ("flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),

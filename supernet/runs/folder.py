@@ -18,7 +18,9 @@ FORMAT = 3
 """The format of config.json and of the files next to it. Format 1 had settings that are gone,
 format 2 neither proposals nor a refinement."""
 
-SCRIPTS = {"search": "scripts/search.py", "training": "scripts/train.py"}
+SCRIPTS = {
+    "search": "scripts/search.py", "training": "scripts/train.py", "sweep": "scripts/sweep.py",
+}  # fmt: skip
 """Kind of run -> the command that makes and resumes it."""
 
 CONFIG = "config.json"
@@ -32,6 +34,7 @@ DESCRIPTION = {
 OF_KIND: dict[str, dict[str, Any]] = {
     "search": {"impl": ("reference", "batched", "native")},
     "training": {"code": str},
+    "sweep": {},
 }
 
 _MOST = 10_000

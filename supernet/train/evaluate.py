@@ -61,7 +61,7 @@ def evaluate(
              search or a training and orders cells: there every image counts, with its loss.
     """
     radii = sorted(default_radii(data) if radii is None else radii)
-    _check(attacks, radii, data)
+    check(attacks, radii, data)
     # Evaluation mode is entered before anything looks at the network, and left as it was found.
     with frozen(model), _full_float32():
         bench = _Bench(model, data, seed, batch_size, progress)
@@ -179,7 +179,8 @@ def row_name(attack: str, eps: float) -> str:
     return attack if attack == "autoattack" else f"{attack}_{round(eps * 255, 3):g}"
 
 
-def _check(attacks: Sequence[str], radii: Sequence[float], data: ImageData) -> None:
+def check(attacks: Sequence[str], radii: Sequence[float], data: ImageData) -> None:
+    """Raise the UserErrors of `evaluate` before anything is computed."""
     for name in attacks:
         if name not in NAMES:
             raise UserError(f"attack '{name}' is unknown; choose among {', '.join(NAMES)}")
