@@ -22,7 +22,7 @@ from supernet.errors import UserError
 from supernet.files import write_json
 from supernet.flags import whole_number
 from supernet.report import benchmark_text as report
-from supernet.text import amount
+from supernet.text import amount, file_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -251,12 +251,12 @@ def deliver(
     written: list[Path] = []
     if arguments.out is not None:
         pictures = {} if figures is None else figures()
-        path = arguments.out / f"{name}.json"
+        path = arguments.out / f"{file_name(name)}.json"
         command = shlex.join(["python", "scripts/benchmark.py", *sys.argv[1:]])
         write_json(path, {"command": command, "table": table.sources, "result": result})
         written.append(path)
         for stem, picture in pictures.items():
-            written += save_figure(picture, arguments.out / stem)
+            written += save_figure(picture, arguments.out / file_name(stem))
     print(shown)
     if not arguments.json:
         print("".join(f"\nwrote {path}" for path in written), end="\n" if written else "")

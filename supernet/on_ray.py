@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,30 +74,25 @@ class OnRay:
         except ImportError as error:
             raise UserError(MISSING) from error
         self._ray = ray
-        options: dict[str, Any] = {
-            "log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False,
-        }  # fmt: skip
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address is None:
             # A short path: sockets lie in it, whose names have a hundred letters at most.
             self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
             options |= {
-                "num_cpus": self.cpus, "_temp_dir": self._folder,
+                "num_cpus": self.cpus, "_temp_dir": self._folder, "include_dashboard": False,
                 "object_store_memory": max(LEAST_STORE, 2 * self.store_bytes),
             }  # fmt: skip
         else:
-            options = {"address": self.address, "log_to_driver": False,
-                       "logging_level": logging.ERROR}  # fmt: skip
+            options["address"] = self.address
         try:
             with _importable():
                 ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
             self._end()
-            where = "on this machine" if self.address is None else f"at {self.address}"
-            first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise UserError(
-                f"Ray could not be started or reached {where} ({first[:200]}); check the address, "
-                "or leave --address out to use this machine"
-            ) from error
+            raise self._unreachable(error) from error
+        except BaseException:  # Ctrl-C
+            self._end()
+            raise
         return self
 
     def __exit__(
@@ -108,6 +102,14 @@ class OnRay:
         trace: TracebackType | None,
     ) -> None:
         self._end()
+
+    def _unreachable(self, error: Exception) -> UserError:
+        where = "be started on this machine" if self.address is None else f"reach {self.address}"
+        reason = (str(error).strip().splitlines() or [repr(error)])[0][:200]
+        return UserError(
+            f"Ray could not {where} ({reason}); correct the address, or leave --address out to use "
+            "this machine"
+        )
 
     def _end(self) -> None:
         with _deaf():
@@ -215,8 +217,3 @@ def _deaf() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def worker_facts() -> dict[str, Any]:
-    """The process that computes: its number and its machine's name."""
-    return {"host": os.uname().nodename, "pid": os.getpid(), "python": sys.version.split()[0]}

@@ -31,6 +31,7 @@ from supernet.runs.folder import (
     plain,
     read_description,
 )
+from supernet.runs.fitted import fit_training
 from supernet.runs.loop import Run
 from supernet.runs.machine import (
     describe,
@@ -56,6 +57,17 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
     automatic = _automatic_folder(config, genotype)
     with new_folder(config.out, automatic, TrainRun.kind) as folder:
         return _begin(training, folder, quiet=quiet)
+
+
+def fitted_config(config: TrainConfig, given: dict[str, Any]) -> tuple[TrainConfig, list[str]]:
+    """The config with its images named and, where these are one's own pictures, side, batch size
+    and epochs for them; with a line about each. Fields in `given` stay.
+
+    Raises: UserError as `run_training` does.
+    """
+    _, record = read_cell(config.genotype or "", data_root(config.data_root))
+    on_gpu = resolve_device(config.device).type == "cuda"
+    return fit_training(with_images(config, record), given, on_gpu=on_gpu)
 
 
 def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
@@ -139,6 +151,7 @@ class TrainRun(Run[Training]):
             "dataset": training.data.name,
             "image_size": training.data.image_size,
             "side": training.config.side,
+            "val": training.config.val,
             "class_names": list(training.data.class_names),
             "eps": training.eps,
             "weights": "average" if training.ema is not None else "last",
@@ -172,17 +185,19 @@ def with_images(config: TrainConfig, record: dict[str, Any]) -> TrainConfig:
     Pictures of a folder get the side of that search wherever they lie.
     """
     dataset = config.dataset or record.get("dataset") or "cifar10"
-    side = config.side
-    if side is None and dataset.startswith("folder:"):
-        side = record.get("side")
-    return dataclasses.replace(config, dataset=dataset, side=side)
+    side, val = config.side, config.val
+    if dataset.startswith("folder:"):
+        side = record.get("side") if side is None else side
+        same = dataset == record.get("dataset")
+        val = record.get("val") if val is None and same else val
+    return dataclasses.replace(config, dataset=dataset, side=side, val=val)
 
 
 def _prepare(config: TrainConfig, genotype: Genotype, device: torch.device) -> Training:
     assert config.dataset is not None, "named by with_images"
     data = load_dataset(
         config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
-        test_limit=config.probe_images, device=device,
+        val=config.val, test_limit=config.probe_images, device=device,
     )  # fmt: skip
     return Training(config, genotype, data, device)
 

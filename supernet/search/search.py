@@ -39,7 +39,7 @@ def load_images(config: SearchConfig, device: torch.device) -> ImageData:
     """
     data = load_dataset(
         config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
-        test_limit=0, device=device,
+        val=config.val, test_limit=0, device=device,
     )  # fmt: skip
     return data.shrink(config.shrink)
 
@@ -73,7 +73,7 @@ class Search:
         """The attack of weights and alpha, and the PGD that measures; None in a clean search."""
         if config.robust:
             self.attack, self.probe = self._attacks()
-        self.images = Halves(data, config.batch_size, self.random)
+        self.images = Halves(data, config.batch_size, self.random, balance=config.balance)
         self.weights = Weights(
             self.net, self.strategy, config, self.total_steps, self.random["paths"]
         )

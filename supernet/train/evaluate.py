@@ -51,7 +51,8 @@ def evaluate(
     that is wrong already needs no attack, and gets none. So no attack's accuracy exceeds the
     clean one. AutoAttack runs at the largest radius. `worst_case` counts the images that every
     attack at that radius, AutoAttack included, left right: it alone is below all of them by
-    construction. The network is measured in evaluation mode and has its own modes back afterwards.
+    construction. `balanced_accuracy` counts all classes alike, however many images they have. The
+    network is measured in evaluation mode and has its own modes back afterwards.
 
     Units:   radii in the pixel range [0, 1].
     Raises:  UserError for an unknown attack, no test images, or too few classes for AutoAttack.
@@ -145,6 +146,7 @@ class _Bench:
             "name": name if name == "clean" else row_name(name, eps),
             "attack": name,
             "accuracy": int(right.sum()) / len(right),
+            "balanced_accuracy": balanced_accuracy(right, self.y),
             "dataset": self.data.name,
             "split": "test",
             "images": len(right),
@@ -172,6 +174,18 @@ class _Bench:
         # Each row has its own numbers: leaving one out changes no other.
         mixed = zlib.crc32(f"{self.seed} {name} {eps:.6f}".encode())
         return torch.Generator(self.x.device).manual_seed(mixed)
+
+
+def balanced_accuracy(right: Tensor, y: Tensor) -> float:
+    """The mean over the classes of the share of their images that are right; classes without
+    images are left out. With classes of one size it is the accuracy.
+
+    Shapes: right (N,) bool, y (N,) int64.
+    """
+    labels = y.cpu()
+    totals = torch.bincount(labels).double()
+    hits = torch.bincount(labels, weights=right.cpu().double(), minlength=len(totals))
+    return float((hits / totals)[totals > 0].mean())
 
 
 def row_name(attack: str, eps: float) -> str:

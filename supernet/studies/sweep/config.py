@@ -19,10 +19,20 @@ TASK_FIELDS = ("cells", "seeds", "recipes")
 """Which trainings there are. A sweep that goes on may name others: no training depends on them."""
 PLACE_FIELDS = (
     "out", "data_root", "address", "cpus", "cpus_per_task", "gpus_per_task", "retries", "again",
-    "metric", "benchmark",
+    "metric", "benchmark", "val",
 )  # fmt: skip
 """Fields that change no result, or only how sums are rounded."""
-SWEEPS = ("genotype", "dataset", "data_root", "side", "seed", "device", "out", "probe_images")
+SWEEPS = (
+    "genotype",
+    "dataset",
+    "data_root",
+    "side",
+    "val",
+    "seed",
+    "device",
+    "out",
+    "probe_images",
+)
 """Fields of a training that a sweep sets itself."""
 
 
@@ -49,7 +59,11 @@ class SweepConfig:
     data_root: str | None = setting(None, group="images")
     """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
     side: int | None = setting(None, least=1, group="images", hint="32")
-    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""
+    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 16, 32 or (on a
+    GPU) 64, the largest that is not above the median shorter side of the pictures."""
+    val: str | None = setting(None, group="images", none="the folder's own")
+    """Folder with the held-out pictures of folder:PATH, a subfolder for each of its classes. The
+    folder's own are its test or val split, else a fifth of each class."""
 
     attacks: tuple[str, ...] = setting(
         ("clean", "fgsm", "pgd"), choices=ATTACKS, group="measurement"
@@ -125,10 +139,10 @@ def read_recipe(text: str) -> tuple[str, dict[str, Any]]:
         if fixed:
             raise UserError(f"--{fixed[0].replace('_', '-')} is the sweep's own; leave it out here")
         config = with_preset(preset, {**given, "genotype": "000000"})
-    except ValueError as error:  # quotes that do not close
-        raise UserError(f"recipe '{text}': {error}; write for example quick --epochs 5") from error
     except UserError as error:
         raise UserError(f"recipe '{text}': {error}".replace("--preset '", "preset '")) from error
+    except ValueError as error:  # quotes that do not close
+        raise UserError(f"recipe '{text}': {error}; write for example quick --epochs 5") from error
     return name, {key: v for key, v in config.to_dict().items() if key not in SWEEPS}
 
 

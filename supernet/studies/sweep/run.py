@@ -89,7 +89,7 @@ def _load(
         if limit not in found:
             found[limit] = load_dataset(
                 config.dataset, data_root=config.data_root, limit=limit, side=config.side,
-                test_limit=config.test_limit,
+                val=config.val, test_limit=config.test_limit,
             )  # fmt: skip
         data = found[limit]
         if fields["batch_size"] > len(data.train_y):
