@@ -19,6 +19,7 @@ from supernet.data import load_dataset
 from supernet.errors import UserError
 from supernet.files import data_root, write_json
 from supernet.runs.checkpoint import load_last
+from supernet.runs.fitted import fit_training
 from supernet.runs.folder import (
     CONFIG,
     FORMAT,
@@ -31,7 +32,6 @@ from supernet.runs.folder import (
     plain,
     read_description,
 )
-from supernet.runs.fitted import fit_training
 from supernet.runs.loop import Run
 from supernet.runs.machine import (
     describe,

@@ -16,15 +16,11 @@ import pytest
 from tests.scripts.inprocess import ROOT, run_script
 
 CELLS = (
-    "000300 333133 333333 111111 222222 444444 012301 323133 133333 333334 010203 003000".split()
-)
-FLAGS = [
-    "--cells",
-    ",".join(CELLS),
-    "--recipes",
-    "r=quick --epochs 1 --C 4 --batch-size 16 --limit 64",
-]
-FLAGS += ["--test-limit", "20", "--attacks", "clean,fgsm", "--cpus", "2"]
+    "000300", "333133", "333333", "111111", "222222", "444444", "012301", "323133", "133333",
+    "333334", "010203", "003000",
+)  # fmt: skip
+FLAGS = ["--cells", ",".join(CELLS), "--test-limit", "20", "--attacks", "clean,fgsm", "--cpus", "2"]
+FLAGS += ["--recipes", "r=quick --epochs 1 --C 4 --batch-size 16 --limit 64"]
 SECONDS = 900
 """Until a sweep that does not move is given up, on a machine that does other work, too."""
 

@@ -61,7 +61,7 @@ def test_a_task_larger_than_the_machine_is_refused(ray: OnRay) -> None:
         UserError, match="asks for 3 CPUs and this machine gives Ray 2; lower --cpu"
     ):
         ray.check(Share(cpus=3))
-    with pytest.raises(UserError, match="asks for 0.5 GPUs and this machine gives Ray 0"):
+    with pytest.raises(UserError, match=r"asks for 0\.5 GPUs and this machine gives Ray 0"):
         ray.check(Share(gpus=0.5))
 
 
