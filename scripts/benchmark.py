@@ -4,17 +4,17 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet.benchmark.load import load_table
-from supernet.benchmark.own_table import read_own_table
+from supernet.benchmark.own_table import fill_in, read_own_table
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.selection import best_cells
-from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table, check_name
+from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table
 from supernet.cells.argument import index_remark, read_cells
 from supernet.cells.order import resolve
 from supernet.cli import argument_parser, run
@@ -42,31 +42,15 @@ MOST_MARKED = 6
 def main() -> None:
     """Parse, load the table, run the command, print, and write what --out asks for."""
     arguments = _parser().parse_args()
+    costs = arguments.command is top  # it alone can order by one
     if arguments.table is None:
-        _fill_in(arguments, DATASETS, COLUMNS, "pgd_8")
+        fill_in(arguments, DATASETS, COLUMNS, "pgd_8", costs=costs)
         table = load_table(arguments.data_root, verify=not arguments.no_verify)
     else:
         table, remark = read_own_table(arguments.table, arguments.dataset, arguments.recipe)
         print(f"table: {remark}", file=sys.stderr)
-        _fill_in(arguments, table.datasets, table.columns, table.robust_column)
+        fill_in(arguments, table.datasets, table.columns, table.robust_column, costs=costs)
     arguments.command(table, arguments)
-
-
-def _fill_in(
-    arguments: argparse.Namespace, datasets: Sequence[str], columns: Sequence[str], robust: str
-) -> None:
-    """What is not given becomes the table's own; what is given must be one of its names."""
-    if arguments.dataset is None:
-        arguments.dataset = datasets[0]
-    check_name("data set", arguments.dataset, datasets)
-    if "metric" in arguments:
-        # Only `top` can order by a cost; the other commands ask for accuracies.
-        arguments.metric = arguments.metric or robust
-        good = (*columns, *COSTS) if arguments.command is top else columns
-        check_name("metric", arguments.metric, good)
-    if arguments.command in (front, baselines) and arguments.objectives is None:
-        sizes = ["params"] if arguments.command is baselines else []
-        arguments.objectives = [*sizes, "clean", robust]
 
 
 def query(table: Table, arguments: argparse.Namespace) -> None:
@@ -349,15 +333,12 @@ def add_common(parser: argparse.ArgumentParser) -> None:
                         help="folder with robbench201/, or that folder; default: "
                         "ROBUST_SUPERNET_DATA, else ./data; where it has no table, the one that "
                         "ships is taken")  # fmt: skip
-    parser.add_argument(
-        "--table",
-        type=Path,
-        metavar="FILE",
-        help="read your own table instead: table.jsonl of scripts/sweep.py",
-    )
-    parser.add_argument(
-        "--recipe", metavar="NAME", help="whose trainings of your table; default: its only one"
-    )
+    parser.add_argument("--table", type=Path, metavar="FILE",
+                        help="read your own table instead: table.jsonl of scripts/sweep.py"
+                        )  # fmt: skip
+    parser.add_argument("--recipe", metavar="NAME",
+                        help="whose trainings of your table; default: its only one"
+                        )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON and figures there")
     parser.add_argument("--no-verify", action="store_true",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from supernet.benchmark.table import Table, check_name
+from supernet.benchmark.table import COSTS, Table, check_name
 from supernet.cells.genotype import NUM_CELLS, Genotype
 from supernet.cells.isomorphs import class_numbers
 from supernet.cells.order import published_order
@@ -60,6 +60,26 @@ def read_own_table(
         raise UserError(f"{path}: no attack was measured for every cell; sweep them again")
     table = _table(path, done, dataset, columns)
     return table, _remark(last.values(), done, dataset, recipe, table.size)
+
+
+def fill_in(
+    given: Any, datasets: Sequence[str], columns: Sequence[str], robust: str, *, costs: bool
+) -> None:
+    """Fill in what a command line leaves open by what the table has: its first data set, and the
+    column by which cells are judged.
+
+    given: `dataset`, and where the command has them `metric` and `objectives` (with `methods`, they
+        begin with the parameters). costs: whether the metric may be one.
+    Raises: UserError that lists the good names where one is not the table's.
+    """
+    if given.dataset is None:
+        given.dataset = datasets[0]
+    check_name("data set", given.dataset, datasets)
+    if "metric" in given:
+        given.metric = given.metric or robust
+        check_name("metric", given.metric, (*columns, *COSTS) if costs else columns)
+    if "objectives" in given and given.objectives is None:
+        given.objectives = [*(["params"] if "methods" in given else []), "clean", robust]
 
 
 def _checked(path: Path) -> list[dict[str, Any]]:

@@ -127,7 +127,7 @@ def _steps_lines(
 ) -> Lines:
     batch, epochs = fields["batch_size"], fields["epochs"]
     lines = []
-    if "batch_size" not in given:
+    if "batch_size" not in given and epochs:
         lines.append(f"batches    of {batch}: {images // batch:,} an epoch, of {images:,} {words}")
     if "epochs" not in given and epochs:
         warm = fields.get("warmup_epochs")

@@ -28,6 +28,7 @@ from supernet.settings import (
 )
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.ranking.config import RankConfig
+from supernet.studies.sweep.config import SweepConfig
 from supernet.train.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,7 @@ READERS: dict[type, tuple[str, ...]] = {
     TrainConfig: ("supernet/train", "supernet/runs"),
     RankConfig: ("supernet/studies/ranking",),
     EvidenceConfig: ("supernet/studies/evidence",),
+    SweepConfig: ("supernet/studies/sweep",),
 }
 """Every config, and where its fields are read."""
 

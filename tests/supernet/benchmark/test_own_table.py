@@ -1,3 +1,4 @@
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from supernet.benchmark.baselines import single_objective
-from supernet.benchmark.own_table import read_own_table
+from supernet.benchmark.own_table import fill_in, read_own_table
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.selection import best_cells
 from supernet.benchmark.shipped import evaluated_cells
@@ -178,3 +179,19 @@ def test_an_absent_or_empty_table_is_named(tmp_path: Path) -> None:
         read_own_table(tmp_path)
     with pytest.raises(UserError, match="has no finished line yet"):
         read_own_table(_write(tmp_path))
+
+
+def test_what_a_command_line_leaves_open_is_the_tables() -> None:
+    given = argparse.Namespace(dataset=None, metric=None, objectives=None, methods=["random"])
+    fill_in(given, ("digits",), ("clean", "pgd_32"), "pgd_32", costs=False)
+    assert (given.dataset, given.metric) == ("digits", "pgd_32")
+    assert given.objectives == ["params", "clean", "pgd_32"]
+    front = argparse.Namespace(dataset="digits", objectives=["clean", "flops"])
+    fill_in(front, ("digits",), ("clean",), "clean", costs=False)
+    assert front.objectives == ["clean", "flops"] and "metric" not in front
+    top = argparse.Namespace(dataset="digits", metric="params")
+    fill_in(top, ("digits",), ("clean",), "clean", costs=True)
+    with pytest.raises(UserError, match="unknown metric 'params'; choose from clean"):
+        fill_in(top, ("digits",), ("clean",), "clean", costs=False)
+    with pytest.raises(UserError, match="unknown data set 'digits'; choose from cifar10"):
+        fill_in(top, ("cifar10",), ("clean",), "clean", costs=True)
