@@ -156,7 +156,8 @@ class OnRay:
             num_cpus=share.cpus, num_gpus=share.gpus, max_retries=share.retries,
             retry_exceptions=False,
         )(function)  # fmt: skip
-        left, running = iter(items), {}
+        left = iter(items)
+        running: dict[Any, Item] = {}
         try:
             reference = ray.put(shared)
             while True:

@@ -278,6 +278,5 @@ def test_every_field_has_a_reader(config: type) -> None:
 
 @pytest.mark.parametrize("config", READERS)
 def test_a_field_that_nobody_reads_would_be_found(config: type) -> None:
-    assert unread(config, {"colour", "seed" if config is not EvidenceConfig else "runs"}) == {
-        "colour"
-    }
+    known = {EvidenceConfig: "runs", SweepConfig: "seeds"}.get(config, "seed")
+    assert unread(config, {"colour", known}) == {"colour"}
