@@ -77,7 +77,7 @@ def test_pictures_have_the_side_of_the_training_by_whatever_name(pictures: Path)
     assert load_images_of(facts, named).image_size == 16
     assert load_images_of({**facts, "dataset": named}, None).image_size == 16
     assert load_images_of(facts, named, side=8).image_size == 8
-    assert load_images_of({**facts, "image_size": "16"}, named).image_size == 32
+    assert load_images_of({**facts, "image_size": "8"}, named).image_size == 16  # automatic
     assert load_images_of({**facts, "num_classes": 10}, "digits").image_size == 16
 
 
