@@ -22,6 +22,7 @@ from supernet.search import config as search_config
 from supernet.search.config import SearchConfig
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.ranking.config import RankConfig
+from supernet.studies.sweep.config import SweepConfig
 from supernet.train import config as train_config
 from supernet.train.config import TrainConfig
 from supernet.train.export_config import ExportConfig
@@ -78,6 +79,7 @@ SETTINGS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "train": train_settings,
     "export": lambda arguments: ExportConfig(**given_flags(arguments, ExportConfig)),
     "rank": lambda arguments: RankConfig(**given_flags(arguments, RankConfig)),
+    "sweep": lambda arguments: SweepConfig(**given_flags(arguments, SweepConfig)),
     "evidence": lambda arguments: EvidenceConfig(**given_flags(arguments, EvidenceConfig)),
 }
 

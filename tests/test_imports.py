@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("errors", "invocation"),
     ("files", "finite", "text", "randomness", "settings", "shapes", "processes", "progress",
-     "threads", "precision"),
+     "threads", "precision", "on_ray"),
     ("flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),

@@ -19,7 +19,7 @@ from supernet.benchmark.searches import (
     cell_numbers,
     search_curve,
 )
-from supernet.benchmark.table import COLUMNS, COSTS, Table, check_name
+from supernet.benchmark.table import COSTS, Table, check_name
 from supernet.benchmark.true_front import (
     check_objectives,
     maximised,
@@ -60,7 +60,7 @@ def single_objective(
     Raises: UserError for an unknown method, or a budget or number of seeds below its least.
     """
     settings = settings or Settings()
-    check_name("metric", column, COLUMNS)
+    check_name("metric", column, table.columns)
     check_budget(queries, seeds, settings)
     landscape = Landscape.of(table, dataset, column)
     results = {}
@@ -105,10 +105,11 @@ def multi_objective(
     are those of the strings that were looked up, so the true front is that of the cheapest members.
     """
     settings = settings or Settings()
-    check_objectives(objectives)
+    check_objectives(objectives, table.columns)
     check_budget(queries, seeds, settings)
     points = _points_by_number(table, dataset, objectives)
-    total = scaled_hypervolume(points, dataset, objectives)
+    classes = table.classes
+    total = scaled_hypervolume(points, dataset, objectives, classes)
     at = list(range(HYPERVOLUME_EVERY, queries, HYPERVOLUME_EVERY)) + [queries]
     results = {}
     for method in methods:
@@ -116,13 +117,14 @@ def multi_objective(
         for seed in range(seeds):
             progress(method, seed, seeds)
             cells = _lookups(method, points, objectives, queries, seed, settings)
-            volumes = [scaled_hypervolume(points[cells[:n]], dataset, objectives) for n in at]
+            found = (points[cells[:n]] for n in at)
+            volumes = [scaled_hypervolume(p, dataset, objectives, classes) for p in found]
             runs.append([volume / total for volume in volumes])
         results[method] = summary(np.array(runs))
     return {
         "dataset": dataset,
         "objectives": list(objectives),
-        "reference_point": reference_point(dataset, objectives),
+        "reference_point": reference_point(dataset, objectives, classes),
         "true_hypervolume": total,
         "queries": at,
         "seeds": seeds,

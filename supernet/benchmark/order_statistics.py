@@ -6,7 +6,7 @@ Legend: R evaluated cells, M = sum of multiplicities (15,625 strings).
 import numpy as np
 from numpy.typing import NDArray
 
-from supernet.benchmark.table import COLUMNS, Table, check_name
+from supernet.benchmark.table import Table, check_name
 from supernet.errors import UserError
 
 
@@ -36,6 +36,6 @@ def expected_best_of(table: Table, n: int, dataset: str, column: str) -> float:
 
     Drawn as a plain random search draws: from the 15,625 strings, with replacement.
     """
-    check_name("column", column, COLUMNS)
+    check_name("column", column, table.columns)
     values_R = table.values(dataset, column)
     return float(best_of_probabilities(values_R, table.multiplicity, n) @ values_R)

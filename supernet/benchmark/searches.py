@@ -40,6 +40,7 @@ class Landscape:
     @classmethod
     def of(cls, table: Table, dataset: str, column: str) -> "Landscape":
         """The landscape of an accuracy column."""
+        table.require_whole("a search that may look up any cell needs")
         row_of_number = table.row_of[np.argsort(cell_numbers(table))]
         values = table.values(dataset, column)[row_of_number]
         return cls(

@@ -77,6 +77,7 @@ def compare(table: Table, standard: StandardTable, dataset: str) -> dict[str, An
     Raises: UserError when the tables do not have the same classes.
     """
     check_name("data set", dataset, table.datasets)
+    table.require_whole("the comparison with standard-trained networks needs")
     if not (standard.raw.row_of == table.row_of).all():
         raise UserError(f"{STANDARD.name} and the benchmark table do not have the same classes")
     names = standard.columns(dataset)

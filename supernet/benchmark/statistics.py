@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ops.space import EDGES, NUM_EDGES, NUM_OPS, OP_NAMES
 from supernet.benchmark.searches import cell_numbers
-from supernet.benchmark.table import CLASSES, COLUMNS, DATASETS, Table
+from supernet.benchmark.table import Table
 
 SHARES = {"all": 1.0, "top_10": 0.1, "top_1": 0.01}
 """Regions of a ranking. A share of 6,466 cells is rounded: 647 and 65."""
@@ -34,8 +34,8 @@ def box_statistics(table: Table) -> dict[str, dict[str, dict[str, float]]]:
     A whisker ends at the last cell within 1.5 interquartile ranges of the box (Tukey).
     """
     return {
-        d: {c: {**_box(table.values(d, c)), "chance": 1 / CLASSES[d]} for c in COLUMNS}
-        for d in DATASETS
+        d: {c: {**_box(table.values(d, c)), "chance": 1 / table.classes[d]} for c in table.columns}
+        for d in table.datasets
     }
 
 
@@ -89,7 +89,7 @@ def rank_correlations(table: Table) -> dict[str, Any]:
     are matrices as in `correlation_matrix`; regions are all, top_10, top_1 (percent). The columns
     are joined by `params`, counted as if more were better: the row to beat.
     """
-    names = [*COLUMNS, "params"]
+    names = [*table.columns, "params"]
 
     def every_region(columns: Sequence[NDArray[np.float64]]) -> dict[str, Any]:
         return {
@@ -100,12 +100,14 @@ def rank_correlations(table: Table) -> dict[str, Any]:
         }
 
     return {
-        "datasets": list(DATASETS),
+        "datasets": list(table.datasets),
         "columns": names,
         "between_datasets": {
-            c: every_region([table.values(d, c) for d in DATASETS]) for c in COLUMNS
+            c: every_region([table.values(d, c) for d in table.datasets]) for c in table.columns
         },
-        "between_columns": {d: every_region([table.values(d, c) for c in names]) for d in DATASETS},
+        "between_columns": {
+            d: every_region([table.values(d, c) for c in names]) for d in table.datasets
+        },
     }
 
 
@@ -146,7 +148,9 @@ def replacement_effects(table: Table, dataset: str, column: str) -> dict[str, An
 
     Shapes:  (E, O, O) each. mean is antisymmetric; the diagonals are 0.
     Units:   fractions.
+    Raises:  UserError where cells are missing.
     """
+    table.require_whole("what replacing an operator changes is a mean over")
     by_number = table.values(dataset, column)[table.row_of[np.argsort(cell_numbers(table))]]
     cube = by_number.reshape((NUM_OPS,) * NUM_EDGES)
     effects = [_effects_of_edge(np.moveaxis(cube, edge, 0)) for edge in range(NUM_EDGES)]

@@ -7,10 +7,10 @@ it "val"), means of three seeds (AutoAttack one seed). No torch here.
 Source: Wu et al. 2024, arXiv:2403.13134.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,27 +31,53 @@ CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
 
 @dataclass(frozen=True)
 class Table:
-    """The benchmark. `supernet.benchmark.load.load_table` reads it."""
+    """The benchmark, as `supernet.benchmark.load.load_table` reads it, or a table of one's own, as
+    `supernet.benchmark.own_table` does, which may hold a part of the cells."""
 
     order: IndexOrder
     unique: list[int]
-    """Indices of the 6,466 evaluated cells, ascending: the rows."""
+    """Indices of the evaluated cells, ascending: the rows. The benchmark has 6,466."""
     row_of: NDArray[np.int64]
-    """(15625,) the row of every index."""
+    """(15625,) the row of every index; -1 where the table has none."""
     matrix: NDArray[np.float64]
-    """(3, 6, 6466) fractions by data set, column, row."""
+    """(data sets, columns, R) fractions; (3, 6, 6466) in the benchmark."""
     sources: list[dict[str, Any]]
     """Name, SHA-256 and whether the hash is the published one, for each file read."""
 
-    datasets: ClassVar[tuple[str, ...]] = DATASETS
-    columns: ClassVar[tuple[str, ...]] = COLUMNS
+    datasets: tuple[str, ...] = DATASETS
+    columns: tuple[str, ...] = COLUMNS
+    classes: Mapping[str, int] = field(default_factory=lambda: CLASSES)
+    """Classes of images by data set: guessing has 1/classes."""
+    name: str = "NAS-RobBench-201"
+    """The benchmark, or the file of one's own table."""
 
     # Cells and columns
 
     @property
     def size(self) -> int:
-        """The number of evaluated cells, 6,466: ranks run from 1 to this."""
+        """The number of evaluated cells, in the benchmark 6,466: ranks run from 1 to this."""
         return len(self.unique)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every cell has a row."""
+        return bool((self.row_of >= 0).all())
+
+    def require_whole(self, what: str) -> None:
+        """Raise a UserError unless every cell has a row; `what` begins the sentence."""
+        if not self.is_whole:
+            raise UserError(
+                f"{what} all 6,466 different cells, and {self.name} has {self.size:,}; leave out "
+                "--table, or sweep the others, too (--cells all)"
+            )
+
+    @property
+    def robust_column(self) -> str:
+        """The accuracy under attack that cells are judged by, where nobody names one."""
+        if "pgd_8" in self.columns:
+            return "pgd_8"
+        attacked = [name for name in self.columns if name.startswith("pgd_")]
+        return (attacked or list(self.columns))[-1]
 
     @cached_property
     def genotypes(self) -> list[Genotype]:
@@ -66,23 +92,40 @@ class Table:
 
     @cached_property
     def multiplicity(self) -> NDArray[np.int64]:
-        """(R,) the number of strings in each evaluated cell's class; they sum to 15,625."""
+        """(R,) the number of strings in each evaluated cell's class; they sum to 15,625.
+
+        Raises: UserError where cells are missing.
+        """
+        self.require_whole("draws of random cells need")
         return np.bincount(self.row_of, minlength=self.size)
 
     def row(self, genotype: Genotype) -> int:
-        """The row with a cell's values."""
-        return int(self.row_of[self.order.index(genotype)])
+        """The row with a cell's values.
+
+        Raises: UserError where the table has none.
+        """
+        row = int(self.row_of[self.order.index(genotype)])
+        if row < 0:
+            raise UserError(
+                f"{self.name} has {self.size:,} cells, and neither {genotype.code} nor an isomorph "
+                "of it; add it with scripts/sweep.py"
+            )
+        return row
+
+    def has(self, genotype: Genotype) -> bool:
+        """Whether the table has a cell, or an isomorph of it."""
+        return bool(self.row_of[self.order.index(genotype)] >= 0)
 
     def values(self, dataset: str, column: str) -> NDArray[np.float64]:
         """(R,) a column over the evaluated cells, by row; `params` and `flops` work as well.
 
         Raises: UserError that lists the good names.
         """
-        check_name("data set", dataset, DATASETS)
-        check_name("column", column, COLUMNS + COSTS)
+        check_name("data set", dataset, self.datasets)
+        check_name("column", column, self.columns + COSTS)
         if column in COSTS:
             return self.costs(column).astype(np.float64)
-        return self.matrix[DATASETS.index(dataset), COLUMNS.index(column)]
+        return self.matrix[self.datasets.index(dataset), self.columns.index(column)]
 
     def costs(self, column: str, *, cheapest: bool = False) -> NDArray[np.int64]:
         """(R,) parameters or multiply-adds (10 classes, 32x32) of the evaluated cells.
@@ -104,8 +147,9 @@ class Table:
         best = np.array(self.unique)
         # Descending, so that the cheapest is written last; stable for reproducible choices.
         for index in np.argsort(-every, kind="stable"):
-            if every[index] < every[best[self.row_of[index]]]:
-                best[self.row_of[index]] = index
+            row = self.row_of[index]
+            if row >= 0 and every[index] < every[best[row]]:
+                best[row] = index
         return best
 
     def costs_of_all(self, column: str) -> NDArray[np.int64]:
@@ -127,12 +171,12 @@ class Table:
         return self.size - np.searchsorted(np.sort(goodness), goodness, side="right") + 1
 
     def rank(self, genotype: Genotype, dataset: str, column: str) -> int:
-        """The rank of a cell, 1 = best of 6,466."""
+        """The rank of a cell, 1 = the best of all."""
         return int(self.ranks(dataset, column)[self.row(genotype)])
 
     def rank_of_value(self, value: float, dataset: str, column: str) -> int:
         """The rank that a cell with this accuracy would have: 1 + the number strictly better."""
-        check_name("column", column, COLUMNS)
+        check_name("column", column, self.columns)
         return int((self.values(dataset, column) > value).sum()) + 1
 
     def percentile(self, rank: int) -> float:

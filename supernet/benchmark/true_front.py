@@ -3,7 +3,7 @@
 Legend: R evaluated cells, M objectives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,14 @@ REFERENCE_MARGIN = 1.1
 add nothing."""
 
 
-def check_objectives(objectives: Sequence[str]) -> None:
+def check_objectives(objectives: Sequence[str], columns: Sequence[str] = COLUMNS) -> None:
     """Raise a UserError unless these are two or three different columns."""
     for name in objectives:
-        check_name("objective", name, COLUMNS + COSTS)
+        check_name("objective", name, (*columns, *COSTS))
     if len(objectives) not in (2, 3) or len(set(objectives)) < len(objectives):
         raise UserError(
             f"a front needs two or three different objectives, not '{','.join(objectives)}'; "
-            "for instance --objectives clean,pgd_8,params"
+            f"for instance --objectives clean,{columns[-1]},params"
         )
 
 
@@ -51,25 +51,32 @@ def objective_points(
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-def reference_point(dataset: str, objectives: Sequence[str]) -> dict[str, float]:
+def reference_point(
+    dataset: str, objectives: Sequence[str], classes: Mapping[str, int] = CLASSES
+) -> dict[str, float]:
     """The corner that a cell must beat: guessing's accuracy, and 1.1 times the largest cell's cost.
 
     A classifier that guesses has accuracy 1/classes; what lies below it is worth nothing, so it
     should not fill the volume.
     """
     return {
-        name: REFERENCE_MARGIN * _scale(name) if name in COSTS else 1 / CLASSES[dataset]
+        name: REFERENCE_MARGIN * _scale(name) if name in COSTS else 1 / classes[dataset]
         for name in objectives
     }
 
 
-def scaled_hypervolume(points_NM: ArrayLike, dataset: str, objectives: Sequence[str]) -> float:
+def scaled_hypervolume(
+    points_NM: ArrayLike,
+    dataset: str,
+    objectives: Sequence[str],
+    classes: Mapping[str, int] = CLASSES,
+) -> float:
     """Hypervolume of points in natural units, with costs in units of the largest cell's (all-3x3).
 
     So it has no unit; two fronts of one data set and the same objectives compare by their ratio.
     """
     scale = np.array([_scale(name) for name in objectives])
-    reference = np.array(list(reference_point(dataset, objectives).values()))
+    reference = np.array(list(reference_point(dataset, objectives, classes).values()))
     points = np.asarray(points_NM, dtype=np.float64).reshape(-1, len(objectives))
     return hypervolume(points / scale, reference / scale, maximised(objectives))
 
@@ -84,7 +91,7 @@ def true_front(
 
     Raises: UserError for an unknown data set or objective.
     """
-    check_objectives(objectives)
+    check_objectives(objectives, table.columns)
     check_name("data set", dataset, table.datasets)
     points = objective_points(table, dataset, objectives, cheapest=cheapest)
     rows = np.flatnonzero(non_dominated(points, maximised(objectives)))
@@ -104,8 +111,8 @@ def true_front(
         "objectives": list(objectives),
         "cheapest": cheapest,
         "cells": cells,
-        "hypervolume": scaled_hypervolume(points[rows], dataset, objectives),
-        "reference_point": reference_point(dataset, objectives),
+        "hypervolume": scaled_hypervolume(points[rows], dataset, objectives, table.classes),
+        "reference_point": reference_point(dataset, objectives, table.classes),
         "scale": {name: _scale(name) for name in objectives},
     }
 

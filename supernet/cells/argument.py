@@ -99,7 +99,7 @@ def _entry(record: Any, number: int, path: Path) -> Any:
     cell = cells[number]
     # A front names its images once, for all its cells.
     if isinstance(record, dict) and isinstance(cell, dict):
-        return {**{key: record[key] for key in ("dataset", "side") if key in record}, **cell}
+        return {**{key: record[key] for key in ("dataset", "side", "val") if key in record}, **cell}
     return cell
 
 

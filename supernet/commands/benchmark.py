@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supernet.benchmark.load import load_table
+from supernet.benchmark.own_table import fill_in, read_own_table
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.selection import best_cells
-from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table, check_name
+from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table
 from supernet.cells.argument import index_remark, read_cells
 from supernet.cells.order import resolve
 from supernet.cli import argument_parser
@@ -19,7 +20,7 @@ from supernet.files import write_json
 from supernet.flags import whole_number
 from supernet.invocation import command_line
 from supernet.report import benchmark_text as report
-from supernet.text import amount
+from supernet.text import amount, file_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,12 +40,14 @@ MOST_MARKED = 6
 def main() -> None:
     """Parse, load the table, run the command, print, and write what --out asks for."""
     arguments = _parser().parse_args()
-    check_name("data set", arguments.dataset, DATASETS)
-    if "metric" in arguments:
-        # Only `top` can order by a cost; the other commands ask for accuracies.
-        good = COLUMNS + COSTS if arguments.command is top else COLUMNS
-        check_name("metric", arguments.metric, good)
-    table = load_table(arguments.data_root, verify=not arguments.no_verify)
+    costs = arguments.command is top  # it alone can order by one
+    if arguments.table is None:
+        fill_in(arguments, DATASETS, COLUMNS, "pgd_8", costs=costs)
+        table = load_table(arguments.data_root, verify=not arguments.no_verify)
+    else:
+        table, remark = read_own_table(arguments.table, arguments.dataset, arguments.recipe)
+        print(f"table: {remark}", file=sys.stderr)
+        fill_in(arguments, table.datasets, table.columns, table.robust_column, costs=costs)
     arguments.command(table, arguments)
 
 
@@ -67,7 +70,7 @@ def query(table: Table, arguments: argparse.Namespace) -> None:
             return {}
         shown = {f"{a['index']} ({a['code']})": c for a, c in zip(result, cells, strict=True)}
         # Clean accuracy is the horizontal axis already.
-        column = arguments.metric if arguments.metric != "clean" else "pgd_8"
+        column = arguments.metric if arguments.metric != "clean" else table.robust_column
         picture = scatter_in_benchmark(table, shown, arguments.dataset, column=column)
         return {"query": picture}
 
@@ -114,8 +117,9 @@ def stats(table: Table, arguments: argparse.Namespace) -> None:
         "operator_shares": statistics.operator_shares(table, arguments.dataset, arguments.metric),
         "replacement_effects": statistics.replacement_effects(
             table, arguments.dataset, arguments.metric
-        ),
-    }
+        ) if table.is_whole else None,
+        "robust_column": table.robust_column,
+    }  # fmt: skip
 
     def figures() -> dict[str, "Figure"]:
         from supernet.report import figures as draw
@@ -124,11 +128,15 @@ def stats(table: Table, arguments: argparse.Namespace) -> None:
         place = f"{arguments.dataset}_{arguments.metric}"
         pictures = {
             "boxes": draw.boxes(result["boxes"], table.size),
-            "correlation_datasets": draw.dataset_correlations(correlations, table.size),
             f"operator_shares_{place}": draw.operator_shares(result["operator_shares"]),
-            f"replacement_effects_{place}": draw.replacement_effects(result["replacement_effects"]),
         }
-        for dataset in DATASETS:
+        if table.datasets == DATASETS:
+            picture = draw.dataset_correlations(correlations, table.size)
+            pictures["correlation_datasets"] = picture
+        if table.is_whole:
+            picture = draw.replacement_effects(result["replacement_effects"])
+            pictures[f"replacement_effects_{place}"] = picture
+        for dataset in table.datasets:
             picture = draw.column_correlations(correlations, dataset, table.size)
             pictures[f"correlation_columns_{dataset}"] = picture
         return pictures
@@ -140,6 +148,7 @@ def compare(table: Table, arguments: argparse.Namespace) -> None:
     """Adversarially trained cells against standard-trained ones (Jung et al. 2023), attacked."""
     from supernet.benchmark import standard
 
+    table.require_whole("the comparison with standard-trained networks needs")
     other = standard.StandardTable.load(arguments.data_root, verify=not arguments.no_verify)
     name = f"compare_{arguments.dataset}"
     result = standard.compare(table, other, arguments.dataset)
@@ -224,11 +233,11 @@ def deliver(
     written: list[Path] = []
     if arguments.out is not None:
         pictures = {} if figures is None else figures()
-        path = arguments.out / f"{name}.json"
+        path = arguments.out / f"{file_name(name)}.json"
         write_json(path, {"command": command_line(), "table": table.sources, "result": result})
         written.append(path)
         for stem, picture in pictures.items():
-            written += save_figure(picture, arguments.out / stem)
+            written += save_figure(picture, arguments.out / file_name(stem))
     print(shown)
     if not arguments.json:
         print("".join(f"\nwrote {path}" for path in written), end="\n" if written else "")
@@ -286,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = add(front)
     add_dataset(sub)
-    sub.add_argument("--objectives", type=names, default=["clean", "pgd_8"], metavar="A,B[,C]",
+    sub.add_argument("--objectives", type=names, metavar="A,B[,C]",
                      help=f"two or three of {', '.join(COLUMNS + COSTS)}; default: clean,pgd_8"
                      )  # fmt: skip
     add_cheapest(sub)
@@ -303,8 +312,8 @@ def _parser() -> argparse.ArgumentParser:
                      default="evaluations", help="what costs a query: every evaluation, only a "
                      "string not seen before, or only a class not seen before (isomorphs are free);"
                      " default: evaluations")  # fmt: skip
-    sub.add_argument("--objectives", type=names, default=["params", "clean", "pgd_8"],
-                     metavar="A,B[,C]", help="of nsga2; default: params,clean,pgd_8")  # fmt: skip
+    sub.add_argument("--objectives", type=names, metavar="A,B[,C]",
+                     help="of nsga2; default: params,clean,pgd_8")  # fmt: skip
     sub.add_argument("--population", type=whole_number(1), default=30,
                      help="cells, of evolution and nsga2; default: 30")  # fmt: skip
     sub.add_argument("--tournament", type=whole_number(1), default=10,
@@ -321,6 +330,12 @@ def add_common(parser: argparse.ArgumentParser) -> None:
                         help="folder with robbench201/, or that folder; default: "
                         "ROBUST_SUPERNET_DATA, else ./data; where it has no table, the one that "
                         "ships is taken")  # fmt: skip
+    parser.add_argument("--table", type=Path, metavar="FILE",
+                        help="read your own table instead: table.jsonl of scripts/sweep.py"
+                        )  # fmt: skip
+    parser.add_argument("--recipe", metavar="NAME",
+                        help="whose trainings of your table; default: its only one"
+                        )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write JSON and figures there")
     parser.add_argument("--no-verify", action="store_true",
@@ -329,15 +344,16 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def add_dataset(parser: argparse.ArgumentParser) -> None:
     """--dataset."""
-    parser.add_argument("--dataset", default="cifar10", metavar="NAME",
-                        help=f"{', '.join(DATASETS)}; default: cifar10")  # fmt: skip
+    parser.add_argument("--dataset", metavar="NAME",
+                        help=f"{', '.join(DATASETS)}; default: cifar10, or your table's own"
+                        )  # fmt: skip
 
 
 def add_column(parser: argparse.ArgumentParser, purpose: str, *, costs: bool = False) -> None:
     """--dataset and --metric."""
     add_dataset(parser)
     good = COLUMNS + COSTS if costs else COLUMNS
-    parser.add_argument("--metric", default="pgd_8", metavar="NAME",
+    parser.add_argument("--metric", metavar="NAME",
                         help=f"{', '.join(good)}: {purpose}")  # fmt: skip
 
 

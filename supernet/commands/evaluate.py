@@ -37,8 +37,8 @@ def main() -> None:
     model.use_layout(torch.channels_last)
     folder = arguments.model if arguments.model.is_dir() else arguments.model.parent
     data = load_images_of(
-        facts, arguments.dataset, side=arguments.side, data_root=arguments.data_root, limit=0,
-        test_limit=arguments.limit, device=device,
+        facts, arguments.dataset, side=arguments.side, val=arguments.val,
+        data_root=arguments.data_root, limit=0, test_limit=arguments.limit, device=device,
     )  # fmt: skip
     rows = evaluate(
         model, data, attacks=arguments.attacks, radii=arguments.eps, seed=arguments.seed,
@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         " 3/255,8/255, for digits 12/255,32/255.")  # fmt: skip
     add("--side", type=whole_number(1), metavar="N", help="Side in pixels for folder:PATH. Default:"
         " the one that the network was trained with.")  # fmt: skip
+    add("--val", metavar="FOLDER", help="Folder with the held-out pictures of folder:PATH. Default:"
+        " the one that the network was trained with.")  # fmt: skip
     add("--seed", type=whole_number(), default=0, metavar="N",
         help="Seed of the attacks' random starts. Default: 0.")  # fmt: skip
     add("--batch-size", type=whole_number(1), default=250, metavar="N",
@@ -113,6 +115,7 @@ def _table(content: dict[str, Any]) -> str:
     stand_in = " (a STAND-IN)" if content["stand_in"] else ""
     side, trained = content["image_size"], content["trained_image_size"]
     other_side = "" if trained in (None, side) else f"; trained with {trained}x{trained}"
+    uneven = any(abs(r["balanced_accuracy"] - r["accuracy"]) > 5e-5 for r in content["results"])
     lines = [
         "",
         f"cell       {content['arch']}  (code {content['code']}, C={content['C']},"
@@ -120,13 +123,15 @@ def _table(content: dict[str, Any]) -> str:
         f"images     {content['images']:,} test images of {content['dataset']}{stand_in};"
         f" {content['source']}{other_side}",
         "",
-        f"{'attack':12} {'eps':>9} {'steps':>6} {'accuracy':>9} {'seconds':>8}",
+        f"{'attack':12} {'eps':>9} {'steps':>6} {'accuracy':>9} {'seconds':>8}"
+        + (f" {'by class':>9}" if uneven else ""),
     ]
     for row in content["results"]:
         eps = f"{round(row['eps'] * 255, 3):g}/255" if row["eps"] else ""
         steps = row["steps"] or ""
         lines.append(
             f"{row['attack']:12} {eps:>9} {steps:>6} {row['accuracy']:9.2%} {row['seconds']:8.1f}"
+            + (f" {row['balanced_accuracy']:9.2%}" if uneven else "")
         )
         for stage in row.get("stages", ()):
             lines.append(

@@ -46,6 +46,8 @@ def main() -> None:
     import torch
 
     from supernet.report.terminal import describe_run, describe_seeds
+    from supernet.runs.fitted import fit_search
+    from supernet.runs.machine import resolve_device
     from supernet.runs.search_run import answer_again, resume_search, run_search
     from supernet.runs.seeds import run_seeds
 
@@ -56,6 +58,10 @@ def main() -> None:
         print(describe_run(answer_again(arguments.source, given, quiet=arguments.quiet)))
         return
     settings = config.with_preset(arguments.preset, given, cuda=torch.cuda.is_available())
+    on_gpu = resolve_device(settings.device).type == "cuda"
+    settings, lines = fit_search(settings, given, on_gpu=on_gpu)
+    if lines and not arguments.quiet:
+        print("\n".join(lines))
     if seeds:
         print(describe_seeds(run_seeds(settings, seeds, quiet=arguments.quiet)))
         return

@@ -12,6 +12,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "cells compared": {
         "benchmark": "look cells up in NAS-RobBench-201: query, top, stats, front, baselines",
         "rank": "rank cells by scores without training, or by a trained supernet",
+        "sweep": "train and measure many cells on Ray; makes a table of your own",
         "evidence": "run many searches over seeds, and write the page that compares them",
     },
     "this installation": {

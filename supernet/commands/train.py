@@ -36,11 +36,14 @@ def main() -> None:
             print(f"note: {remark}", file=sys.stderr)
 
     # After the flags are known to be good: importing torch takes seconds.
-    from supernet.runs.train_run import resume_training, run_training
+    from supernet.runs.train_run import fitted_config, resume_training, run_training
 
     if config is None:
         folder = resume_training(arguments.resume, given, quiet=arguments.quiet)
     else:
+        config, lines = fitted_config(config, given)
+        if lines and not arguments.quiet:
+            print("\n".join(lines))
         folder = run_training(config, quiet=arguments.quiet)
     print(_summary(folder))
 

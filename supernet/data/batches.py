@@ -60,6 +60,27 @@ def split_halves(n: int, y: Tensor, generator: torch.Generator) -> tuple[Tensor,
     return by_class[0::2].sort().values, by_class[1::2].sort().values
 
 
+def even_order(y: Tensor, generator: torch.Generator) -> Tensor:
+    """Positions in y, as many as there are, in which the classes come equally often, shuffled.
+
+    Of n images and K classes each class has n // K places or one more, drawn by the generator.
+    Images of a rare class come several times, and none a second time before all of its class came
+    once; of a frequent class some do not come.
+
+    Shapes: y (n,) on the CPU -> (n,) int64.
+    """
+    classes = y.unique()
+    quotas = torch.full((len(classes),), len(y) // len(classes))
+    quotas[torch.randperm(len(classes), generator=generator)[: len(y) % len(classes)]] += 1
+    parts = []
+    for label, quota in zip(classes, quotas.tolist(), strict=True):
+        members = (y == label).nonzero().flatten()
+        rounds = -(-quota // len(members))
+        drawn = [members[torch.randperm(len(members), generator=generator)] for _ in range(rounds)]
+        parts += [torch.cat(drawn)[:quota]] if drawn else []
+    return torch.cat(parts)[torch.randperm(len(y), generator=generator)]
+
+
 class Batches:
     """Index batches in a new random order each epoch; the last images of an epoch that fill no
     batch are left out.
@@ -67,9 +88,18 @@ class Batches:
     `for index in batches` gives what is left of the current epoch, or the next epoch when nothing
     is; `next(batches)` never ends. Both move the same position, and `state_dict` holds it, so that
     a restored object gives the batches that the first one would have given.
+
+    labels: of all images, where each epoch is to hold the classes equally often (`even_order`);
+        None takes every image once.
     """
 
-    def __init__(self, indices: Tensor, batch_size: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        indices: Tensor,
+        batch_size: int,
+        generator: torch.Generator,
+        labels: Tensor | None = None,
+    ) -> None:
         if not 0 < batch_size <= len(indices):
             raise ValueError(
                 f"a batch of {batch_size} cannot be taken from {len(indices)} images;"
@@ -78,6 +108,7 @@ class Batches:
         self.indices = indices
         self.batch_size = batch_size
         self.generator = generator
+        self._labels = None if labels is None else labels.cpu()[indices.cpu()]
         self._order: Tensor | None = None
         self._position = 0
 
@@ -87,7 +118,7 @@ class Batches:
 
     def __next__(self) -> Tensor:
         if self._order is None or self._position == len(self):
-            self._order = torch.randperm(len(self.indices), generator=self.generator)
+            self._order = self._next_order()
             self._position = 0
         start = self._position * self.batch_size
         self._position += 1
@@ -98,6 +129,11 @@ class Batches:
         yield next(self)
         while self._position < len(self):
             yield next(self)
+
+    def _next_order(self) -> Tensor:
+        if self._labels is None:
+            return torch.randperm(len(self.indices), generator=self.generator)
+        return even_order(self._labels, self.generator)
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers only: loads with `weights_only=True`."""
@@ -120,7 +156,10 @@ class Batches:
                 " resume with the same data and limit"
             )
         numbers = torch.arange(len(self.indices))
-        if order is not None and not torch.equal(order.cpu().sort().values, numbers):
+        if order is not None and self._labels is not None:
+            if not bool(((order >= 0) & (order < len(numbers))).all()):
+                raise ValueError(f"the saved order holds more than 0 to {len(numbers) - 1}")
+        elif order is not None and not torch.equal(order.cpu().sort().values, numbers):
             raise ValueError(f"the saved order does not hold 0 to {len(numbers) - 1} once each")
         if not 0 <= position <= len(self):
             raise ValueError(f"the saved position is {position}, an epoch has {len(self)} batches")

@@ -9,7 +9,14 @@ import numpy as np
 from PIL import Image
 
 from supernet.data.listing import LeftOut, note_loose_pictures, pictures_below, subfolders
-from supernet.data.picture import DEEP, DIM, FRAMES, TRANSPARENT, read_picture
+from supernet.data.picture import (
+    DEEP,
+    DIM,
+    FRAMES,
+    TRANSPARENT,
+    read_picture,
+    shorter_side,
+)
 from supernet.data.split_names import families, split_of
 from supernet.data.splits import (
     IndexArray,
@@ -25,6 +32,8 @@ from supernet.errors import UserError
 from supernet.threads import available_cpus
 
 TEST_SHARE = 0.2
+MEASURED = 1_000
+"""Pictures whose sides are looked at, evenly spaced, before any is decoded."""
 
 REMARKS = {
     TRANSPARENT: "with transparent parts, shown on white",
@@ -37,13 +46,19 @@ REMARKS = {
 Remarkable = dict[str, set[Path]]
 
 
-def read_folder(folder: str | Path, side: int, seed: int) -> Source:
+def read_folder(
+    folder: str | Path, side: int, seed: int, held_out: str | Path | None = None
+) -> Source:
     """Pictures as side x side RGB: scaled to cover the square, then cropped at the centre.
 
     Subfolders that are called train and test, val or the like, in any spelling of
     `supernet.data.split_names`, are the splits, and test goes before val; else a fifth of each
     class, chosen by the seed from the sorted file names, is the test split. The source says what
     was left out and why.
+
+    held_out: a folder with the same classes whose pictures are the test split instead. Then all
+        pictures of a folder without splits are training pictures, and of one with splits those of
+        its train.
 
     Raises: UserError naming the folder (missing, one class, an empty class, splits without classes
             or inside of them), the side that the networks cannot halve twice, or the picture (see
@@ -65,10 +80,55 @@ def read_folder(folder: str | Path, side: int, seed: int) -> Source:
             f"{folder} has several sets of splits"
             f" ({'; '.join(', '.join(_names(group)) for group in groups)}); give a folder with one"
         )
+    if held_out is not None:
+        train = folder / _train_of(folder, groups[0]) if groups else folder
+        return _joined(train, _classes_of(Path(held_out).expanduser()), side)
     if groups:
         return _official(folder, groups[0], names, side, left)
     _refuse_lone_split(folder, names)
     return _divided(folder, names, side, seed, left)
+
+
+def _train_of(folder: Path, group: dict[str, list[str]]) -> str:
+    """The name of the training split alone."""
+    names = group.get("train", [])
+    if len(names) != 1:
+        raise UserError(
+            f"{folder} has {len(names)} splits called train among {', '.join(_names(group))}; keep "
+            "one, or name the folder of the training pictures itself"
+        )
+    return names[0]
+
+
+def _classes_of(folder: Path) -> Path:
+    """The folder with the held-out pictures' classes: itself, or its own test or val."""
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; correct --val")
+    groups = families(subfolders(folder, LeftOut()))
+    if not groups:
+        return folder
+    found = [name for kind in ("test", "val") for name in groups[0].get(kind, ())]
+    if len(groups) > 1 or not found:
+        raise UserError(f"{folder} has several splits; give one of them as --val")
+    return folder / found[0]
+
+
+def _joined(train: Path, held_out: Path, side: int) -> Source:
+    """Two folders with the same classes, one to learn from and one to be measured on."""
+    if train.resolve() == held_out.resolve():
+        raise UserError(f"--val {held_out} has the training pictures themselves; name others")
+    left = LeftOut()
+    names, others = subfolders(train, left), subfolders(held_out, left)
+    if names != others:
+        raise _other_classes(train, held_out, names, others)
+    parts = []
+    for split in (train, held_out):
+        note_loose_pictures(split, left)
+        parts.append(_list_classes(split, names, least=1, left=left))
+    return _source(
+        parts[0], parts[1], names, side, left,
+        f"the folder {train}, held out {held_out}, shown as {side}x{side}",
+    )  # fmt: skip
 
 
 def _divided(folder: Path, names: Sequence[str], side: int, seed: int, left: LeftOut) -> Source:
@@ -77,13 +137,15 @@ def _divided(folder: Path, names: Sequence[str], side: int, seed: int, left: Lef
     found: Remarkable = {}
     every = _pictures(files, y, side, found)
     share = f"a fifth of each class is the test split, chosen with seed {seed}"
+    train = np.flatnonzero(~test)
     return Source(
-        train=every.take(np.flatnonzero(~test)),
+        train=every.take(train),
         test=every.take(np.flatnonzero(test)),
         class_names=tuple(names),
         origin=f"the folder {folder}, shown as {side}x{side}",
         remark="; ".join(filter(None, (share, str(left)))),
         seen=lambda: _remarks(found),
+        shorter_side=lambda: _median_side([files[index] for index in train]),
     )
 
 
@@ -99,15 +161,39 @@ def _official(
     for split in (train, held_out):
         note_loose_pictures(folder / split, left)
         parts.append(_list_classes(folder / split, names, least=1, left=left))
+    return _source(
+        parts[0], parts[1], names, side, left,
+        f"the folder {folder} with its own {train} and {held_out}, shown as {side}x{side}",
+    )  # fmt: skip
+
+
+def _source(
+    train: tuple[list[Path], LabelArray],
+    test: tuple[list[Path], LabelArray],
+    names: Sequence[str],
+    side: int,
+    left: LeftOut,
+    origin: str,
+) -> Source:
+    """Two splits that lie in folders of their own."""
     found: Remarkable = {}
     return Source(
-        train=_pictures(*parts[0], side, found),
-        test=_pictures(*parts[1], side, found),
+        train=_pictures(*train, side, found),
+        test=_pictures(*test, side, found),
         class_names=tuple(names),
-        origin=f"the folder {folder} with its own {train} and {held_out}, shown as {side}x{side}",
+        origin=origin,
         remark=str(left),
         seen=lambda: _remarks(found),
+        shorter_side=lambda: _median_side(train[0]),
     )
+
+
+def _median_side(files: Sequence[Path]) -> int | None:
+    """The median of the shorter sides of up to MEASURED pictures, in pixels."""
+    count = min(MEASURED, len(files))
+    sides = [shorter_side(files[number * len(files) // count]) for number in range(count)]
+    known = [side for side in sides if side is not None]
+    return int(np.median(known)) if known else None
 
 
 def _splits(folder: Path, group: dict[str, list[str]]) -> tuple[str, str]:
@@ -141,16 +227,23 @@ def _no_test_split(
     folder: Path, train: str, held_out: Sequence[str], classes: dict[str, list[str]]
 ) -> UserError:
     labelled = [name for name in held_out if classes[name]]
-    if not labelled:
-        return UserError(
-            f"{' and '.join(str(folder / name) for name in held_out)} without class folders cannot"
-            f" be a test split; give folder:{folder / train}, of which a fifth is held out"
-        )
-    differ = sorted({*classes[train]} ^ {*classes[labelled[0]]})
+    if labelled:
+        other = labelled[0]
+        return _other_classes(folder / train, folder / other, classes[train], classes[other])
+    return UserError(
+        f"{' and '.join(str(folder / name) for name in held_out)} without class folders cannot"
+        f" be a test split; give folder:{folder / train}, of which a fifth is held out"
+    )
+
+
+def _other_classes(
+    train: Path, held_out: Path, names: Sequence[str], others: Sequence[str]
+) -> UserError:
+    differ = sorted({*names} ^ {*others})
     shown = ", ".join([*differ[:3], "..."] if len(differ) > 3 else differ)
     return UserError(
-        f"{folder / train} and {folder / labelled[0]} have different class folders (only one has"
-        f" {shown}); make them the same"
+        f"{train} and {held_out} have different class folders (only one has {shown}); make them"
+        " the same"
     )
 
 

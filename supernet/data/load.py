@@ -17,7 +17,10 @@ from supernet.errors import UserError
 from supernet.files import data_root as find_data_root
 from supernet.invocation import named
 
-DEFAULT_FOLDER_SIDE = 32
+SIDES = (16, 32, 64)
+"""What pictures of a folder may be resized to where nobody says it, in pixels."""
+MOST_ON_CPU = 32
+"""The largest of these on a CPU: the next one takes four times as long."""
 
 
 def _rgb(red: float, green: float, blue: float) -> RGB:
@@ -59,6 +62,7 @@ def load_dataset(
     limit: int | None = None,
     test_limit: int | None = None,
     side: int | None = None,
+    val: str | Path | None = None,
     seed: int = 0,
     download: bool = True,
     device: torch.device | str = "cpu",
@@ -68,7 +72,9 @@ def load_dataset(
     data_root: the folder with the files; else ROBUST_SUPERNET_DATA, else ./data.
     limit, test_limit: at most so many training and test images, the first of each class; only
         these are decoded, and 0 reads none.
-    side: of the square a folder's pictures are resized to, in pixels (32); other sets have theirs.
+    side: of the square a folder's pictures are resized to, in pixels; None chooses it by the
+        pictures (`automatic_side`); other sets have theirs.
+    val: a folder with the held-out pictures of folder:PATH, which are the test split then.
     seed: of the train/test split of digits and folder. It is not a run's seed: keep it, or the
         test images of one run are training images of another.
     download: whether missing files may be fetched, where the licence allows.
@@ -76,7 +82,7 @@ def load_dataset(
     Raises: UserError that names what is missing or unreadable, and the remedy.
     """
     source, options = read_source(
-        name, data_root=data_root, side=side, seed=seed, download=download
+        name, data_root=data_root, side=side, val=val, seed=seed, download=download, device=device
     )
     return build(name, source, limit=limit, test_limit=test_limit, device=device, **options)
 
@@ -86,8 +92,10 @@ def read_source(
     *,
     data_root: str | Path | None = None,
     side: int | None = None,
+    val: str | Path | None = None,
     seed: int = 0,
     download: bool = True,
+    device: torch.device | str = "cpu",
 ) -> tuple[Source, dict[str, Any]]:
     """The splits of a data set, of which no pixels are read yet, and the fields of its `ImageData`.
 
@@ -96,9 +104,11 @@ def read_source(
     options: dict[str, Any] = {"pad": 4, "flip": True, "eps": 8 / 255}
     kind, _, path = name.partition(":")
     if kind == "folder" and path:
-        size = DEFAULT_FOLDER_SIDE if side is None else side
-        source = read_folder(path, size, seed)
-        options["pad"] = size // 8
+        if side is None:
+            found = read_folder(path, SIDES[0], seed, val).shorter_side()
+            side = automatic_side(found, on_gpu=torch.device(device).type == "cuda")
+        source = read_folder(path, side, seed, val)
+        options["pad"] = side // 8
     elif kind == "pack" and path:
         source = read_packs([_existing(Path(path).expanduser())])
     elif name in DATASETS:
@@ -110,9 +120,22 @@ def read_source(
         raise UserError(
             f"unknown data set {name!r}; choose {', '.join(DATASETS)}, folder:PATH or pack:PATH"
         )
-    if side is not None and kind != "folder":
-        raise UserError(f"{name} has its own image size; give --side only with folder:PATH")
+    for flag, given in (("--side", side), ("--val", val)):
+        if given is not None and kind != "folder":
+            what = "image size" if flag == "--side" else "test images"
+            raise UserError(f"{name} has its own {what}; give {flag} only with folder:PATH")
     return source, options
+
+
+def automatic_side(shorter: int | None, *, on_gpu: bool) -> int:
+    """The largest of SIDES that is not above the median shorter side of the pictures, and at least
+    the first one; at most MOST_ON_CPU on a CPU.
+
+    Smaller pictures would be blurred up at a cost that grows with the square of the side.
+    """
+    most = SIDES[-1] if on_gpu else MOST_ON_CPU
+    fitting = [s for s in SIDES if s <= most and (shorter is None or s <= shorter)]
+    return fitting[-1] if fitting else SIDES[0]
 
 
 def _existing(path: Path) -> Path:

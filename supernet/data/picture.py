@@ -93,6 +93,16 @@ def read_picture(path: Path, side: int) -> tuple[PixelArray, frozenset[str]]:
         ) from error
 
 
+def shorter_side(path: Path) -> int | None:
+    """The shorter side in pixels, from the beginning of the file; None where it cannot be read,
+    which `read_picture` tells of."""
+    try:
+        with path.open("rb") as stream, Image.open(stream, formats=_formats(path)) as picture:
+            return min(picture.size)
+    except Exception:  # Pillow's plugins raise many kinds
+        return None
+
+
 def _formats(path: Path) -> list[str]:
     suffix = path.suffix.lower()
     return [n for n in readable_formats() if n not in UNMARKED or suffix in FORMATS[n]]

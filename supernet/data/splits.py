@@ -53,6 +53,9 @@ class Source:
     stand_in: bool = False
     seen: Callable[[], str] = str
     """What the pixels that were read have shown: "pictures with transparent parts: 3"."""
+    shorter_side: Callable[[], int | None] = lambda: None
+    """Of the training pictures as they lie there, in pixels: the median of the shorter sides. None
+    where all images have one size, or none can be read."""
 
     def found(self) -> str:
         """Which files, and how many images of each split."""

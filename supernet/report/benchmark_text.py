@@ -10,17 +10,16 @@ from typing import Any
 
 from supernet.benchmark.baselines import Progress
 from supernet.benchmark.rows import baseline_rows
-from supernet.benchmark.table import COLUMNS, COSTS, DATASETS, Table
+from supernet.benchmark.table import COLUMNS, COSTS, Table
 from supernet.report.words import (
-    COLUMN_TITLES,
-    DATASET_TITLES,
     baseline_name,
     better_than,
+    column_name,
+    dataset_name,
     points,
 )
 from supernet.text import aligned, coefficient, short
 
-_TITLES = [COLUMN_TITLES[column] for column in COLUMNS]
 _REGIONS = {"all": "all cells", "top_10": "best 10 %", "top_1": "best 1 %"}
 
 
@@ -28,7 +27,9 @@ def query(table: Table, answers: Sequence[Mapping[str, Any]], dataset: str, colu
     """Every cell with all its values, then the rows that need no search."""
     blocks = [_cell(table, answer) for answer in answers]
     rows = baseline_rows(table, dataset, column)
-    title = f"No search, {DATASET_TITLES[dataset]}, judged by {COLUMN_TITLES[column]}:"
+    if not rows:  # a table of some cells, without these
+        return "\n\n".join(blocks)
+    title = f"No search, {dataset_name(dataset)}, judged by {column_name(column)}:"
     return "\n\n".join([*blocks, title + "\n" + _baseline_rows(rows, dataset, column)])
 
 
@@ -44,16 +45,16 @@ def _cell(table: Table, answer: Mapping[str, Any]) -> str:
         f"{answer['params']:,} parameters, {answer['flops'] / 1e6:.3f} MFLOPs (10 classes, 32x32)",
     ]
     rows = []
-    for d in DATASETS:
+    for d in table.datasets:
         shown = {
-            "accuracy %": [points(answer["results"][d][c]) for c in COLUMNS],
-            "rank": [str(answer["ranks"][d][c]) for c in COLUMNS],
-            "better than": [better_than(answer["ranks"][d][c], table.size) for c in COLUMNS],
-            "regret, points": [points(answer["regret"][d][c]) for c in COLUMNS],
+            "accuracy %": [points(answer["results"][d][c]) for c in table.columns],
+            "rank": [str(answer["ranks"][d][c]) for c in table.columns],
+            "better than": [better_than(answer["ranks"][d][c], table.size) for c in table.columns],
+            "regret, points": [points(answer["regret"][d][c]) for c in table.columns],
         }
-        titles = [DATASET_TITLES[d], "", "", ""]
+        titles = [dataset_name(d), "", "", ""]
         rows += [[t, name, *v] for t, (name, v) in zip(titles, shown.items(), strict=True)]
-    return "\n".join([*lines, aligned(["", "", *_TITLES], rows, left=2)])
+    return "\n".join([*lines, aligned(["", "", *map(column_name, table.columns)], rows, left=2)])
 
 
 def _baseline_rows(rows: Sequence[Mapping[str, Any]], dataset: str, column: str) -> str:
@@ -62,23 +63,25 @@ def _baseline_rows(rows: Sequence[Mapping[str, Any]], dataset: str, column: str)
         values = row["results"][dataset]
         rank = row["ranks"][dataset][column]
         regret = points(row["regret"][dataset][column])
-        lines.append([baseline_name(row), *[points(values[c]) for c in COLUMNS], str(rank), regret])
-    by = COLUMN_TITLES[column]
-    return aligned(["accuracy %", *_TITLES, f"rank by {by}", "regret"], lines)
+        lines.append([baseline_name(row), *map(points, values.values()), str(rank), regret])
+    titles = map(column_name, rows[0]["results"][dataset])
+    by = column_name(column)
+    return aligned(["accuracy %", *titles, f"rank by {by}", "regret"], lines)
 
 
 def top(answers: Sequence[Mapping[str, Any]], dataset: str, column: str) -> str:
     """One cell a line, best first."""
-    return _cells(answers, dataset, column) + f"\n(accuracies in %, {DATASET_TITLES[dataset]})"
+    return _cells(answers, dataset, column) + f"\n(accuracies in %, {dataset_name(dataset)})"
 
 
 def _cells(answers: Sequence[Mapping[str, Any]], dataset: str, column: str | None) -> str:
-    header = ["code", "index", *_TITLES, "params", "FLOPs"]
+    titles = map(column_name, answers[0]["results"][dataset] if answers else ())
+    header = ["code", "index", *titles, "params", "FLOPs"]
     ranked = column is not None and column not in COSTS
     lines = []
     for answer in answers:
         values = answer["results"][dataset]
-        line = [answer["code"], str(answer["index"]), *[points(values[c]) for c in COLUMNS]]
+        line = [answer["code"], str(answer["index"]), *map(points, values.values())]
         line += [short(answer["params"]), short(answer["flops"])]
         lines.append(([str(answer["ranks"][dataset][column])] if ranked else []) + line)
     return aligned((["rank"] if ranked else []) + header, lines, left=0)
@@ -86,11 +89,11 @@ def _cells(answers: Sequence[Mapping[str, Any]], dataset: str, column: str | Non
 
 def front(result: Mapping[str, Any]) -> str:
     """The front's cells and its hypervolume."""
-    names = ", ".join(COLUMN_TITLES[name] for name in result["objectives"])
+    names = ", ".join(column_name(name) for name in result["objectives"])
     reference = ", ".join(f"{k} {v:.4g}" for k, v in result["reference_point"].items())
     member = "cheapest" if result["cheapest"] else "evaluated"
     return (
-        f"True front of {DATASET_TITLES[result['dataset']]} over {names}: "
+        f"True front of {dataset_name(result['dataset'])} over {names}: "
         f"{len(result['cells'])} cells (costs of the {member} member of each class)\n"
         + _cells(result["cells"], result["dataset"], None)
         + f"\nhypervolume {result['hypervolume']:.6f} (reference point {reference}; costs in "
@@ -101,29 +104,37 @@ def front(result: Mapping[str, Any]) -> str:
 def stats(result: Mapping[str, Any]) -> str:
     """The main tables; --json has all of them."""
     shares, effects = result["operator_shares"], result["replacement_effects"]
-    return "\n\n".join(
-        [
-            f"Accuracy in % over {result['cells']:,} cells\n" + _boxes(result["boxes"]),
+    correlations, column = result["correlations"], result["robust_column"]
+    title = column_name(column)
+    parts = [f"Accuracy in % over {result['cells']:,} cells\n" + _boxes(result["boxes"])]
+    if len(correlations["datasets"]) > 1:
+        parts.append(
             "Spearman between data sets, by column (best: by the first of the pair)\n"
-            + _between_datasets(result["correlations"]),
-            "Spearman with PGD-20 8/255 (best: by PGD-20 8/255)\n"
-            + _between_columns(result["correlations"]),
-            f"Operator on each edge in %, cells ordered by {_name(shares)}\n" + _shares(shares),
+            + _between_datasets(correlations)
+        )
+    parts += [
+        f"Spearman with {title} (best: by {title})\n" + _between_columns(correlations, column),
+        f"Operator on each edge in %, cells ordered by {_name(shares)}\n" + _shares(shares),
+    ]
+    if effects is None:
+        parts.append("What replacing an operator changes is a mean over all cells: not for a part.")
+    else:
+        parts.append(
             f"Mean change of {_name(effects)} in percentage points when an operator replaces "
             f"`none`, over {effects['settings']:,} settings of the other edges\n"
-            + _effects(effects),
-        ]
-    )
+            + _effects(effects)
+        )
+    return "\n\n".join(parts)
 
 
 def _name(numbers: Mapping[str, Any]) -> str:
-    return f"{DATASET_TITLES[numbers['dataset']]} {COLUMN_TITLES[numbers['metric']]}"
+    return f"{dataset_name(numbers['dataset'])} {column_name(numbers['metric'])}"
 
 
 def _boxes(boxes: Mapping[str, Any]) -> str:
     keys = ("min", "q1", "median", "q3", "max", "mean")
     rows = [
-        [DATASET_TITLES[d], COLUMN_TITLES[c], *[points(box[key]) for key in keys]]
+        [dataset_name(d), column_name(c), *[points(box[key]) for key in keys]]
         for d, columns in boxes.items()
         for c, box in columns.items()
     ]
@@ -132,27 +143,28 @@ def _boxes(boxes: Mapping[str, Any]) -> str:
 
 def _between_datasets(correlations: Mapping[str, Any]) -> str:
     rows = []
-    for i, first in enumerate(DATASETS):
-        for j, second in enumerate(DATASETS):
+    datasets, columns = correlations["datasets"], list(correlations["between_datasets"])
+    for i, first in enumerate(datasets):
+        for j, second in enumerate(datasets):
             for region, title in _REGIONS.items():
                 if i == j or (region == "all" and i > j):
                     continue
                 cells = [
                     coefficient(correlations["between_datasets"][c]["spearman"][region][i][j])
-                    for c in COLUMNS
+                    for c in columns
                 ]
-                rows.append([DATASET_TITLES[first], DATASET_TITLES[second], title, *cells])
-    return aligned(["first", "second", "among", *_TITLES], rows, left=3)
+                rows.append([dataset_name(first), dataset_name(second), title, *cells])
+    return aligned(["first", "second", "among", *map(column_name, columns)], rows, left=3)
 
 
-def _between_columns(correlations: Mapping[str, Any]) -> str:
+def _between_columns(correlations: Mapping[str, Any], column: str) -> str:
     names = correlations["columns"]
     rows = []
-    for d in DATASETS:
+    for d in correlations["datasets"]:
         for region, title in _REGIONS.items():
-            line = correlations["between_columns"][d]["spearman"][region][names.index("pgd_8")]
-            rows.append([DATASET_TITLES[d], title, *map(coefficient, line)])
-    return aligned(["data set", "among", *[COLUMN_TITLES[name] for name in names]], rows, left=2)
+            line = correlations["between_columns"][d]["spearman"][region][names.index(column)]
+            rows.append([dataset_name(d), title, *map(coefficient, line)])
+    return aligned(["data set", "among", *[column_name(name) for name in names]], rows, left=2)
 
 
 def _shares(shares: Mapping[str, Any]) -> str:
@@ -179,12 +191,12 @@ def compare(result: Mapping[str, Any]) -> str:
     parts = []
     for region, title in _REGIONS.items():
         rows = [
-            [COLUMN_TITLES[c], *map(coefficient, line)]
+            [column_name(c), *map(coefficient, line)]
             for c, line in zip(COLUMNS, result["spearman"][region], strict=True)
         ]
         among = "all cells" if region == "all" else f"the {title} by the row's column"
         parts.append(
-            f"Spearman, {DATASET_TITLES[result['dataset']]}: adversarially trained (rows) against "
+            f"Spearman, {dataset_name(result['dataset'])}: adversarially trained (rows) against "
             f"standard-trained (columns), among {among}\n" + aligned(["", *names], rows)
         )
     rows = []
@@ -234,7 +246,7 @@ def _multi(multi: Mapping[str, Any]) -> str:
     ]
     return (
         f"Hypervolume over {', '.join(multi['objectives'])} in % of the true front's, "
-        f"{DATASET_TITLES[multi['dataset']]}, {multi['seeds']} seeds\n"
+        f"{dataset_name(multi['dataset'])}, {multi['seeds']} seeds\n"
         + aligned(["method", *[f"n={n}" for n in at]], lines)
     )
 

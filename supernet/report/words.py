@@ -16,6 +16,7 @@ COLUMN_TITLES = {
     "params": "params",
     "flops": "FLOPs",
 }
+ATTACK_TITLES = {"fgsm": "FGSM", "pgd": "PGD-20"}
 DATASET_TITLES = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
@@ -46,7 +47,10 @@ BASELINE_NAMES = {"all_3x3": "all 3x3", "all_skip": "all skip"}
 
 
 def column_name(column: str) -> str:
-    """pgd_8 -> PGD-20 8/255; another name stays as it is."""
+    """pgd_8 -> PGD-20 8/255, pgd_32 -> PGD-20 32/255; another name stays as it is."""
+    attack, _, radius = column.rpartition("_")
+    if column not in COLUMN_TITLES and attack in ATTACK_TITLES:
+        return f"{ATTACK_TITLES[attack]} {radius}/255"
     return COLUMN_TITLES.get(column, column)
 
 

@@ -49,6 +49,7 @@ def write_finalists(
     record = {
         "dataset": config.dataset,
         "side": config.side,
+        "val": config.val,
         "images": {
             **images.facts(), "held_out_images": len(images.test_y), "held_out_from": split,
         },
@@ -76,7 +77,7 @@ def recipe_of(config: SearchConfig) -> Recipe:
     return Recipe(
         steps=config.finalist_steps, attack=config.attack if config.robust else "none",
         attack_steps=config.attack_steps, pgd_steps=20, attack_all=False,
-        C=NETWORK["C"], N=NETWORK["N"],
+        C=NETWORK["C"], N=NETWORK["N"], balance=config.balance,
     )  # fmt: skip
 
 
@@ -90,7 +91,7 @@ def finalist_images(search: Search) -> tuple[ImageData, str]:
     config = search.config
     test = load_dataset(
         config.dataset, data_root=config.data_root, limit=0, test_limit=HELD_OUT, side=config.side,
-        device=search.device,
+        val=config.val, device=search.device,
     ).shrink(config.shrink)  # fmt: skip
     if len(test.test_y):
         images = dataclasses.replace(search.data, test_x=test.test_x, test_y=test.test_y)

@@ -19,7 +19,7 @@ FORMAT = 3
 """The format of config.json and of the files next to it. Format 1 had settings that are gone,
 format 2 neither proposals nor a refinement."""
 
-COMMANDS = {"search": "search", "training": "train"}
+COMMANDS = {"search": "search", "training": "train", "sweep": "sweep"}
 """Kind of run -> the command that makes and resumes it."""
 
 CONFIG = "config.json"
@@ -33,6 +33,7 @@ DESCRIPTION = {
 OF_KIND: dict[str, dict[str, Any]] = {
     "search": {"impl": ("reference", "batched", "native")},
     "training": {"code": str},
+    "sweep": {},
 }
 
 _MOST = 10_000

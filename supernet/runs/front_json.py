@@ -32,6 +32,7 @@ def front_record(config: SearchConfig, data: ImageData, proposals: Proposals) ->
     return {
         "dataset": config.dataset,
         "side": config.side,
+        "val": config.val,
         "size_metric": "params",
         "picked_by": proposals.menu_guide,
         "prior_datasets": list(config.prior_datasets),

@@ -44,6 +44,7 @@ def genotype_record(
         "strategy": config.strategy,
         "dataset": config.dataset,
         "side": config.side,
+        "val": config.val,
         "stand_in": data.stand_in,
         "seed": config.seed,
         "alpha": alpha_EO.detach().cpu().tolist(),

@@ -97,7 +97,10 @@ class Refinement:
 
     def _trial(self, cell: Genotype, number: int) -> Trial:
         config = self.config
-        recipe = Recipe(steps=config.refine_steps[number], attack=config.refine_attack)
+        recipe = Recipe(
+            steps=config.refine_steps[number], attack=config.refine_attack,
+            balance=config.balance,
+        )  # fmt: skip
         return Trial(cell.code, recipe, seed_of(config.seed, number))
 
     def _planned(self, proposals: int) -> int:

@@ -77,7 +77,7 @@ def _together(config: SearchConfig, folders: list[Path]) -> dict[str, Any] | Non
         "baselines": records[0]["baselines"],
         **{
             name: records[0].get(name)
-            for name in ("objective", "robust", "dataset", "side", "stand_in")
+            for name in ("objective", "robust", "dataset", "side", "val", "stand_in")
         },
         "seeds": [record["seed"] for record in records],
         "derived_by": config.derive_by,

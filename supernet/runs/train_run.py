@@ -20,6 +20,7 @@ from supernet.files import data_root, write_json
 from supernet.invocation import command_line
 from supernet.precision import training_arithmetic
 from supernet.runs.checkpoint import load_last
+from supernet.runs.fitted import fit_training
 from supernet.runs.folder import (
     COMMANDS,
     CONFIG,
@@ -57,6 +58,17 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
     automatic = _automatic_folder(config, genotype)
     with new_folder(config.out, automatic, TrainRun.kind) as folder:
         return _begin(training, folder, quiet=quiet)
+
+
+def fitted_config(config: TrainConfig, given: dict[str, Any]) -> tuple[TrainConfig, list[str]]:
+    """The config with its images named and, where these are one's own pictures, side, batch size
+    and epochs for them; with a line about each. Fields in `given` stay.
+
+    Raises: UserError as `run_training` does.
+    """
+    _, record = read_cell(config.genotype or "", data_root(config.data_root))
+    on_gpu = resolve_device(config.device).type == "cuda"
+    return fit_training(with_images(config, record), given, on_gpu=on_gpu)
 
 
 def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:
@@ -140,6 +152,7 @@ class TrainRun(Run[Training]):
             "dataset": training.data.name,
             "image_size": training.data.image_size,
             "side": training.config.side,
+            "val": training.config.val,
             "class_names": list(training.data.class_names),
             "eps": training.eps,
             "weights": "average" if training.ema is not None else "last",
@@ -173,17 +186,19 @@ def with_images(config: TrainConfig, record: dict[str, Any]) -> TrainConfig:
     Pictures of a folder get the side of that search wherever they lie.
     """
     dataset = config.dataset or record.get("dataset") or "cifar10"
-    side = config.side
-    if side is None and dataset.startswith("folder:"):
-        side = record.get("side")
-    return dataclasses.replace(config, dataset=dataset, side=side)
+    side, val = config.side, config.val
+    if dataset.startswith("folder:"):
+        side = record.get("side") if side is None else side
+        same = dataset == record.get("dataset")
+        val = record.get("val") if val is None and same else val
+    return dataclasses.replace(config, dataset=dataset, side=side, val=val)
 
 
 def _prepare(config: TrainConfig, genotype: Genotype, device: torch.device) -> Training:
     assert config.dataset is not None, "named by with_images"
     data = load_dataset(
         config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
-        test_limit=config.probe_images, device=device,
+        val=config.val, test_limit=config.probe_images, device=device,
     )  # fmt: skip
     return Training(config, genotype, data, device)
 

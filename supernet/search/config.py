@@ -34,7 +34,9 @@ PROPOSALS = ("supernet", "free", "prior", "random")
 ATTACK_DTYPES = ("auto", "float32", "bfloat16")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
-WHERE_FIELDS = ("out", "data_root", "keep_epochs", "processes", "finalists", "finalist_steps")
+WHERE_FIELDS = (
+    "out", "data_root", "val", "keep_epochs", "processes", "finalists", "finalist_steps",
+)  # fmt: skip
 """Fields that do not change the result (places, what to keep, what to check it by). The hash
 leaves them out, and a resumed run may change them."""
 MACHINE_FIELDS = ("device", "impl")
@@ -53,7 +55,15 @@ class SearchConfig:
     limit: int | None = setting(None, least=1, hint="5000", none="all", group="images")
     """Use at most this many training images, class by class as evenly as they come."""
     side: int | None = setting(None, least=1, hint="32", group="images")
-    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 32."""
+    """Side in pixels that the pictures of folder:PATH are resized to. Automatic is 16, 32 or (on a
+    GPU) 64, the largest that is not above the median shorter side of the pictures."""
+    val: str | None = setting(None, group="images", none="the folder's own")
+    """Folder with the held-out pictures of folder:PATH, a subfolder for each of its classes. The
+    folder's own are its test or val split, else a fifth of each class."""
+    balance: bool = setting(False, group="images")
+    """Train with the classes equally often: pictures of a rare class come several times an epoch,
+    each time cropped, mirrored and attacked anew; so do the
+    short trainings, whose held-out pictures then count equally by class."""
     shrink: int = setting(1, least=1, group="images")
     """Search on images smaller by this factor, each pixel the mean of shrink x shrink: with 2 a
     step takes a quarter of the time. The cell that is found is trained alone at full size."""

@@ -21,12 +21,15 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Halves:
-    """Two disjoint halves with the classes alike in both, and endless batches of each.
+    """Two disjoint halves with the classes alike in both, and endless batches of each; with
+    `balance` the batches have the classes equally often.
 
     Raises: UserError when a half is smaller than one batch.
     """
 
-    def __init__(self, data: ImageData, batch_size: int, random: Randomness) -> None:
+    def __init__(
+        self, data: ImageData, batch_size: int, random: Randomness, *, balance: bool = False
+    ) -> None:
         self.data, self.batch_size, self.random = data, batch_size, random
         count = len(data.train_y)
         self.weight_half, self.alpha_half = split_halves(count, data.train_y, random["split"])
@@ -35,8 +38,9 @@ class Halves:
                 f"{count} training images make halves of {len(self.alpha_half)}, fewer than "
                 f"one batch of {batch_size}; lower --batch-size or raise --limit"
             )
-        self.weight_batches = Batches(self.weight_half, batch_size, random["weight_order"])
-        self.alpha_batches = Batches(self.alpha_half, batch_size, random["alpha_order"])
+        labels = data.train_y if balance else None
+        self.weight_batches = Batches(self.weight_half, batch_size, random["weight_order"], labels)
+        self.alpha_batches = Batches(self.alpha_half, batch_size, random["alpha_order"], labels)
 
     def next_weights(self) -> Batch:
         """The next batch of the weight half, augmented."""

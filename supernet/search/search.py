@@ -41,7 +41,7 @@ def load_images(config: SearchConfig, device: torch.device) -> ImageData:
     """
     data = load_dataset(
         config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
-        test_limit=0, device=device,
+        val=config.val, test_limit=0, device=device,
     )  # fmt: skip
     return data.shrink(config.shrink)
 
@@ -84,7 +84,7 @@ class Search:
         if config.robust:
             self.attack, self.probe = self._attacks()
             self.attack_dtype = resolve_attack_dtype(attack_dtype or config.attack_dtype, device)
-        self.images = Halves(data, config.batch_size, self.random)
+        self.images = Halves(data, config.batch_size, self.random, balance=config.balance)
         self.weights = Weights(
             self.net, self.strategy, config, self.total_steps, self.random["paths"]
         )

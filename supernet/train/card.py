@@ -33,11 +33,17 @@ def published(metadata: dict[str, Any]) -> dict[str, Any]:
         training.pop(name, None)
     if not path:
         return {**metadata, "training": training}
-    name = f"{kind}:{Path(path).name}"
+    name, val = f"{kind}:{Path(path).name}", metadata.get("val")
+    held_out = None if val is None else Path(val).name
     if "data" in training:
-        source = training["data"]["source"].replace(str(Path(path).expanduser()), Path(path).name)
+        source = training["data"]["source"]
+        # The longer path first: one may lie in the other.
+        for place in sorted(filter(None, (path, val)), key=len, reverse=True):
+            source = source.replace(str(Path(place).expanduser()), Path(place).name)
         training |= {"dataset": name, "data": {**training["data"], "name": name, "source": source}}
-    return {**metadata, "dataset": name, "training": training}
+    if "val" in training:
+        training["val"] = held_out
+    return {**metadata, "dataset": name, "val": held_out, "training": training}
 
 
 def require_facts(metadata: dict[str, Any], where: object) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from supernet.errors import UserError
 from supernet.settings import TRAIN_ATTACKS, check_settings, choose, setting
 
-WHERE_FIELDS = ("out", "data_root")
+WHERE_FIELDS = ("out", "data_root", "val")
 """Fields that do not change the result: a resumed run may name others."""
 MACHINE_FIELDS = ("device",)
 """Fields that change how sums are rounded; a resumed run may name others."""
@@ -30,7 +30,13 @@ class TrainConfig:
     """Use at most this many training images, class by class as evenly as they come."""
     side: int | None = setting(None, least=1, group="cell and images", hint="32")
     """Side in pixels that the pictures of folder:PATH are resized to. Automatic is the genotype
-    file's, else 32."""
+    file's, else 16, 32 or (on a GPU) 64, by the median shorter side of the pictures."""
+    val: str | None = setting(None, group="cell and images", none="the genotype file's, else own")
+    """Folder with the held-out pictures of folder:PATH, a subfolder for each of its classes. The
+    folder's own are its test or val split, else a fifth of each class."""
+    balance: bool = setting(False, group="training")
+    """Train with the classes equally often: pictures of a rare class come several times an epoch,
+    each time cropped, mirrored and attacked anew."""
 
     C: int = setting(16, least=1, most=4096, group="network")
     """Channels of the first stage; the others have 2C and 4C."""

@@ -51,7 +51,8 @@ def evaluate(
     that is wrong already needs no attack, and gets none. So no attack's accuracy exceeds the
     clean one. AutoAttack runs at the largest radius. `worst_case` counts the images that every
     attack at that radius, AutoAttack included, left right: it alone is below all of them by
-    construction. The network is measured in evaluation mode and has its own modes back afterwards.
+    construction. `balanced_accuracy` counts all classes alike, however many images they have. The
+    network is measured in evaluation mode and has its own modes back afterwards.
 
     Units:   radii in the pixel range [0, 1].
     Raises:  UserError for an unknown attack, no test images, or too few classes for AutoAttack.
@@ -61,7 +62,7 @@ def evaluate(
              search or a training and orders cells: there every image counts, with its loss.
     """
     radii = sorted(default_radii(data) if radii is None else radii)
-    _check(attacks, radii, data)
+    check(attacks, radii, data)
     # Evaluation mode is entered before anything looks at the network, and left as it was found.
     with frozen(model), full_float32():
         bench = _Bench(model, data, seed, batch_size, progress)
@@ -148,6 +149,7 @@ class _Bench:
             "name": title,
             "attack": name,
             "accuracy": accuracy,
+            "balanced_accuracy": balanced_accuracy(right, self.y),
             "dataset": self.data.name,
             "split": "test",
             "images": len(right),
@@ -174,12 +176,25 @@ class _Bench:
         return torch.Generator(self.x.device).manual_seed(mixed)
 
 
+def balanced_accuracy(right: Tensor, y: Tensor) -> float:
+    """The mean over the classes of the share of their images that are right; classes without
+    images are left out. With classes of one size it is the accuracy.
+
+    Shapes: right (N,) bool, y (N,) int64.
+    """
+    labels = y.cpu()
+    totals = torch.bincount(labels).double()
+    hits = torch.bincount(labels, weights=right.cpu().double(), minlength=len(totals))
+    return float((hits / totals)[totals > 0].mean())
+
+
 def row_name(attack: str, eps: float) -> str:
     """The benchmark's column names: fgsm_3, pgd_8; AutoAttack has one radius and no number."""
     return attack if attack == "autoattack" else f"{attack}_{round(eps * 255, 3):g}"
 
 
-def _check(attacks: Sequence[str], radii: Sequence[float], data: ImageData) -> None:
+def check(attacks: Sequence[str], radii: Sequence[float], data: ImageData) -> None:
+    """Raise the UserErrors of `evaluate` before anything is computed."""
     for name in attacks:
         if name not in NAMES:
             raise UserError(f"attack '{name}' is unknown; choose among {', '.join(NAMES)}")

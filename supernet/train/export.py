@@ -186,7 +186,10 @@ def load_images_of(
     if side is None and dataset.startswith("folder:"):
         trained = facts.get("image_size")
         side = trained if isinstance(trained, int) else None
-    data = load_dataset(dataset, side=side, **options)
+    val = options.pop("val", None)
+    if val is None and dataset == facts.get("dataset"):
+        val = facts.get("val")
+    data = load_dataset(dataset, side=side, val=val, **options)
     if data.num_classes != facts["num_classes"]:
         raise UserError(
             f"the network has {facts['num_classes']} classes and {dataset} has {data.num_classes};"

@@ -224,7 +224,7 @@ def _cell(network: DerivedNetwork, facts: dict[str, Any], index: int) -> dict[st
     cell = network.genotype
     return {
         "arch": cell.arch, "code": cell.code, "index": index,
-        "dataset": facts.get("dataset"), "side": facts.get("side"),
+        "dataset": facts.get("dataset"), "side": facts.get("side"), "val": facts.get("val"),
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import WORST_LOSS, Attack, evaluate, surviving_share
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, to_float
+from supernet.data.batches import even_order
 from supernet.finite import Diverged
 from supernet.train.config import TrainConfig
 from supernet.train.training import Training
@@ -38,6 +39,8 @@ class Recipe:
     N: int = 5
     attack_steps: int = 7
     """Steps where the attack is pgd."""
+    balance: bool = False
+    """Whether the training has the classes equally often, and they count equally in the outcome."""
     pgd_steps: int = 10
     """Steps of the PGD that measures after an attacked training."""
     attack_all: bool = True
@@ -81,6 +84,9 @@ def train_briefly(cell: Genotype, data: ImageData, recipe: Recipe, seed: int) ->
             return _lost(recipe, clock() - began)
         train_loss = float(training.totals[0]) / training.total_steps
         network, x, y = training.net.eval().fold(), to_float(data.test_x), data.test_y
+        if recipe.balance:
+            even = even_order(y.cpu(), torch.Generator().manual_seed(0)).to(y.device)
+            x, y = x[even], y[even]
         probe: Attack | None = None
         if recipe.attack != "none":
             probe = functools.partial(
@@ -125,6 +131,7 @@ def _job(
         genotype=cell.code, dataset=data.name, C=recipe.C, N=recipe.N, batch_size=batch, lr=LR,
         epochs=max(1, round(recipe.steps / steps)), attack=recipe.attack,
         attack_steps=recipe.attack_steps, eps=data.eps, probe_images=0, seed=seed,
+        balance=recipe.balance,
     )  # fmt: skip
     some = dataclasses.replace(data, train_x=data.train_x[index], train_y=data.train_y[index])
     return config, cell, some

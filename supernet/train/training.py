@@ -58,7 +58,10 @@ class Training:
         self.eps = data.eps if config.eps is None else config.eps
         self.attack = make_attack(config, self.eps)
         self.batches = Batches(
-            torch.arange(len(data.train_y)), config.batch_size, self.random["weight_order"]
+            torch.arange(len(data.train_y)),
+            config.batch_size,
+            self.random["weight_order"],
+            data.train_y if config.balance else None,
         )
         self.optimiser = torch.optim.SGD(
             self.net.parameters(), lr=config.lr, momentum=MOMENTUM,

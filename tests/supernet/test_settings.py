@@ -28,6 +28,7 @@ from supernet.settings import (
 )
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.ranking.config import RankConfig
+from supernet.studies.sweep.config import SweepConfig
 from supernet.train.config import TrainConfig
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,7 @@ READERS: dict[type, tuple[str, ...]] = {
     TrainConfig: ("supernet/train", "supernet/runs"),
     RankConfig: ("supernet/studies/ranking",),
     EvidenceConfig: ("supernet/studies/evidence",),
+    SweepConfig: ("supernet/studies/sweep",),
 }
 """Every config, and where its fields are read."""
 
@@ -276,6 +278,5 @@ def test_every_field_has_a_reader(config: type) -> None:
 
 @pytest.mark.parametrize("config", READERS)
 def test_a_field_that_nobody_reads_would_be_found(config: type) -> None:
-    assert unread(config, {"colour", "seed" if config is not EvidenceConfig else "runs"}) == {
-        "colour"
-    }
+    known = {EvidenceConfig: "runs", SweepConfig: "seeds"}.get(config, "seed")
+    assert unread(config, {"colour", known}) == {"colour"}

@@ -56,6 +56,8 @@ def scatter_in_benchmark(
     whole.set_title(f"All {len(x):,} cells")
     low_y = float(np.quantile(y, 1 - TOP_SHARE))
     inside = y >= low_y
+    if inside.sum() < 2:  # a table of few cells
+        inside[:], low_y = True, float(y.min())
     pad_x, pad_y = 0.06 * np.ptp(x[inside]), 0.06 * (y.max() - low_y)
     top.set_xlim(x[inside].min() - pad_x, x[inside].max() + pad_x)
     top.set_ylim(low_y - pad_y, y.max() + pad_y)

@@ -14,7 +14,7 @@ from supernet.benchmark.table import COSTS, Table
 from supernet.benchmark.true_front import objective_points
 from supernet.report.figures.style import BLACK, GREEN, GREY, new_figure, styled
 from supernet.report.figures.table_parts import title_of
-from supernet.report.words import COLUMN_TITLES
+from supernet.report.words import column_name
 
 
 @styled
@@ -96,4 +96,4 @@ def _natural(points: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.fl
 
 def _axis_title(name: str) -> str:
     titles = {"params": "parameters (million)", "flops": "multiply-adds (million)"}
-    return titles.get(name, f"{COLUMN_TITLES[name]} accuracy (%)")
+    return titles.get(name, f"{column_name(name)} accuracy (%)")

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from supernet.report.figures.style import BLACK
-from supernet.report.words import COLUMN_TITLES, DATASET_TITLES
+from supernet.report.words import column_name, dataset_name
 
 SHORT = {
     "clean": "clean",
@@ -18,6 +18,14 @@ SHORT = {
     "autoattack": "AA\n8",
     "params": "size",
 }
+
+
+def short_name(column: str) -> str:
+    """A column's name on an axis: PGD, and its radius below."""
+    attack, _, radius = column.rpartition("_")
+    if column not in SHORT and attack in ("fgsm", "pgd"):
+        return f"{attack.upper()}\n{radius}"
+    return SHORT.get(column, column)
 
 
 def draw_matrix(
@@ -53,11 +61,11 @@ def bare(axis: Axes) -> None:
 
 def name_of(numbers: dict[str, Any]) -> str:
     """What a result is about: data set and column."""
-    return f"{DATASET_TITLES[numbers['dataset']]} {COLUMN_TITLES[numbers['metric']]} accuracy"
+    return f"{dataset_name(numbers['dataset'])} {column_name(numbers['metric'])} accuracy"
 
 
 def title_of(numbers: dict[str, Any]) -> str:
     """What a result is about: data set and objectives."""
     names = {"params": "parameters", "flops": "multiply-adds"}
-    shown = [names.get(name, COLUMN_TITLES[name]) for name in numbers["objectives"]]
-    return f"{DATASET_TITLES[numbers['dataset']]}, {', '.join(shown)}"
+    shown = [names.get(name, column_name(name)) for name in numbers["objectives"]]
+    return f"{dataset_name(numbers['dataset'])}, {', '.join(shown)}"

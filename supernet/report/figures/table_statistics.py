@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from supernet.benchmark.table import CLASSES, COLUMNS
 from supernet.report.figures.style import (
     BLACK,
     BLUE,
@@ -16,8 +15,8 @@ from supernet.report.figures.style import (
     new_figure,
     styled,
 )
-from supernet.report.figures.table_parts import SHORT, bare, draw_matrix, name_of
-from supernet.report.words import COLUMN_TITLES, DATASET_TITLES
+from supernet.report.figures.table_parts import bare, draw_matrix, name_of, short_name
+from supernet.report.words import column_name, dataset_name
 
 OPS = [OP_LABELS[op] for op in range(len(OP_LABELS))]
 _REGIONS = {"all": "all cells", "top_10": "best 10 %", "top_1": "best 1 %"}
@@ -27,7 +26,8 @@ _REGIONS = {"all": "all cells", "top_10": "best 10 %", "top_1": "best 1 %"}
 def boxes(statistics: dict[str, Any], cells: int) -> Figure:
     """Box plots of every column on every data set, with the accuracy of guessing."""
     figure = new_figure(11, 4.2)
-    for axis, (dataset, columns) in zip(figure.subplots(1, 3), statistics.items(), strict=True):
+    panels = figure.subplots(1, len(statistics), squeeze=False)[0]
+    for axis, (dataset, columns) in zip(panels, statistics.items(), strict=True):
         drawn = [
             {
                 "med": 100 * box["median"],
@@ -36,7 +36,7 @@ def boxes(statistics: dict[str, Any], cells: int) -> Figure:
                 "whislo": 100 * box["whisker_low"],
                 "whishi": 100 * box["whisker_high"],
                 "fliers": [100 * box["min"], 100 * box["max"]],
-                "label": SHORT[column],
+                "label": short_name(column),
             }
             for column, box in columns.items()
         ]
@@ -50,15 +50,15 @@ def boxes(statistics: dict[str, Any], cells: int) -> Figure:
             capprops={"color": BLUE},
             flierprops={"marker": "_", "markeredgecolor": GREY, "markersize": 7},
         )
-        chance = 100 / CLASSES[dataset]
+        chance = 100 * next(iter(columns.values()))["chance"]
         axis.axhline(chance, color=VERMILLION, ls="--", lw=1.2, label=f"guessing ({chance:.2g} %)")
-        axis.set_title(DATASET_TITLES[dataset])
+        axis.set_title(dataset_name(dataset))
         axis.grid(axis="x", visible=False)
         axis.set_ylim(bottom=0)
         axis.legend(loc="upper right", fontsize=9)
     figure.axes[0].set_ylabel("accuracy (%)")
     figure.suptitle(
-        f"Adversarially trained cells (n = {cells:,}): clean, and attacked at 3/255 and 8/255 "
+        f"Adversarially trained cells (n = {cells:,}), clean and attacked "
         "(outer dashes: minimum and maximum)",
         fontsize=12,
     )
@@ -68,7 +68,7 @@ def boxes(statistics: dict[str, Any], cells: int) -> Figure:
 @styled
 def column_correlations(correlations: dict[str, Any], dataset: str, cells: int) -> Figure:
     """Spearman between columns of one data set, in all cells and in each row's top region."""
-    labels = [SHORT[name].replace("\n", " ") for name in correlations["columns"]]
+    labels = [short_name(name).replace("\n", " ") for name in correlations["columns"]]
     matrices = correlations["between_columns"][dataset]["spearman"]
     figure = new_figure(12.4, 4.6)
     for axis, (region, title) in zip(figure.subplots(1, 3), _REGIONS.items(), strict=True):
@@ -77,7 +77,7 @@ def column_correlations(correlations: dict[str, Any], dataset: str, cells: int) 
         if region != "all":
             axis.set_yticklabels([])
     figure.suptitle(
-        f"Spearman correlation between columns, {DATASET_TITLES[dataset]} (n = {cells:,}); "
+        f"Spearman correlation between columns, {dataset_name(dataset)} (n = {cells:,}); "
         "size: parameters",
         fontsize=12,
     )
@@ -89,13 +89,14 @@ def dataset_correlations(correlations: dict[str, Any], cells: int) -> Figure:
     """Spearman between data sets for every column, in all cells and in each row's top region."""
     labels = ["C10", "C100", "IN16"]
     figure = new_figure(11.5, 6.6)
-    axes = figure.subplots(len(_REGIONS), len(COLUMNS))
+    columns = list(correlations["between_datasets"])
+    axes = figure.subplots(len(_REGIONS), len(columns))
     for row, (region, title) in zip(axes, _REGIONS.items(), strict=True):
-        for axis, column in zip(row, COLUMNS, strict=True):
+        for axis, column in zip(row, columns, strict=True):
             matrix = correlations["between_datasets"][column]["spearman"][region]
             draw_matrix(axis, matrix, labels, labels, fontsize=9.5, rotation=0)
             if region == "all":
-                axis.set_title(COLUMN_TITLES[column], fontsize=10.5)
+                axis.set_title(column_name(column), fontsize=10.5)
             if axis is row[0]:
                 axis.set_ylabel(title if region == "all" else f"{title} by row", fontweight="bold")
             else:

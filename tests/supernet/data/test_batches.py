@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from supernet.data.batches import Batches, augment, split_halves, to_float
+from supernet.data.batches import Batches, augment, even_order, split_halves, to_float
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -110,3 +110,51 @@ def test_batches_refuse_what_cannot_be() -> None:
     next(batches)
     with pytest.raises(ValueError, match="saved order is of 6 images, these are 8"):
         Batches(torch.arange(8), 2, _generator()).load_state_dict(batches.state_dict())
+
+
+# Classes equally often
+
+
+def test_even_order_has_all_classes_alike_and_uses_every_picture_of_a_rare_one() -> None:
+    y = torch.tensor([0] * 40 + [1] * 7 + [2] * 3)
+    y = y[torch.randperm(50, generator=_generator(5))]
+    order = even_order(y, _generator())
+    assert len(order) == 50
+    counts = y[order].bincount().tolist()
+    assert sorted(counts) == [16, 17, 17]
+    times = order.bincount(minlength=50)
+    assert times[y == 0].max() == 1  # none of a frequent class twice
+    for label, least in ((1, 2), (2, 5)):
+        assert int(times[y == label].min()) >= least
+        assert int(times[y == label].max() - times[y == label].min()) <= 1
+    assert torch.equal(order, even_order(y, _generator()))
+    assert not torch.equal(order, even_order(y, _generator(1)))
+    assert not torch.equal(y[order], y[order].sort().values)  # shuffled
+
+
+def test_classes_that_are_even_already_come_once_each() -> None:
+    y = torch.arange(3).repeat(5)
+    assert torch.equal(even_order(y, _generator()).sort().values, torch.arange(15))
+
+
+def test_more_classes_than_images_of_an_epoch_take_turns() -> None:
+    y = torch.arange(4)
+    assert torch.equal(even_order(y, _generator()).sort().values, torch.arange(4))
+
+
+def test_balanced_batches_go_on_where_they_were_saved() -> None:
+    labels = torch.tensor([0] * 20 + [1] * 4)
+    half = torch.arange(0, 24, 2)  # ten of the first class and two of the other
+    batches = Batches(half, 4, _generator(), labels)
+    first = torch.cat([next(batches) for _ in range(3)])
+    assert labels[first].bincount().tolist() == [6, 6]
+    assert set(first.tolist()) <= set(half.tolist())
+    next(batches)
+    state = batches.state_dict()
+    expected = [next(batches) for _ in range(5)]
+    again = Batches(half, 4, _generator(9), labels)
+    again.load_state_dict(state)
+    assert all(torch.equal(next(again), batch) for batch in expected)
+    state["order"][0] = 12
+    with pytest.raises(ValueError, match="holds more than 0 to 11"):
+        again.load_state_dict(state)

@@ -304,6 +304,10 @@ def test_a_folders_pictures_keep_the_side_they_were_searched_with(
     elsewhere = dataclasses.replace(config, dataset="folder:/elsewhere/pictures")
     assert train_run.with_images(elsewhere, record).side == 24
     assert train_run.with_images(dataclasses.replace(config, dataset="digits"), record).side is None
+    held = {**record, "val": "held"}
+    assert train_run.with_images(config, held).val == "held"
+    assert train_run.with_images(dataclasses.replace(config, val="b"), held).val == "b"
+    assert train_run.with_images(elsewhere, held).val is None
 
 
 def test_nothing_is_written_when_the_input_is_bad(tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 """The two halves: disjoint, in an order that resumes, and measured on images as they are."""
 
+import dataclasses
+
 import torch
 
-from supernet.search.halves import GAIN_IMAGES
+from supernet.data import load_dataset
+from supernet.randomness import Randomness
+from supernet.search.halves import GAIN_IMAGES, Halves
 from tests.supernet.search.test_search import make_search
 
 
@@ -38,3 +42,15 @@ def test_gains_see_whole_batches_of_a_shuffle_that_the_seed_decides() -> None:
     again, other = images.for_gains(seed=3), images.for_gains(seed=4)
     assert all(torch.equal(a[0], b[0]) for a, b in zip(batches, again, strict=True))
     assert not all(torch.equal(a[0], b[0]) for a, b in zip(batches, other, strict=True))
+
+
+def test_balanced_halves_have_the_classes_equally_often_in_every_epoch() -> None:
+    data = load_dataset("digits", limit=100, test_limit=0)
+    wanted = {0: 4, 1: 10, 2: 10}
+    kept = torch.cat([(data.train_y == c).nonzero().flatten()[:n] for c, n in wanted.items()])
+    some = dataclasses.replace(data, train_x=data.train_x[kept], train_y=data.train_y[kept])
+    for balance, expected in ((True, [4, 4, 4]), (False, [2, 5, 5])):
+        halves = Halves(some, 4, Randomness(0, torch.device("cpu")), balance=balance)
+        for following in (halves.next_weights, halves.next_alpha):
+            labels = torch.cat([following()[1] for _ in range(3)])  # 12 images, an epoch
+            assert labels.bincount().tolist() == expected

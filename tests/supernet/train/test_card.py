@@ -106,6 +106,19 @@ def test_what_is_not_as_usual_is_said() -> None:
     assert data["model-index"][0]["results"][0]["dataset"]["type"] == "stand-in for cifar10"
 
 
+@pytest.mark.parametrize("val", ["/home/me/PICTURES/held", "/home/you/held", "/home"])
+def test_the_folder_of_held_out_pictures_is_not_published_either(val: str) -> None:
+    told = facts("folder:/home/me/PICTURES", val=val)
+    told["val"] = val
+    told["training"]["data"]["source"] = f"the folder /home/me/PICTURES, held out {val}, shown"
+    found = published(told)
+    name = val.rpartition("/")[2]
+    assert found["val"] == found["training"]["val"] == name
+    source = found["training"]["data"]["source"]
+    assert source.endswith(", shown") and name in source
+    assert "/home" not in json.dumps(found) and "/home" not in source
+
+
 @pytest.mark.parametrize("dataset", ["folder:/home/me/PICTURES", "pack:/home/me/PICTURES"])
 def test_folders_of_this_machine_are_not_published(dataset: str) -> None:
     found = published(facts(dataset))

@@ -10,7 +10,7 @@ from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
-from supernet.train.evaluate import default_radii, evaluate, row_name
+from supernet.train.evaluate import balanced_accuracy, default_radii, evaluate, row_name
 
 
 class _Line(nn.Module):
@@ -137,3 +137,19 @@ def test_bad_input_is_named(line: tuple[_Line, ImageData, Tensor]) -> None:
         evaluate(model, dataclasses.replace(data, test_x=data.test_x[:0], test_y=data.test_y[:0]))
     with pytest.raises(UserError, match=r"needs 4 classes and line has 2; .*--attacks clean,fgsm"):
         evaluate(model, dataclasses.replace(data, class_names=("a", "b")))
+
+
+def test_balanced_accuracy_is_the_mean_over_the_classes_that_are_there() -> None:
+    y = torch.tensor([0] * 6 + [2] * 2)
+    right = torch.tensor([True] * 6 + [False, True])
+    assert balanced_accuracy(right, y) == (1 + 0.5) / 2
+    assert balanced_accuracy(right[:6], y[:6]) == 1
+    assert balanced_accuracy(~right, y) == 0.25
+
+
+def test_rows_have_it_next_to_the_accuracy(line: tuple[_Line, ImageData, Tensor]) -> None:
+    model, data, _ = line
+    clean = evaluate(model, data, attacks=("clean",))[0]
+    shares = [float((data.test_y == label).any()) for label in (0, 1)]
+    assert clean["balanced_accuracy"] == pytest.approx(sum(shares) / 3)  # class 2 is all wrong
+    assert clean["accuracy"] == 59 / 64

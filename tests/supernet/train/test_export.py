@@ -77,8 +77,24 @@ def test_pictures_have_the_side_of_the_training_by_whatever_name(pictures: Path)
     assert load_images_of(facts, named).image_size == 16
     assert load_images_of({**facts, "dataset": named}, None).image_size == 16
     assert load_images_of(facts, named, side=8).image_size == 8
-    assert load_images_of({**facts, "image_size": "16"}, named).image_size == 32
+    assert load_images_of({**facts, "image_size": "8"}, named).image_size == 16  # automatic
     assert load_images_of({**facts, "num_classes": 10}, "digits").image_size == 16
+
+
+def test_held_out_pictures_of_the_training_are_found_again(pictures: Path, tmp_path: Path) -> None:
+    for name, count in (("ant", 2), ("bee", 3)):
+        (tmp_path / "held" / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (20, 20)).save(tmp_path / "held" / name / f"{number}.png")
+    named, val = f"folder:{pictures}", str(tmp_path / "held")
+    facts = {"dataset": named, "val": val, "image_size": 16, "num_classes": 2}
+    assert load_images_of(facts, None).test_y.bincount().tolist() == [2, 3]
+    assert load_images_of({**facts, "val": None}, None, val=val).test_y.bincount().tolist() == [
+        2,
+        3,
+    ]
+    # Other pictures have held-out ones of their own.
+    assert len(load_images_of(facts, f"folder:{tmp_path / 'held'}", limit=0).test_y) == 2
 
 
 def test_images_of_other_classes_are_refused(pictures: Path) -> None:

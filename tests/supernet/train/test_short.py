@@ -114,3 +114,21 @@ def test_one_that_diverges_in_its_last_step_loses_too(
 
     monkeypatch.setattr(Training, "train_step", last)
     assert train_briefly(CELL, data, SMALL, seed=0).loss == WORST_LOSS
+
+
+def test_balanced_trials_count_the_classes_alike(
+    data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that knows one class alone is right on half of two classes, however uneven."""
+    kept = (data.test_y < 2).nonzero().flatten()
+    ones = kept[data.test_y[kept] == 1]
+    index = torch.cat([(data.test_y == 0).nonzero().flatten()[:1], ones.repeat(9)[:9]])
+    some = dataclasses.replace(data, test_x=data.test_x[index], test_y=data.test_y[index])
+
+    class Ones(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.eye(10)[1].expand(len(x), 10)
+
+    monkeypatch.setattr("supernet.nets.derived.DerivedNetwork.fold", lambda self: Ones())
+    assert train_briefly(CELL, some, SMALL, seed=0).acc == 0.9
+    assert train_briefly(CELL, some, dataclasses.replace(SMALL, balance=True), seed=0).acc == 0.5

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 from typing import Any
 
@@ -166,3 +167,12 @@ def test_weights_that_a_step_throws_away_are_found_in_that_step(data: ImageData)
     training.optimiser.param_groups[0]["lr"] = 1e38
     with pytest.raises(Diverged, match=r"step 1 diverged: norm of the weights is (inf|nan)"):
         training.train_step()
+
+
+def test_a_balanced_training_sees_the_classes_equally_often(data: ImageData) -> None:
+    kept = torch.cat([(data.train_y == c).nonzero().flatten()[:n] for c, n in ((0, 2), (1, 10))])
+    some = dataclasses.replace(data, train_x=data.train_x[kept], train_y=data.train_y[kept])
+    for balance, expected in ((True, [6, 6]), (False, [2, 10])):
+        training = _training(some, batch_size=4, balance=balance)
+        labels = torch.cat([some.train_y[next(training.batches)] for _ in range(3)])
+        assert labels.bincount().tolist() == expected

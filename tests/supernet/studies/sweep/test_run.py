@@ -1,0 +1,152 @@
+"""The folder and its lines, with an engine that computes in this process."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supernet.errors import UserError
+from supernet.on_ray import Lost, Share
+from supernet.runs.interrupts import Interrupted
+from supernet.studies.sweep import run
+from supernet.studies.sweep.config import SweepConfig
+from supernet.studies.sweep.run import resume_sweep, run_sweep, summary
+from supernet.studies.sweep.work import Plan, Task
+
+
+class _Here:
+    """Stands for Ray: lines are made up, and some items are lost or interrupted."""
+
+    asked: list[Task]
+    lost: set[str]
+    stop_after: int | None
+
+    def __init__(self, **options: Any) -> None:
+        assert options["store_bytes"] > 0
+
+    def __enter__(self) -> "_Here":
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        pass
+
+    def resources(self) -> dict[str, float]:
+        return {"CPU": 2.0, "GPU": 0.0}
+
+    def check(self, share: Share) -> None:
+        assert share.gpus == 0
+
+    def results(
+        self, function: Callable[..., Any], plan: Plan, items: Sequence[Task], share: Share
+    ) -> Iterator[tuple[Task, Any]]:
+        for number, task in enumerate(items):
+            if number == self.stop_after:
+                raise KeyboardInterrupt
+            self.asked.append(task)
+            if task.code in self.lost:
+                yield task, Lost("WorkerCrashedError: gone")
+                continue
+            fields = plan.recipes[task.recipe]
+            yield task, {
+                "format": 1, "cell": task.code, "seed": task.seed, "recipe": task.recipe,
+                "status": "done", "reason": None, "dataset": "digits", "num_classes": 10,
+                "results": {"clean": 0.5}, "training": dict(fields), "seconds": 1.0,
+                "images_digest": plan.digests[fields["limit"]],
+            }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def engine(monkeypatch: pytest.MonkeyPatch) -> type[_Here]:
+    _Here.asked, _Here.lost, _Here.stop_after = [], set(), None
+    monkeypatch.setattr(run, "OnRay", _Here)
+    return _Here
+
+
+def _config(folder: Path, **changes: Any) -> SweepConfig:
+    fields = {
+        "cells": ("333333", "111111"), "seeds": (0, 1), "recipes": ("quick",), "test_limit": 20,
+        "out": str(folder),
+    }  # fmt: skip
+    return SweepConfig(**{**fields, **changes})
+
+
+def _lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "table.jsonl").read_text().splitlines()]
+
+
+def test_every_cell_seed_and_recipe_has_one_line_and_the_same_command_adds_none(
+    tmp_path: Path, engine: type[_Here]
+) -> None:
+    recipes = ("quick", "b=quick --epochs 3 --limit 100")
+    folder = run_sweep(_config(tmp_path, recipes=recipes), quiet=True)
+    keys = {(line["cell"], line["seed"], line["recipe"]) for line in _lines(folder)}
+    assert keys == {(c, s, r) for c in ("333333", "111111") for s in (0, 1) for r in ("quick", "b")}
+    digests = {line["recipe"]: line["images_digest"] for line in _lines(folder)}
+    assert digests["quick"] != digests["b"]  # of other numbers of images
+    run_sweep(_config(tmp_path, recipes=recipes), quiet=True)
+    resume_sweep(tmp_path, {}, quiet=True)
+    assert len(engine.asked) == len(_lines(folder)) == 8
+    assert "8 done" in summary(folder)
+
+
+def test_interrupted_it_says_how_to_go_on_and_goes_on(tmp_path: Path, engine: type[_Here]) -> None:
+    engine.stop_after = 3
+    with pytest.raises(Interrupted, match=r"interrupted with 3 of 4 trainings in .*--resume"):
+        run_sweep(_config(tmp_path), quiet=True)
+    with (tmp_path / "table.jsonl").open("a") as stream:
+        stream.write('{"cell": "1111')  # as a kill in the write leaves it
+    engine.stop_after = None
+    resume_sweep(tmp_path, {}, quiet=True)
+    assert len(_lines(tmp_path)) == 4 and len(engine.asked) == 4
+
+
+def test_what_is_lost_is_a_line_and_is_repeated_on_demand(
+    tmp_path: Path, engine: type[_Here]
+) -> None:
+    engine.lost = {"111111"}
+    run_sweep(_config(tmp_path), quiet=True)
+    failed = [line for line in _lines(tmp_path) if line["status"] == "failed"]
+    assert len(failed) == 2 and failed[0]["reason"] == "WorkerCrashedError: gone"
+    assert "2 done, 2 failed" in summary(tmp_path) and "--again" in summary(tmp_path)
+    engine.lost = set()
+    resume_sweep(tmp_path, {}, quiet=True)
+    assert len(engine.asked) == 4
+    resume_sweep(tmp_path, {"again": True}, quiet=True)
+    assert len(engine.asked) == 6 and "4 done" in summary(tmp_path)
+    resume_sweep(tmp_path, {}, quiet=True)  # --again holds for one start
+    assert len(engine.asked) == 6
+
+
+def test_cells_seeds_and_recipes_may_be_added_and_nothing_else_changed(
+    tmp_path: Path, engine: type[_Here]
+) -> None:
+    run_sweep(_config(tmp_path), quiet=True)
+    resume_sweep(tmp_path, {"cells": ("333333", "222222"), "seeds": (0, 1, 2)}, quiet=True)
+    assert len(_lines(tmp_path)) == 4 + 2 + 2
+    with pytest.raises(UserError, match=r"other settings \(attacks: .*; give another --out"):
+        run_sweep(_config(tmp_path, attacks=("clean",)), quiet=True)
+    description = json.loads((tmp_path / "config.json").read_text())
+    description["data"]["num_classes"] = 9
+    (tmp_path / "config.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match="other images than these"):
+        run_sweep(_config(tmp_path), quiet=True)
+
+
+def test_another_recipe_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    run_sweep(_config(tmp_path, recipes=("a=quick",)), quiet=True)
+    with pytest.raises(UserError, match=r"line 1 was trained by another recipe called 'a'"):
+        run_sweep(_config(tmp_path, recipes=("a=quick --epochs 2",)), quiet=True)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "table.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"has table.jsonl and no config.json"):
+        run_sweep(_config(tmp_path), quiet=True)
+
+
+def test_impossible_measurements_are_told_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="recipe quick has batches of 64 and there are 50"):
+        run_sweep(_config(tmp_path / "a", recipes=("quick=quick --limit 50",)), quiet=True)
+    assert not (tmp_path / "a").exists()

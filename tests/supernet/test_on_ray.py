@@ -1,0 +1,72 @@
+"""The engine alone, on functions that need no torch; tests/scripts/test_sweep.py has the sweep."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supernet.errors import UserError
+from supernet.on_ray import Lost, OnRay, Share
+
+
+def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(UserError, match=r"Ray is not installed; install it with .*\[sweep\]"),
+        OnRay(),
+    ):
+        pass
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[OnRay]:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[sweep]'")
+    with OnRay(cpus=2) as engine:
+        yield engine
+
+
+def _answer(shared: dict[str, Any], item: int) -> dict[str, Any]:
+    """Once for each item: a process that kills itself, as the lack of memory would."""
+    tried = Path(shared["folder"]) / str(item)
+    attempts = int(tried.read_text()) + 1 if tried.exists() else 1
+    tried.write_text(str(attempts))
+    if item in shared["dies"] and attempts <= shared["dies"][item]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if item == shared.get("raises"):
+        raise ValueError("no such number")
+    return {"item": item, "attempts": attempts, "root": os.environ.get("PYTHONPATH", "")}
+
+
+@pytest.mark.slow
+def test_each_item_has_one_result_whatever_dies(ray: OnRay, tmp_path: Path) -> None:
+    shared = {"folder": str(tmp_path), "dies": {2: 1, 5: 99}, "raises": 7}
+    found = dict(ray.results(_answer, shared, range(9), Share(cpus=1, retries=2)))
+    assert sorted(found) == list(range(9))
+    assert isinstance(found[5], Lost) and "WorkerCrashed" in found[5].reason
+    assert found[7] == Lost("ValueError: no such number")
+    assert found[2]["attempts"] == 2
+    assert [found[item]["attempts"] for item in (0, 1, 3, 4, 6, 8)] == [1] * 6
+    assert (tmp_path / "5").read_text() == "3"  # the first attempt and two more
+    assert str(Path(__file__).parents[2]) in found[0]["root"]
+
+
+@pytest.mark.slow
+def test_a_task_larger_than_the_machine_is_refused(ray: OnRay) -> None:
+    ray.check(Share(cpus=2))
+    with pytest.raises(
+        UserError, match="asks for 3 CPUs and this machine gives Ray 2; lower --cpu"
+    ):
+        ray.check(Share(cpus=3))
+    with pytest.raises(UserError, match=r"asks for 0\.5 GPUs and this machine gives Ray 0"):
+        ray.check(Share(gpus=0.5))
+
+
+@pytest.mark.slow
+def test_an_address_where_nothing_is_is_one_sentence() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[sweep]'")
+    with pytest.raises(UserError, match=r"Ray could not reach 127.0.0.1:1 .*; correct the address"):
+        OnRay(address="127.0.0.1:1").__enter__()
