@@ -6,8 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    ("errors",), ("files", "finite", "text", "randomness", "settings", "shapes", "processes"),
-    ("flags", "cli"),
+    ("errors",), ("files", "finite", "text", "settings", "shapes", "processes", "distributed"),
+    ("randomness", "shared_batches", "torchrun", "flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),
 )  # fmt: skip

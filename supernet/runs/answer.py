@@ -33,7 +33,7 @@ def derivation_of(search: Search) -> Derivation:
     if not config.epochs:
         nothing = torch.zeros(NUM_EDGES, NUM_OPS, dtype=torch.float64)
         return Derivation({}, "", Gains(nothing, nothing))
-    gains = operator_gains(search.net, search.images.for_gains(config.seed))
+    gains = operator_gains(search.net, search.images.for_gains(config.seed), search.ranks)
     refuse_not_finite({"gains": torch.stack(tuple(gains))}, search.step, search.remedy)
     return derive(
         search.strategy.expected_weights(),

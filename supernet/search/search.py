@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from ops.space import NONE
+from ops.synchronised import synchronise
 from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import Attack
 from supernet.data import ImageData, load_dataset
+from supernet.distributed import ALONE, Ranks
 from supernet.finite import norm, refuse_not_finite
 from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
@@ -27,6 +29,7 @@ from supernet.search.halves import Batch, Halves
 from supernet.search.objectives import make_objective
 from supernet.search.strategies import make_strategy
 from supernet.search.weights import Weights
+from supernet.shared_batches import gather_rows
 
 PROBE_STEPS = 10
 """Steps of the PGD that measures robust accuracy on the alpha half after each epoch."""
@@ -48,21 +51,25 @@ class Search:
     """A search in progress on one device.
 
     `data` must be on `device`. All randomness comes from config.seed. `impl` is the form of the
-    mixed cell where it is to be another than the config's.
+    mixed cell where it is to be another than the config's. With `ranks` of several processes each
+    has a search, and they stay the same: `config.batch_size` counts the images of all.
     Raises: UserError when the images are too few for the batch size, or no cell fits the budget.
     """
 
     def __init__(
-        self, config: SearchConfig, data: ImageData, device: torch.device, impl: str | None = None
-    ) -> None:
-        self.config, self.data, self.device = config, data, device
+        self, config: SearchConfig, data: ImageData, device: torch.device,
+        impl: str | None = None, ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
+        self.config, self.data, self.device, self.ranks = config, data, device, ranks
         self.fits = restriction(config.budgets, data.num_classes, data.full_size)
         """Which cells may be the answer; None where nothing limits them."""
-        self.random = Randomness(config.seed, device)
+        self.random = Randomness(config.seed, device, ranks)
         self.net = Supernet(
             C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean, std=data.std,
             impl=impl or config.impl,
         ).use_layout(torch.channels_last).to(device)  # fmt: skip
+        if ranks.count > 1 and config.sync_batch_norm:
+            synchronise(self.net, gather_rows)
         self.strategy = make_strategy(config.strategy, self.random["alpha"]).to(device)
         self.objective = make_objective(
             config.objective, config.alpha_follows, config.robust_weight
@@ -73,11 +80,11 @@ class Search:
         """The attack of weights and alpha, and the PGD that measures; None in a clean search."""
         if config.robust:
             self.attack, self.probe = self._attacks()
-        self.images = Halves(data, config.batch_size, self.random)
+        self.images = Halves(data, config.batch_size, self.random, ranks)
         self.weights = Weights(
-            self.net, self.strategy, config, self.total_steps, self.random["paths"]
+            self.net, self.strategy, config, self.total_steps, self.random["paths"], ranks
         )
-        self.alpha = Alpha(self.net, self.strategy, self.objective, config)
+        self.alpha = Alpha(self.net, self.strategy, self.objective, config, ranks)
         self.step = 0
         self.totals: dict[str, Tensor] = {}
         """Sums over the steps of the current epoch, on the device: read once, at its end."""
