@@ -13,7 +13,7 @@ import hashlib
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from torch import Tensor
 from supernet.errors import UserError
 
 T = TypeVar("T")
-J = TypeVar("J")
+J = TypeVar("J", bound=Hashable)
 
 STEP_TIMEOUT = datetime.timedelta(minutes=10)
 """A process that does not answer within a step for so long is given up."""
@@ -183,7 +183,7 @@ class Ranks:
     def spread(
         self, jobs: Sequence[J], do: Callable[[list[J]], Iterator[tuple[J, T]]]
     ) -> Iterator[tuple[J, T]]:
-        """(job, result) of every job in every process; each is done by one of them.
+        """(job, result) of every job in every process; each is done by one of them, none is twice.
 
         Process r has the jobs r, r + count, ... Results come as they are known: first its own, and
         between them those that others have finished.
@@ -195,10 +195,10 @@ class Ranks:
         name = f"jobs-{next(_numbers)}"
         waiting = {n for n in range(len(jobs)) if n % self.count != self.rank}
         own = [n for n in range(len(jobs)) if n % self.count == self.rank]
-        places = {id(jobs[n]): n for n in own}
+        places = {jobs[n]: n for n in own}
         for job, result in do([jobs[n] for n in own]):
             with losing():
-                self.store.set(f"{name}/{places[id(job)]}", pickle.dumps(result))
+                self.store.set(f"{name}/{places[job]}", pickle.dumps(result))
             yield job, result
             yield from self._finished(name, jobs, waiting)
         while waiting:

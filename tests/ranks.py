@@ -1,11 +1,11 @@
-"""Runs a function in several processes that share batches, forked so that they have torch at once."""
+"""Runs a function in several processes that share batches: forked, they have torch at once."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
+import signal
 import socket
-import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,31 @@ from supernet.torchrun import joined
 def together(
     count: int, work: Callable[[Ranks], Any], folder: Path, seconds: float = 300
 ) -> list[Any]:
-    """What `work(ranks)` returns in each of so many processes, by rank; an exception as it is."""
+    """What `work(ranks)` gives in each of so many processes, by rank.
+
+    The exception that ends one, as its command would see it, stands for a result, and None for that
+    of a killed process.
+
+    Where a process is killed the others get SIGTERM, as from torchrun.
+    """
     fork, port = multiprocessing.get_context("fork"), _free_port()
+    folder.mkdir(parents=True, exist_ok=True)
     children = [
         fork.Process(target=_child, args=(rank, count, port, work, folder)) for rank in range(count)
     ]
     for child in children:
         child.start()
-    for child in children:
-        child.join(seconds)
-        assert child.exitcode is not None, f"a process still runs after {seconds} s"
-    return [pickle.loads((folder / f"rank-{rank}").read_bytes()) for rank in range(count)]
+    sentinels = {child.sentinel: child for child in children}
+    while sentinels:
+        ready = multiprocessing.connection.wait(list(sentinels), timeout=seconds)
+        assert ready, f"a process still runs after {seconds} s"
+        for sentinel in ready:
+            child = sentinels.pop(sentinel)  # type: ignore[index]
+            child.join()
+            if child.exitcode:
+                for other in sentinels.values():
+                    os.kill(other.pid or 0, signal.SIGTERM)
+    return [_result(folder / f"rank-{rank}") for rank in range(count)]
 
 
 def _child(rank: int, count: int, port: int, work: Callable[[Ranks], Any], folder: Path) -> None:
@@ -42,11 +56,19 @@ def _child(rank: int, count: int, port: int, work: Callable[[Ranks], Any], folde
     try:
         with joined() as ranks:
             result = work(ranks)
+            ranks.gather(None)  # the first process keeps the store
     except BaseException as error:
-        traceback.print_exc(file=sys.stderr)
         result = error
     (folder / f"rank-{rank}").write_bytes(pickle.dumps(result))
     os._exit(0)
+
+
+def _result(path: Path) -> Any:
+    if not path.exists():
+        return None
+    result = pickle.loads(path.read_bytes())
+    path.unlink()
+    return result
 
 
 def _free_port() -> int:
