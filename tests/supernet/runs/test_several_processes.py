@@ -1,12 +1,13 @@
 """Runs by several processes: one directory, kills, Ctrl-C, and other numbers of processes."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.distributed import ALONE, Lost, Ranks, digest
 from supernet.errors import UserError
+from supernet.runs import refinement, search_run
 from supernet.runs.checkpoint import load_last
 from supernet.runs.interrupts import Interrupted
 from supernet.runs.search_run import resume_search, run_search
@@ -24,6 +26,7 @@ from supernet.runs.train_run import resume_training, run_training
 from supernet.search.config import SearchConfig
 from supernet.search.search import Search
 from supernet.train.config import TrainConfig
+from supernet.train.short import Recipe
 from supernet.train.training import Training
 from tests.pictures import not_rendered
 from tests.ranks import together
@@ -76,6 +79,16 @@ def resumed(kind: str, count: int, folder: Path) -> Any:
             return str(START[kind][2](folder, {}, quiet=True))
 
     return together(count, run, folder.parent)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    """Few and small networks in the refinement, and no report."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refinement, "AROUND", 5)
+        patch.setattr(refinement, "Recipe", functools.partial(Recipe, C=2, N=1))
+        patch.setattr(search_run, "write_report", lambda folder, table: None)
+        yield
 
 
 @pytest.fixture(scope="module", params=["search", "training"])
