@@ -54,8 +54,9 @@ def joined() -> Iterator[Ranks]:
             raise
         finally:
             _here = ALONE
-            with contextlib.suppress(RuntimeError):
-                dist.destroy_process_group()
+            if not lost.is_set():  # else it might wait for those that are gone
+                with contextlib.suppress(RuntimeError):
+                    dist.destroy_process_group()
 
 
 def _join() -> Ranks:
