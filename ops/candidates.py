@@ -24,7 +24,7 @@ def batch_norm(C: int, affine: bool) -> nn.BatchNorm2d:
     Torch's own class and no subclass: tracers and converters know layers by their class.
     """
     norm: Any = nn.BatchNorm2d(C, eps=BN_EPS, momentum=BN_MOMENTUM, affine=affine)
-    norm.recording, norm.batch_statistics = False, None
+    norm.recording, norm.batch_statistics, norm.gather = False, None, None
     made: nn.BatchNorm2d = norm
     return made
 

@@ -18,6 +18,7 @@ from cuda_ext.mixed_cell import training_cell
 from cuda_ext.mixed_op import training_node
 from ops.candidates import BN_EPS, OPS
 from ops.space import CONV1, CONV3, EDGES, INCOMING, NUM_EDGES, NUM_OPS, OUTGOING
+from ops.synchronised import Gather, bessel, synchronised_node
 
 Impl = Literal["auto", "reference", "batched", "native"]
 IMPLS: tuple[str, ...] = get_args(Impl)
@@ -71,7 +72,11 @@ class MixedCell(nn.Module):
       native     the whole cell as one compiled operator around torch's convolutions.
     Outside training mode the modules themselves run; in eval mode the folded cell (`ops.fold`) is
     the fast one.
+    Where several processes share a batch (`ops.synchronised`), batched takes the place of native.
     """
+
+    gather: Gather | None = None
+    """What brings the batch statistics of several processes together; None in one alone."""
 
     def __init__(self, C: int) -> None:
         super().__init__()
@@ -94,7 +99,7 @@ class MixedCell(nn.Module):
         impl = resolve_impl(impl, x.device.type, x.dtype)
         if impl == "reference" or not self.training:
             return self._forward_reference(x, w_EO)
-        if impl == "native":
+        if impl == "native" and self.gather is None:
             return self._forward_native(x, w_EO)
         return self._forward_batched(x, w_EO)
 
@@ -125,7 +130,7 @@ class MixedCell(nn.Module):
         kernels3 = [self._stack(source, CONV3) for source in range(3)]
         kernels1 = [self._stack(source, CONV1) for source in range(3)]
         out, mean, var = training_cell(x, w_EO, kernels3, kernels1, BN_EPS)
-        self._track(range(NUM_EDGES), mean, var, count=x.numel() // self.C)
+        self._track(range(NUM_EDGES), mean, var, bessel(x.numel() // self.C))
         return out
 
     def _forward_batched(self, x: Tensor, w_EO: Tensor) -> Tensor:
@@ -136,17 +141,24 @@ class MixedCell(nn.Module):
             r = F.relu(nodes[source])
             y1.update(self._convolve(r, source, CONV1))
             y3.update(self._convolve(r, source, CONV3))
-            out, mean, var = training_node(
+            out, mean, var, correction = self._node(
                 [nodes[EDGES[e][1]] for e in incoming],
                 [y1[e] for e in incoming],
                 [y3[e] for e in incoming],
                 w_EO[incoming[0] : incoming[-1] + 1],
-                eps=BN_EPS,
-                impl="reference",
             )
-            self._track(incoming, mean, var, count=x.numel() // self.C)
+            self._track(incoming, mean, var, correction)
             nodes.append(out)
         return nodes[3]
+
+    def _node(
+        self, v: list[Tensor], y1: list[Tensor], y3: list[Tensor], w: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Any]:
+        """Node, mean, biased variance, and what makes that unbiased."""
+        if self.gather is not None:
+            return synchronised_node(v, y1, y3, w, BN_EPS, self.gather)
+        out, mean, var = training_node(v, y1, y3, w, eps=BN_EPS, impl="reference")
+        return out, mean, var, bessel(v[0].numel() // self.C)
 
     def _convolve(self, r: Tensor, source: int, op: int) -> dict[int, Tensor]:
         """{edge: convolution output} for the edges that leave `source`, by one convolution."""
@@ -159,7 +171,9 @@ class MixedCell(nn.Module):
         return torch.cat([self.edges[e].ops[op].conv.weight for e in OUTGOING[source]])
 
     @torch.no_grad()
-    def _track(self, incoming: Iterable[int], mean: Tensor, var: Tensor, count: int) -> None:
+    def _track(
+        self, incoming: Iterable[int], mean: Tensor, var: Tensor, correction: float | Tensor
+    ) -> None:
         """Running statistics as nn.BatchNorm2d keeps them: momentum 0.1, unbiased variance."""
         convs = [self.edges[e].ops[o] for e in incoming for o in (CONV1, CONV3)]
         norms: list[Any] = [conv.bn for conv in convs]
@@ -170,7 +184,7 @@ class MixedCell(nn.Module):
         momentum = norms[0].momentum
         if momentum == 0:  # inside kept_statistics
             return
-        unbiased = list((var * (count / max(count - 1, 1))).flatten(0, 1))
+        unbiased = list((var * correction).flatten(0, 1))
         torch._foreach_lerp_([n.running_mean for n in norms], means, momentum)
         torch._foreach_lerp_([n.running_var for n in norms], unbiased, momentum)
         torch._foreach_add_([n.num_batches_tracked for n in norms], 1)

@@ -48,7 +48,8 @@ def run(main: Callable[[], None]) -> NoReturn:
         status = _status_of(main)
         sys.stdout.flush()
     except UserError as error:
-        status = _say(f"error: {error}", USER_ERROR)
+        said = "torch" not in sys.modules and _is_one_of_many()
+        status = USER_ERROR if said else _say(f"error: {error}", USER_ERROR)
     except KeyboardInterrupt as stop:
         status = _say(str(stop) or "interrupted", INTERRUPTED)
     except BrokenPipeError as error:  # an OSError, and nobody's fault
@@ -67,6 +68,12 @@ def run(main: Callable[[], None]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         _give_up_on(stream)
     sys.exit(status)
+
+
+def _is_one_of_many() -> bool:
+    """Whether torchrun has started this process next to a first one, which has the same flags and
+    names the mistakes in them. `supernet.torchrun` sorts out later ones."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
 
 
 def _status_of(main: Callable[[], None]) -> int:

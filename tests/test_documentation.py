@@ -37,14 +37,15 @@ RESULTS = sorted(
     path for path in (ROOT / "docs" / "results").rglob("*.md") if path.name != "notes.md"
 )  # notes.md is taken into ../search.md, and its links are those of that page
 COMMAND = re.compile(
-    r'(?:\w+="|(?:\w+=\S+ )+)?(?:python[\d.]* )?'  # a variable's value or an environment
+    r'(?:\w+="|(?:\w+=\S+ )+)?'  # a variable's value or an environment
+    r"(?:python[\d.]* |torchrun (?:--[\w-]+ \d+ )*)?"
     r"(scripts/\w+\.py|make|robust-supernet) ?(.*)"
 )
 RECORD = re.compile(r"\sat commit [0-9a-f]{7,}")
 """In the comment of a command that another version ran: it need not run today."""
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")
-FOREIGN = {"--help", "--error-exitcode", "--logdir"}
-"""Flags of every parser, of compute-sanitizer and of tensorboard."""
+FOREIGN = {"--help", "--error-exitcode", "--logdir", "--nnodes"}
+"""Flags of every parser, of compute-sanitizer, of tensorboard and of torchrun."""
 
 CONTEXTS = {
     "search": ["", "--robust", "--robust --path-share 0.5"],

@@ -7,9 +7,9 @@ ROOT = Path(__file__).parents[1]
 
 LAYERS = (
     ("errors", "invocation"),
-    ("files", "finite", "text", "randomness", "settings", "shapes", "processes", "progress",
-     "threads", "precision", "on_ray"),
-    ("flags", "cli"),
+    ("files", "finite", "text", "settings", "shapes", "processes", "progress", "threads",
+     "precision", "on_ray", "distributed"),
+    ("randomness", "shared_batches", "torchrun", "flags", "cli"),
     ("cells", "data", "attacks"), ("nets", "benchmark"), ("proxies",), ("report",), ("train",),
     ("search",), ("runs",), ("studies",),
     ("commands",), ("__main__",),

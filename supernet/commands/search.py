@@ -12,6 +12,7 @@ Ends with the cell, its place in the benchmark, and the next command.
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -50,22 +51,29 @@ def main() -> None:
     from supernet.runs.machine import resolve_device
     from supernet.runs.search_run import answer_again, resume_search, run_search
     from supernet.runs.seeds import run_seeds
+    from supernet.torchrun import joined
 
-    if arguments.resume:
-        print(describe_run(resume_search(arguments.resume, given, quiet=arguments.quiet)))
-        return
-    if arguments.source:
-        print(describe_run(answer_again(arguments.source, given, quiet=arguments.quiet)))
-        return
-    settings = config.with_preset(arguments.preset, given, cuda=torch.cuda.is_available())
-    on_gpu = resolve_device(settings.device).type == "cuda"
-    settings, lines = fit_search(settings, given, on_gpu=on_gpu)
-    if lines and not arguments.quiet:
-        print("\n".join(lines))
-    if seeds:
-        print(describe_seeds(run_seeds(settings, seeds, quiet=arguments.quiet)))
-        return
-    print(describe_run(run_search(settings, quiet=arguments.quiet)))
+    with joined() as ranks:
+        describe, quiet = describe_run, arguments.quiet
+        if arguments.resume:
+            folder = resume_search(arguments.resume, ranks.together(given), quiet=quiet)
+        elif arguments.source:
+            folder = answer_again(arguments.source, ranks.together(given), quiet=quiet)
+        else:
+            cuda = torch.cuda.is_available()
+            settings = config.with_preset(arguments.preset, given, cuda=cuda)
+            on_gpu = resolve_device(settings.device).type == "cuda"
+            settings, lines = fit_search(settings, given, on_gpu=on_gpu)
+            if lines and ranks.first and not quiet:
+                print("\n".join(lines))
+            batch_size = settings.batch_size * ranks.count
+            settings = dataclasses.replace(settings, batch_size=batch_size)
+            if seeds:
+                describe, folder = describe_seeds, run_seeds(settings, seeds, quiet=quiet)
+            else:
+                folder = run_search(settings, quiet=quiet)
+        if ranks.first:
+            print(describe(folder))
 
 
 def _parser() -> argparse.ArgumentParser:

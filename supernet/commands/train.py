@@ -9,6 +9,7 @@ Ends with model.pt, its metadata model.json, and the command that evaluates it.
 """
 
 import argparse
+import dataclasses
 import shlex
 import sys
 from pathlib import Path
@@ -31,21 +32,26 @@ def main() -> None:
     config = None
     if not arguments.resume:
         config = train_config.with_preset(arguments.preset or "benchmark", given)
-        remark = index_remark(config.genotype or "")
-        if remark is not None:
-            print(f"note: {remark}", file=sys.stderr)
 
     # After the flags are known to be good: importing torch takes seconds.
     from supernet.runs.train_run import fitted_config, resume_training, run_training
+    from supernet.torchrun import joined
 
-    if config is None:
-        folder = resume_training(arguments.resume, given, quiet=arguments.quiet)
-    else:
-        config, lines = fitted_config(config, given)
-        if lines and not arguments.quiet:
-            print("\n".join(lines))
-        folder = run_training(config, quiet=arguments.quiet)
-    print(_summary(folder))
+    with joined() as ranks:
+        if config is None:
+            given = ranks.together(given)
+            folder = resume_training(arguments.resume, given, quiet=arguments.quiet)
+        else:
+            remark = index_remark(config.genotype or "")
+            if remark is not None and ranks.first:
+                print(f"note: {remark}", file=sys.stderr)
+            config, lines = fitted_config(config, given)
+            if lines and ranks.first and not arguments.quiet:
+                print("\n".join(lines))
+            config = dataclasses.replace(config, batch_size=config.batch_size * ranks.count)
+            folder = run_training(config, quiet=arguments.quiet)
+        if ranks.first:
+            print(_summary(folder))
 
 
 def _parser() -> argparse.ArgumentParser:

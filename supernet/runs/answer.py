@@ -35,7 +35,8 @@ def derivation_of(search: Search, *, quiet: bool = False) -> Derivation:
         nothing = torch.zeros(NUM_EDGES, NUM_OPS, dtype=torch.float64)
         return Derivation({}, "", Gains(nothing, nothing))
     batches = with_progress(search.images.gain_batches(config.seed), "gains", "batch", quiet=quiet)
-    gains = operator_gains(search.net, map(search.images.images_at, batches))
+    images = map(search.images.images_at, batches)
+    gains = operator_gains(search.net, images, search.ranks)
     refuse_not_finite({"gains": torch.stack(tuple(gains))}, search.step, search.remedy)
     return derive(
         search.strategy.expected_weights(),

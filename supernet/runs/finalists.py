@@ -43,8 +43,9 @@ def write_finalists(
     recipe = recipe_of(config)
     classes = grouped(candidates)
     pool = SideBySide(
-        images, folder / LEDGER, processes=config.processes or automatic_processes(images)
-    )
+        images, folder / LEDGER, ranks=search.ranks,
+        processes=config.processes or automatic_processes(images, search.ranks),
+    )  # fmt: skip
     outcomes = _outcomes(pool, recipe, [cell for _, cell in classes], quiet)
     record = {
         "dataset": config.dataset,
@@ -67,7 +68,8 @@ def write_finalists(
         "judged_by": list(judged_by(config.dataset, config.robust)),
         "seconds": sum(outcome.seconds for found in outcomes for outcome in found),
     }  # fmt: skip
-    write_json(folder / RESULT, record)
+    if search.ranks.first:
+        write_json(folder / RESULT, record)
     return record
 
 

@@ -11,8 +11,11 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def deferred_interrupts() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C sets a flag, which the yielded function reads; a second Ctrl-C stops at once."""
+def deferred_interrupts(*more: signal.Signals) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C sets a flag, which the yielded function reads; a second Ctrl-C stops at once.
+
+    more: signals that count as Ctrl-C.
+    """
     seen = False
 
     def handler(number: int, frame: FrameType | None) -> None:
@@ -21,12 +24,14 @@ def deferred_interrupts() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         seen = True
 
+    numbers = (signal.SIGINT, *more)
     try:
-        before = signal.signal(signal.SIGINT, handler)
+        before = [signal.signal(number, handler) for number in numbers]
     except ValueError:  # not in the main thread: Ctrl-C is not ours to handle
         yield lambda: False
         return
     try:
         yield lambda: seen
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handled in zip(numbers, before, strict=True):
+            signal.signal(number, handled)

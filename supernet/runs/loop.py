@@ -1,6 +1,7 @@
 """The loop of a run: steps and epochs, a checkpoint after each epoch, Ctrl-C between two steps."""
 
 import shlex
+import signal
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -11,6 +12,7 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
 
+from supernet.distributed import Lost, Ranks
 from supernet.errors import UserError, refusal
 from supernet.files import naming, read_json
 from supernet.finite import Diverged, Watch, refuse_not_finite
@@ -27,6 +29,7 @@ class Job(Protocol):
     """What a run runs: a search or a training."""
 
     device: torch.device
+    ranks: Ranks
     step: int
     watch: Watch
     """What has looked at the numbers of its steps."""
@@ -59,11 +62,18 @@ class Job(Protocol):
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
+_EXACT = (
+    "with as many processes bit for bit as if nothing had happened, with another number from the "
+    "same state but with other random numbers"
+)
+
 
 class Run(ABC, Generic[AnyJob]):
     """A run in its directory. `seconds` and `resumed` are of a run that goes on.
 
-    A kind of run is a subclass: it measures, follows each epoch, and concludes.
+    A kind of run is a subclass: it measures, follows each epoch, and concludes. Of several
+    processes the first alone measures, prints, and reads and writes the directory; all take the
+    same steps, and state and interruptions are agreed on between them.
     """
 
     kind: str
@@ -81,19 +91,23 @@ class Run(ABC, Generic[AnyJob]):
         seconds: float = 0.0,
         resumed: bool = False,
     ) -> None:
-        self.job, self.folder, self.epochs, self.quiet = job, folder, epochs, quiet
+        self.job, self.folder, self.epochs, self.ranks = job, folder, epochs, job.ranks
+        self.quiet = quiet or not self.ranks.first
         self.resumed = resumed
         self.seconds_before, self.started = seconds, time.perf_counter()
         self.saved_step = job.step if resumed else None
         """The step of the last checkpoint."""
-        description = read_json(folder / CONFIG)
+        description = self.ranks.from_first(lambda: read_json(folder / CONFIG))
         self.config_hash = str(description["config_hash"])
-        with naming(folder):
-            self.tracker = Tracker(folder, description, resume_step=job.step if resumed else None)
+        if self.ranks.first:
+            with naming(folder):
+                self.tracker = Tracker(
+                    folder, description, resume_step=job.step if resumed else None
+                )
 
     @abstractmethod
     def introduce(self) -> None:
-        """Before the first step of this process."""
+        """Before the first step of this process, in the first one alone."""
 
     @abstractmethod
     def measure(self) -> dict[str, Any]:
@@ -102,11 +116,12 @@ class Run(ABC, Generic[AnyJob]):
     @abstractmethod
     def follow(self, record: dict[str, Any], write: Callable[..., None]) -> None:
         """After an epoch that is logged, before its checkpoint. write(text, file=stream) prints
-        above the progress bar."""
+        above the progress bar. In the first process alone."""
 
     @abstractmethod
     def conclude(self) -> None:
-        """After the last step: write the results."""
+        """After the last step: write the results. In every process, so that they can share work;
+        the first alone writes."""
 
     @property
     def seconds(self) -> float:
@@ -117,17 +132,21 @@ class Run(ABC, Generic[AnyJob]):
         """Train, then conclude; whatever happens, the log is on the disk.
 
         Raises: Interrupted after Ctrl-C; UserError when the numbers are not finite any more, and,
-                saying how to go on, when the disk or a standard stream refuses what is written.
+                saying how to go on, when the disk or a standard stream refuses what is written, and
+                when another process of the run has ended.
         """
         try:
             self.train()
             self.conclude()
-            self.tracker.close()
+            self._close()
         except Interrupted:
             raise
         except Diverged as error:
             kept = f"{self.folder / CHECKPOINT} is of step {self.saved_step}, before it"
             raise UserError(f"{error}; {kept}") from error
+        except Lost as error:
+            kept = f"{self.folder / CHECKPOINT} is of step {self.saved_step}"
+            raise Lost(f"{error}; {kept}, {self._way_on}, {_EXACT}") from error
         except KeyboardInterrupt:
             # While concluding: the training is complete and its checkpoint is written.
             self.stop()
@@ -138,32 +157,42 @@ class Run(ABC, Generic[AnyJob]):
             raise UserError(f"{words}; when that is mended, {self._way_on}") from error
         finally:
             with suppress(OSError):  # said above
-                self.tracker.close()
+                self._close()
         return self.folder
+
+    def _close(self) -> None:
+        if self.ranks.first:
+            self.tracker.close()
 
     def train(self) -> None:
         """All steps that are left; a checkpoint before the first, after each epoch and Ctrl-C."""
         job = self.job
-        with deferred_interrupts() as interrupted:
-            self.introduce()
+        # torchrun passes it on when told to end, and sends it where another process has ended.
+        told = (signal.SIGTERM,) if self.ranks.count > 1 else ()
+        with deferred_interrupts(*told) as interrupted:
+            if self.ranks.first:
+                self.introduce()
             if not self.resumed:
                 self.checkpoint()  # from here on, whatever happens, the run can be resumed
             bar = Progress(self.kind, job.total_steps, "step", initial=job.step, quiet=self.quiet)
             with bar:
                 while job.step < job.total_steps:
                     self._epoch(bar, interrupted)
-            if interrupted():  # in the last step: everything is recorded
+            if self.ranks.any(interrupted()):  # in the last step: everything is recorded
                 self.stop()
 
     def checkpoint(self) -> None:
         """All that is logged is on the disk first: a resume writes nothing before it again.
 
-        Raises: Diverged instead of writing a state that is not finite.
+        Raises: Diverged instead of writing a state that is not finite; UserError instead of one
+                that differs between the processes.
         """
         state = self.finite_state()
-        self.tracker.flush()
-        content = {"state": state, "seconds": self.seconds}
-        save_last(self.folder, self.kind, self.config_hash, content)
+        self.ranks.refuse_different(state, f"after step {self.job.step:,}")
+        if self.ranks.first:
+            self.tracker.flush()
+            content = {"state": state, "seconds": self.seconds}
+            save_last(self.folder, self.kind, self.config_hash, content)
         self.saved_step = self.job.step
 
     def finite_state(self) -> dict[str, Any]:
@@ -181,14 +210,19 @@ class Run(ABC, Generic[AnyJob]):
         """The command that goes on with a run which could not be written any further."""
         if not has_checkpoint(self.folder):
             return "give the same command again"
-        return f"go on with: {command(self.command)} --resume {shlex.quote(str(self.folder))}"
+        return f"go on with: {self._resume_command}"
+
+    @property
+    def _resume_command(self) -> str:
+        resume = f"{command(self.command)} --resume {shlex.quote(str(self.folder))}"
+        return self.ranks.launched(resume)
 
     def stop(self) -> NoReturn:
         """End the process's part of the run, and say how to go on."""
         raise Interrupted(
             f"stopped after {self.job.step} of {self.job.total_steps} steps "
             f"({self.epochs} epochs); go on with:\n"
-            f"  {command(self.command)} --resume {shlex.quote(str(self.folder))}"
+            f"  {self._resume_command}" + (f"\n{_EXACT}" if self.ranks.count > 1 else "")
         )
 
     def _epoch(self, bar: Any, interrupted: Callable[[], bool]) -> None:
@@ -196,7 +230,7 @@ class Run(ABC, Generic[AnyJob]):
         epoch = job.epoch + 1
         while job.epoch < epoch:
             # Before the step: after an epoch's last one its record must be written first.
-            if interrupted():
+            if self.ranks.any(interrupted()):
                 self.checkpoint()
                 self.stop()
             job.train_step()
@@ -204,16 +238,14 @@ class Run(ABC, Generic[AnyJob]):
         trained = time.perf_counter()
         bar.set_postfix_str("measuring")
         self.finite_state()  # before it is measured: attacks refuse what is not a number
-        record = {
-            "epoch": epoch,
-            "step": job.step,
-            "lr": job.lr,
-            **job.epoch_means(),
-            **self.measure(),
-            "step_seconds": (trained - began) / (job.step - first),
-            "seconds": self.seconds,
-            "peak_memory_mb": peak_memory_mb(job.device),
-        }
-        bar.set_postfix_str("", refresh=False)
-        self.follow(record, lambda text, file=sys.stdout: bar.write(text, file=file))
+        record = {"epoch": epoch, "step": job.step, "lr": job.lr, **job.epoch_means()}
+        if self.ranks.first:
+            record |= {
+                **self.measure(),
+                "step_seconds": (trained - began) / (job.step - first),
+                "seconds": self.seconds,
+                "peak_memory_mb": peak_memory_mb(job.device),
+            }
+            bar.set_postfix_str("", refresh=False)
+            self.follow(record, lambda text, file=sys.stdout: bar.write(text, file=file))
         self.checkpoint()

@@ -1,5 +1,7 @@
 """A search made ready for its run: config, images, device, and the form of the mixed cell."""
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,10 @@ import torch
 from ops.mixed import resolve_impl
 from supernet.errors import UserError
 from supernet.precision import training_arithmetic
+from supernet.runs.checkpoint import load_last
 from supernet.runs.folder import CONFIG, read_description
-from supernet.runs.machine import device_of_run, resolve_device
+from supernet.runs.machine import device_of_run, refuse_other_surroundings, resolve_device
+from supernet.runs.state import load_state
 from supernet.search.config import (
     ATTACK_DTYPES,
     IMPL_NAMES,
@@ -19,6 +23,7 @@ from supernet.search.config import (
 )
 from supernet.search.search import Search, load_images
 from supernet.settings import another_version, from_saved, resumed
+from supernet.torchrun import current
 
 KIND = "search"
 """As config.json and the checkpoint name it."""
@@ -75,11 +80,15 @@ def attack_dtype_of(config: SearchConfig, description: dict[str, Any]) -> str:
 
 
 def _search_on(device: torch.device, config: SearchConfig, impl: str, attack_dtype: str) -> Search:
+    ranks = current()
+    device = ranks.device(device)
     try:
         resolve_impl(impl, device.type)
     except RuntimeError as error:
         raise UserError(f"{error}; build it with 'make native' or use --impl auto") from error
-    return Search(config, load_images(config, device), device, impl, attack_dtype)
+    data = ranks.in_turn(lambda: load_images(config, device))
+    ranks.refuse_different({"config": config.what(), "set of images": data.digest}, "at the start")
+    return Search(config, data, device, impl, attack_dtype, ranks)
 
 
 def _runs(impl: str, device: torch.device) -> bool:
@@ -88,6 +97,24 @@ def _runs(impl: str, device: torch.device) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def trained(source: Path, config: SearchConfig, given: dict[str, Any]) -> tuple[Search, float]:
+    """A search of this config with the supernet of the finished one in `source`, and the seconds
+    that its training took."""
+    ranks = current()
+    description = ranks.from_first(lambda: read_description(source, KIND))
+    search = prepare_again(config, description, given)
+    here = surroundings(search)
+    ranks.from_first(lambda: refuse_other_surroundings(source, here))
+    saved = ranks.from_first(lambda: load_last(source, KIND, config_of(source, {}).hash()))
+    load_state(search, saved["state"], source)
+    if search.step < search.total_steps:
+        raise UserError(
+            f"{source} has done {search.step:,} of {search.total_steps:,} steps; finish it with "
+            f"--resume {shlex.quote(str(source))} first"
+        )
+    return search, saved["seconds"]
 
 
 def impl_of(search: Search) -> str:
@@ -109,3 +136,16 @@ def surroundings(search: Search) -> dict[str, Any]:
         "arithmetic": training_arithmetic(search.device),
         "device_type": search.device.type,
     }
+
+
+def processes_in_words(search: Search) -> Iterator[str]:
+    """What a search by several processes says of itself; nothing of one alone."""
+    ranks, config = search.ranks, search.config
+    if ranks.count == 1:
+        return
+    yield f"{ranks.count} processes, {config.batch_size} images a step together"
+    if config.sync_batch_norm and impl_of(search) == "native":
+        yield (
+            "batch norm sees the images of all processes: training steps take the batched form, "
+            "attacks and measurements the native one"
+        )

@@ -12,6 +12,7 @@ from typing import Any
 from supernet.cells.genotype import Genotype
 from supernet.cells.isomorphs import one_of_each_class
 from supernet.data import ImageData
+from supernet.distributed import ALONE, Ranks
 from supernet.progress import Progress
 from supernet.search.config import SearchConfig
 from supernet.search.derive import Fits
@@ -48,6 +49,7 @@ class Refinement:
     """All cells with their scores: they order neighbours, and give each cell its standing."""
     fits: Fits | None
     quiet: bool
+    ranks: Ranks = ALONE
 
     def run(self, proposals: Mapping[str, Sequence[Genotype]]) -> dict[str, Any]:
         """Refine and return the content of refine.json.
@@ -71,9 +73,11 @@ class Refinement:
             used.update(zip(trials, outcomes, strict=True))
             return [o.loss if o.robust_loss is None else o.robust_loss for o in outcomes]
 
-        processes = self.config.processes or automatic_processes(data)
-        ledger = self.folder / LEDGER
-        with bar, SideBySide(data, ledger, processes=processes, done=done) as pool:
+        pool = SideBySide(
+            data, self.folder / LEDGER, done=done, ranks=self.ranks,
+            processes=self.config.processes or automatic_processes(data, self.ranks),
+        )  # fmt: skip
+        with bar, pool:
             sweeps = []
             for sweep in refine(
                 cells, judge, standing=standing, around=self._around,
@@ -115,9 +119,11 @@ class Refinement:
         return steps
 
 
-def automatic_processes(data: ImageData) -> int:
-    """As many as there are cores for this process, or GPU_PROCESSES on a GPU."""
-    return GPU_PROCESSES if data.train_x.is_cuda else available_cpus()
+def automatic_processes(data: ImageData, ranks: Ranks) -> int:
+    """As many as there are cores for this process, or GPU_PROCESSES on a GPU. Ranks on one machine
+    share its cores, and have a GPU each."""
+    cores = available_cpus() // ranks.local_count
+    return GPU_PROCESSES if data.train_x.is_cuda else max(1, cores)
 
 
 def seed_of(seed: int, number: int) -> int:

@@ -52,7 +52,9 @@ from supernet.runs.prepared import (
     impl_of,
     prepare,
     prepare_again,
+    processes_in_words,
     surroundings,
+    trained,
 )
 from supernet.runs.refinement import Refinement
 from supernet.runs.state import load_state
@@ -68,6 +70,7 @@ from supernet.search.measure import measure, warnings
 from supernet.search.proposals import Proposals
 from supernet.search.search import PROBE_STEPS, Search
 from supernet.settings import differences
+from supernet.torchrun import current
 
 
 def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
@@ -77,7 +80,8 @@ def run_search(config: SearchConfig, *, quiet: bool = False) -> Path:
     """
     table = load_table(config.data_root)
     search = prepare(config)
-    with new_folder(config.out, _automatic_folder(config), KIND) as folder:
+    made = new_folder(config.out, _automatic_folder(config), KIND)
+    with search.ranks.first_holds(made) as folder:
         return _begin(search, folder, table, quiet=quiet)
 
 
@@ -91,26 +95,32 @@ def resume_search(folder: Path, given: dict[str, Any], *, quiet: bool = False) -
     """
     if given.get("out"):
         raise UserError("--resume already names the run directory; remove --out")
-    config_of(folder, given)  # what is refused leaves the folder as it is
-    with old_folder(folder):
-        config, description = config_of(folder, given), read_description(folder, KIND)
+    ranks = current()
+    ranks.from_first(lambda: config_of(folder, given))  # what is refused leaves the folder as it is
+    with ranks.first_holds(old_folder(folder)):
+        config, description = ranks.from_first(
+            lambda: (config_of(folder, given), read_description(folder, KIND))
+        )
         table = load_table(config.data_root)
-        if not has_checkpoint(folder):
+        if not ranks.from_first(lambda: has_checkpoint(folder)):
             config = dataclasses.replace(
                 config, **{name: given[name] for name in MACHINE_FIELDS if name in given}
             )
             return _begin_anew(config, folder, description.get("from"), table, quiet=quiet)
         search = prepare_again(config, description, given)
-        refuse_other_surroundings(folder, surroundings(search))
-        saved = load_last(folder, KIND, config.hash())
+        here = surroundings(search)
+        ranks.from_first(lambda: refuse_other_surroundings(folder, here))
+        saved = ranks.from_first(lambda: load_last(folder, KIND, config.hash()))
         load_state(search, saved["state"], folder)
         # Where things are may have changed; the report and the next command look there.
         description |= {
             "config": config.to_dict(),
             "config_hash": config.hash(),
             "impl": impl_of(search),
+            "processes": ranks.count,
         }
-        write_json(folder / CONFIG, description)
+        if ranks.first:
+            write_json(folder / CONFIG, description)
         run = SearchRun(
             search, folder, epochs=config.epochs, quiet=quiet, seconds=saved["seconds"],
             resumed=True,
@@ -125,7 +135,8 @@ def answer_again(source: Path, given: dict[str, Any], *, quiet: bool = False) ->
     those of the machine.
     Raises: UserError for other fields, or when the search in `source` has not finished.
     """
-    saved = config_of(source, {})
+    ranks = current()
+    saved = ranks.from_first(lambda: config_of(source, {}))
     changed = differences(saved, given, free=(*ANSWER_FIELDS, *WHERE_FIELDS, *MACHINE_FIELDS))
     if changed:
         raise UserError(
@@ -134,8 +145,9 @@ def answer_again(source: Path, given: dict[str, Any], *, quiet: bool = False) ->
         )
     config = dataclasses.replace(saved, **{"out": None, **given})
     table = load_table(config.data_root)
-    search, seconds = _trained(source, config, given)
-    with new_folder(config.out, source.with_name(f"{source.name}-answer"), KIND) as folder:
+    search, seconds = trained(source, config, given)
+    made = new_folder(config.out, source.with_name(f"{source.name}-answer"), KIND)
+    with ranks.first_holds(made) as folder:
         return _begin(search, folder, table, quiet=quiet, source=source, seconds=seconds)
 
 
@@ -150,9 +162,11 @@ def _begin(
 ) -> Path:
     """Run a search in its empty folder; `source` is the run whose supernet it has."""
     config, origin = search.config, {} if source is None else {"from": str(source)}
-    write_json(folder / CONFIG, _description(config, search) | origin)
+    first = search.ranks.first
+    if first:
+        write_json(folder / CONFIG, _description(config, search) | origin)
     run = SearchRun(search, folder, epochs=config.epochs, quiet=quiet, seconds=seconds)
-    if source is not None and (source / METRICS_FILE).is_file():
+    if first and source is not None and (source / METRICS_FILE).is_file():
         # The report shows how the supernet was trained.
         shutil.copyfile(source / METRICS_FILE, folder / METRICS_FILE)
     return run.judged(table).finish()
@@ -162,33 +176,19 @@ def _begin_anew(
     config: SearchConfig, folder: Path, source: object, table: Table, *, quiet: bool
 ) -> Path:
     """Run a search again that ended before its first checkpoint."""
-    print(f"{folder} has no checkpoint yet: the search starts anew", file=sys.stderr)
-    clear(folder)
+    ranks = current()
+    if ranks.first:
+        print(f"{folder} has no checkpoint yet: the search starts anew", file=sys.stderr)
+        clear(folder)
     if not isinstance(source, str):
         return _begin(prepare(config), folder, table, quiet=quiet)
-    if not (Path(source) / CONFIG).is_file():
+    if not ranks.from_first(lambda: (Path(source) / CONFIG).is_file()):
         raise UserError(
             f"{folder} reads from the supernet in {source}, which is not there; start it again "
             f"with --from and that folder's name by now, and with --out {shlex.quote(str(folder))}"
         )
-    search, seconds = _trained(Path(source), config, {})
+    search, seconds = trained(Path(source), config, {})
     return _begin(search, folder, table, quiet=quiet, source=Path(source), seconds=seconds)
-
-
-def _trained(source: Path, config: SearchConfig, given: dict[str, Any]) -> tuple[Search, float]:
-    """A search of this config with the supernet of the finished one in `source`, and the seconds
-    that its training took."""
-    description = read_description(source, KIND)
-    search = prepare_again(config, description, given)
-    refuse_other_surroundings(source, surroundings(search))
-    saved = load_last(source, KIND, config_of(source, {}).hash())
-    load_state(search, saved["state"], source)
-    if search.step < search.total_steps:
-        raise UserError(
-            f"{source} has done {search.step:,} of {search.total_steps:,} steps; finish it with "
-            f"--resume {shlex.quote(str(source))} first"
-        )
-    return search, saved["seconds"]
 
 
 def measurement_of(search: Search) -> dict[str, Any]:
@@ -224,6 +224,8 @@ class SearchRun(Run[Search]):
             print(f"images   {search.data.source}")
             device = device_name(search.device)
             print(f"network  C={config.C}, N={config.N}, {impl_of(search)} on {device}")
+            for sentence in processes_in_words(search):
+                print(f"         {sentence}")
             print(f"kernels  {why_impl(search.net.impl, search.device.type)}")
             print(f"run      {self.folder}, config {config.hash()}", flush=True)
 
@@ -281,21 +283,24 @@ class SearchRun(Run[Search]):
             config, search.data, derivation, answers, search.strategy.alpha,
             search.strategy.expected_weights(), self.table, self.seconds,
         )  # fmt: skip
-        write_json(self.folder / "front.json", front_record(config, search.data, menu))
-        write_json(self.folder / "genotype.json", record)
+        if self.ranks.first:
+            write_json(self.folder / "front.json", front_record(config, search.data, menu))
+            write_json(self.folder / "genotype.json", record)
         if config.finalists:
             self._train_finalists(answers_in_order(refinement, answers), answers)
-        log_outcome(self.tracker, self.folder, self.table, search.step)
-        write_report(self.folder, self.table, quiet=self.quiet)
+        if self.ranks.first:
+            log_outcome(self.tracker, self.folder, self.table, search.step)
+            write_report(self.folder, self.table, quiet=self.quiet)
 
     def _refine(self, cells: dict[str, list[Genotype]], proposals: Proposals) -> dict[str, Any]:
         """Refine from these cells; leaves refine.json, unless there was nothing to train."""
         search = self.job
         refinement = Refinement(
-            search.config, search.images, self.folder, proposals, search.fits, self.quiet
-        )
+            search.config, search.images, self.folder, proposals, search.fits, self.quiet,
+            self.ranks,
+        )  # fmt: skip
         record = refinement.run(cells)
-        if record["trainings"]:
+        if record["trainings"] and self.ranks.first:
             write_json(self.folder / REFINEMENT_FILE, record)
         return record
 
@@ -324,7 +329,8 @@ def _description(config: SearchConfig, search: Search) -> dict[str, Any]:
         "kind": KIND,
         "config": config.to_dict(),
         "config_hash": config.hash(),
-        "command": command_line(),
+        "command": search.ranks.launched(command_line()),
+        "processes": search.ranks.count,
         "eps": search.eps,
         "steps_per_epoch": search.steps_per_epoch,
         **surroundings(search),

@@ -1,6 +1,7 @@
 """Several seeds of one search, run one after the other, and the cell that they lead to together."""
 
 import dataclasses
+import functools
 import statistics
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from supernet.runs.prepared import config_of
 from supernet.runs.search_run import resume_search, run_search
 from supernet.search.config import SearchConfig
 from supernet.search.derive import argmax_cell, mean_gains, restriction, weights_of
+from supernet.torchrun import current
 
 IMAGES = ("dataset", "side", "stand_in")
 
@@ -34,28 +36,43 @@ def run_seeds(config: SearchConfig, seeds: tuple[int, ...], *, quiet: bool) -> P
             is in it or in their folder.
     """
     base = Path(config.out or f"runs/search-{plain(config.dataset)}")
-    with locked(base):
-        remove_leftovers(base)
+    ranks = current()
+    with ranks.first_holds(locked(base)):
+        if ranks.first:
+            remove_leftovers(base)
         _run_each(config, seeds, base, quiet=quiet)
     return base
 
 
 def _run_each(config: SearchConfig, seeds: tuple[int, ...], base: Path, *, quiet: bool) -> None:
-    rows = []
+    ranks, folders = current(), []
     for seed in seeds:
         folder = base / f"seed-{seed}"
         seeded = dataclasses.replace(config, seed=seed, out=str(folder))
         given = {name: getattr(seeded, name) for name in seeded.what()}
         if config.data_root is not None:
             given["data_root"] = config.data_root
-        if not has_checkpoint(folder):
+        there = ranks.from_first(functools.partial(_stands, folder))
+        if there == "nothing":
             run_search(seeded, quiet=quiet)
-        elif not (folder / "genotype.json").is_file():
+        elif there == "begun":
             resume_search(folder, given, quiet=quiet)
-        else:
-            config_of(folder, given)  # a finished run counts if it is of this config
-        rows.append(_row(folder))
-    found = _together(config, [Path(row["run"]) for row in rows])
+        else:  # a finished run counts if it is of this config
+            ranks.from_first(functools.partial(config_of, folder, given))
+        folders.append(folder)
+    if ranks.first:
+        _write_together(config, folders, base)
+
+
+def _stands(folder: Path) -> str:
+    """nothing, begun or finished: what a seed's folder holds."""
+    if not has_checkpoint(folder):
+        return "nothing"
+    return "finished" if (folder / "genotype.json").is_file() else "begun"
+
+
+def _write_together(config: SearchConfig, folders: list[Path], base: Path) -> None:
+    rows, found = [_row(folder) for folder in folders], _together(config, folders)
     write_json(base / "seeds.json", {"runs": rows, "spread": _spread(rows), "together": found})
     if found is not None:
         write_json(base / "together.json", found)

@@ -1,6 +1,7 @@
 """Compares the state in a checkpoint with a fresh job's before the job continues from it."""
 
 import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from supernet.distributed import Ranks
 from supernet.errors import UserError
+from supernet.randomness import Randomness, processes_of
 
 _OF_OPTIMISERS = {"momentum_buffer", "step", "exp_avg", "exp_avg_sq"}
 """What SGD and Adam remember of a parameter."""
@@ -19,6 +22,8 @@ class Resumable(Protocol):
     """A search or a training."""
 
     step: int
+    ranks: Ranks
+    random: Randomness
 
     @property
     def total_steps(self) -> int:
@@ -44,11 +49,12 @@ def load_state(job: Resumable, state: dict[str, Any], folder: Path) -> None:
 
     Names, types, shapes and ranges must be those of the job's own state. A learning rate schedule
     may lack values, or have others, where another version of torch wrote it: the job's own stay.
+    Another number of processes than wrote it may go on; a warning says what follows from that.
 
     Raises: UserError naming the first value that does not fit; the job is of no use then.
     """
     try:
-        state = _like(state, job.state_dict(), "state")
+        state = _like(_for_this_many(state, job, folder), job.state_dict(), "state")
         if not 0 <= state["step"] <= job.total_steps:
             raise _Misfit(f"step is {state['step']} of {job.total_steps}")
         for schedule in _schedules(state):
@@ -63,6 +69,30 @@ def load_state(job: Resumable, state: dict[str, Any], folder: Path) -> None:
             f"the checkpoint in {folder} does not fit its run ({reason}); put the run's own "
             "checkpoint in its place, or start a new run"
         ) from error
+
+
+def _for_this_many(state: dict[str, Any], job: Resumable, folder: Path) -> dict[str, Any]:
+    """The state for the processes that there are now."""
+    random, step = state.get("random"), state.get("step")
+    if not isinstance(random, dict) or not isinstance(random.get("others", ()), list | tuple):
+        return state  # refused by whoever reads it
+    before, now = processes_of(random), job.ranks.count
+    if before == now or not isinstance(step, int) or step < 0:
+        return state
+    if job.ranks.first:
+        print(
+            f"warning: {folder} was left by {_processes(before)} and goes on with {now}: weights, "
+            "alpha, optimisers, the order of the images and the images of a step stay; sums are "
+            "rounded in another order, augmentation and attacks draw other numbers, and without "
+            "--sync-batch-norm batch norm sees other batches. Bit for bit it goes on with "
+            f"{_processes(before)} alone",
+            file=sys.stderr,
+        )
+    return {**state, "random": job.random.for_this_many(random, step)}
+
+
+def _processes(count: int) -> str:
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def _like(found: Any, fresh: Any, where: str) -> Any:

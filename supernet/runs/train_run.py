@@ -42,6 +42,7 @@ from supernet.runs.machine import (
 )
 from supernet.runs.state import load_state
 from supernet.settings import from_saved, resumed, without_place
+from supernet.torchrun import current
 from supernet.train.config import MACHINE_FIELDS, WHERE_FIELDS, TrainConfig
 from supernet.train.export import save_model
 from supernet.train.training import Training
@@ -52,11 +53,13 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
 
     Raises: UserError before anything is written; Interrupted after a checkpoint was.
     """
-    genotype, record = read_cell(config.genotype or "", data_root(config.data_root))
+    genotype, record = current().from_first(
+        lambda: read_cell(config.genotype or "", data_root(config.data_root))
+    )
     config = with_images(config, record)
     training = _prepare(config, genotype, resolve_device(config.device))
     automatic = _automatic_folder(config, genotype)
-    with new_folder(config.out, automatic, TrainRun.kind) as folder:
+    with training.ranks.first_holds(new_folder(config.out, automatic, TrainRun.kind)) as folder:
         return _begin(training, folder, quiet=quiet)
 
 
@@ -81,24 +84,27 @@ def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False)
     """
     if given.get("out"):
         raise UserError("--resume already names the run directory; remove --out")
-    _saved(folder, given)  # what is refused leaves the folder as it is
-    with old_folder(folder):
-        config, genotype, description = _saved(folder, given)
+    ranks = current()
+    ranks.from_first(lambda: _saved(folder, given))  # what is refused leaves the folder as it is
+    with ranks.first_holds(old_folder(folder)):
+        config, genotype, description = ranks.from_first(lambda: _saved(folder, given))
         name = given.get("device", config.device)
-        if not has_checkpoint(folder):
-            print(f"{folder} has no checkpoint yet: the training starts anew", file=sys.stderr)
-            clear(folder)
+        if not ranks.from_first(lambda: has_checkpoint(folder)):
+            if ranks.first:
+                print(f"{folder} has no checkpoint yet: the training starts anew", file=sys.stderr)
+                clear(folder)
             return _begin(_prepare(config, genotype, resolve_device(name)), folder, quiet=quiet)
         training = _prepare(config, genotype, device_of_run(name, description.get("device_type")))
-        refuse_other_surroundings(folder, _surroundings(training))
-        config_hash = _hash(config, genotype)
-        saved = load_last(folder, TrainRun.kind, config_hash)
+        here, config_hash = _surroundings(training), _hash(config, genotype)
+        ranks.from_first(lambda: refuse_other_surroundings(folder, here))
+        saved = ranks.from_first(lambda: load_last(folder, TrainRun.kind, config_hash))
         load_state(training, saved["state"], folder)
         # Where things are may have changed; the next command looks there.
-        write_json(
-            folder / CONFIG,
-            {**description, "config": config.to_dict(), "config_hash": config_hash},
-        )
+        description |= {
+            "config": config.to_dict(), "config_hash": config_hash, "processes": ranks.count,
+        }  # fmt: skip
+        if ranks.first:
+            write_json(folder / CONFIG, description)
         run = TrainRun(
             training, folder, epochs=config.epochs, quiet=quiet, seconds=saved["seconds"],
             resumed=True,
@@ -108,7 +114,8 @@ def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False)
 
 def _begin(training: Training, folder: Path, *, quiet: bool) -> Path:
     """Run a training in its empty folder."""
-    write_json(folder / CONFIG, _description(training))
+    if training.ranks.first:
+        write_json(folder / CONFIG, _description(training))
     return TrainRun(training, folder, epochs=training.config.epochs, quiet=quiet).finish()
 
 
@@ -148,6 +155,8 @@ class TrainRun(Run[Training]):
     def conclude(self) -> None:
         """Leave model.pt and model.json."""
         training = self.job
+        if not self.ranks.first:
+            return
         facts = {
             "dataset": training.data.name,
             "image_size": training.data.image_size,
@@ -196,11 +205,15 @@ def with_images(config: TrainConfig, record: dict[str, Any]) -> TrainConfig:
 
 def _prepare(config: TrainConfig, genotype: Genotype, device: torch.device) -> Training:
     assert config.dataset is not None, "named by with_images"
-    data = load_dataset(
-        config.dataset, data_root=config.data_root, limit=config.limit, side=config.side,
-        val=config.val, test_limit=config.probe_images, device=device,
-    )  # fmt: skip
-    return Training(config, genotype, data, device)
+    ranks, name = current(), config.dataset
+    device = ranks.device(device)
+    data = ranks.in_turn(lambda: load_dataset(
+        name, data_root=config.data_root, limit=config.limit, side=config.side, val=config.val,
+        test_limit=config.probe_images, device=device,
+    ))  # fmt: skip
+    what = {"config": config.to_dict(), "set of images": data.digest}
+    ranks.refuse_different(what, "at the start")
+    return Training(config, genotype, data, device, ranks)
 
 
 def _automatic_folder(config: TrainConfig, genotype: Genotype) -> Path:
@@ -229,7 +242,8 @@ def _description(training: Training) -> dict[str, Any]:
         "code": training.genotype.code,
         "config": training.config.to_dict(),
         "config_hash": _hash(training.config, training.genotype),
-        "command": command_line(),
+        "command": training.ranks.launched(command_line()),
+        "processes": training.ranks.count,
         "eps": training.eps,
         "steps_per_epoch": training.steps_per_epoch,
         **_surroundings(training),

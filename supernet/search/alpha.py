@@ -10,6 +10,7 @@ from torch import Tensor
 from ops.candidates import kept_statistics
 from supernet.attacks.accuracy import Attack
 from supernet.attacks.frozen import constant_weights
+from supernet.distributed import ALONE, Ranks
 from supernet.nets.supernet import Supernet
 from supernet.search.config import SearchConfig
 from supernet.search.halves import Batch
@@ -32,9 +33,11 @@ class Alpha:
     """Adam on alpha (betas 0.5 and 0.999, weight decay 1e-3), then decoupled beta-decay."""
 
     def __init__(
-        self, net: Supernet, strategy: Strategy, objective: Objective, config: SearchConfig
-    ) -> None:
+        self, net: Supernet, strategy: Strategy, objective: Objective, config: SearchConfig,
+        ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
         self.net, self.strategy, self.objective, self.config = net, strategy, objective, config
+        self.ranks = ranks
         self.optimiser = torch.optim.Adam(
             strategy.parameters(), lr=config.alpha_lr, betas=BETAS, weight_decay=WEIGHT_DECAY
         )
@@ -51,13 +54,16 @@ class Alpha:
         """Attack, differentiate, move alpha; returns losses, coefficients and angle by name.
 
         progress is the share of the search that is done, 0 to 1: beta-decay grows with it.
+        Of several processes each has parts of the batches, and all make the same step.
         """
         w_EO = self.strategy.edge_weights()
         attacked = self._attacked(w_EO.detach(), alpha_batch, weight_batch, attack)
         losses = self._losses(alpha_batch, weight_batch, attacked)
         # Alpha's forward passes move no running statistics: those belong to the weights' images.
         with kept_statistics(self.net), self._constants():
-            gradients_TP, losses_T = self.strategy.alpha_gradients(w_EO, losses, weight_step)
+            parts = self.strategy.alpha_gradients(w_EO, losses, weight_step)
+        # From here on all processes do the same.
+        gradients_TP, losses_T = self.ranks.summed(parts)
         direction, coefficients_T = self.objective.direction(gradients_TP)
         self._move(direction.view_as(self.strategy.alpha), progress)
         return self._record(gradients_TP, losses_T, coefficients_T)
@@ -87,11 +93,13 @@ class Alpha:
 
         def loss(w_EO: Tensor, x: Tensor | None, y: Tensor) -> Tensor:
             assert x is not None, "a robust term has attacked images"
-            return F.cross_entropy(self.strategy.logits(self.net, x, w_EO), y)
+            mean = F.cross_entropy(self.strategy.logits(self.net, x, w_EO), y)
+            return self.ranks.weigh(mean, len(y), self.config.batch_size)
 
         return Losses(
             validation=lambda w_EO: [loss(w_EO, images[t], ya) for t in self.objective.terms],
             training=lambda w_EO: loss(w_EO, trained, yw),
+            summed=self.ranks.summed,
         )
 
     def _move(self, gradient_EO: Tensor, progress: float) -> None:

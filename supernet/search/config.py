@@ -96,9 +96,12 @@ class SearchConfig:
     drnas it pulls by the softmax of alpha, which is not the mean of that Dirichlet."""
 
     batch_size: int = setting(64, least=1, group="weights")
-    """Images per step, for the weights and again for alpha."""
+    """Images per step, for the weights and again for alpha; under torchrun of each process."""
     lr: float = setting(0.025, above=0, group="weights")
     """Learning rate of the weights (SGD with Nesterov momentum), falling by a cosine to 0.001."""
+    sync_batch_norm: bool = setting(True, group="weights")
+    """Under torchrun: batch norm normalises with the images of all processes, so that their number
+    does not matter. Without it each takes its own images, and native kernels where built."""
     path_share: float = setting(0.0, least=0, most=1, group="weights")
     """Share of weight steps that train one random cell instead of the mixture. A cell costs about a
     third of the mixture."""

@@ -34,6 +34,7 @@ from ops.space import NONE, NUM_EDGES, NUM_OPS
 from supernet.attacks.frozen import constant_weights
 from supernet.cells.genotype import Genotype
 from supernet.cells.live import live_operators
+from supernet.distributed import ALONE, Ranks
 from supernet.nets.supernet import Supernet
 from supernet.precision import full_float32
 
@@ -48,27 +49,31 @@ class Gains(NamedTuple):
 
 
 @full_float32()
-def operator_gains(net: Supernet, batches: Iterable[tuple[Tensor, Tensor]]) -> Gains:
+def operator_gains(
+    net: Supernet, batches: Iterable[tuple[Tensor, Tensor]], ranks: Ranks = ALONE
+) -> Gains:
     """The gains of a supernet, which stays as it is but for its mode (training).
 
     L is the mean clean cross-entropy over the batches, with batch statistics. Rows are centred:
     weight that one operator gains, others lose. A budget is not part of it, because derivation
-    keeps budgets exactly.
+    keeps budgets exactly. Of several processes each has its part of every batch, and all get the
+    gains of the whole.
 
     Shapes: batches of x (B, 3, H, W) float in [0, 1] and y (B,).
     Source: the gradient of Liu et al. 2019, arXiv:1806.09055 (first order).
     Differs: with respect to edge weights, at the even mixture and not at alpha's.
     """
-    even_EO = torch.full((NUM_EDGES, NUM_OPS), 1 / NUM_OPS, device=net.classifier.weight.device)
+    even_EO = net.classifier.weight.detach().new_full((NUM_EDGES, NUM_OPS), 1 / NUM_OPS)
     inner_EO, last_EO = (even_EO.clone().requires_grad_() for _ in range(2))
     total, count = torch.zeros(2, NUM_EDGES, NUM_OPS, dtype=torch.float64), 0
     net.train()
     with kept_statistics(net), constant_weights(net):
         for x, y in batches:
             loss = F.cross_entropy(net.forward_mixture(x, inner_EO, last_EO), y)
+            loss = ranks.weigh(loss, len(y), sum(ranks.gather(len(y))))
             total -= torch.stack(torch.autograd.grad(loss, (inner_EO, last_EO))).cpu().double()
             count += 1
-    total /= count
+    (total,) = ranks.summed([total / count])
     of_inner, of_last = total - total.mean(dim=2, keepdim=True)
     return Gains(of_inner + of_last, of_inner)
 

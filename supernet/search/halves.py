@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from supernet.data import Batches, ImageData, augment, split_halves, to_float
+from supernet.distributed import ALONE, Ranks
 from supernet.errors import UserError
 from supernet.randomness import Randomness
 
@@ -24,13 +25,20 @@ class Halves:
     """Two disjoint halves with the classes alike in both, and endless batches of each; with
     `balance` the batches have the classes equally often.
 
-    Raises: UserError when a half is smaller than one batch.
+    Of several processes each gets its part of every batch. batch_size counts all parts.
+    Raises: UserError when a half is smaller than one batch, or a batch has too few images to share.
     """
 
     def __init__(
-        self, data: ImageData, batch_size: int, random: Randomness, *, balance: bool = False
+        self,
+        data: ImageData,
+        batch_size: int,
+        random: Randomness,
+        ranks: Ranks = ALONE,
+        *,
+        balance: bool = False,
     ) -> None:
-        self.data, self.batch_size, self.random = data, batch_size, random
+        self.data, self.batch_size, self.random, self.ranks = data, batch_size, random, ranks
         count = len(data.train_y)
         self.weight_half, self.alpha_half = split_halves(count, data.train_y, random["split"])
         if min(len(self.weight_half), len(self.alpha_half)) < batch_size:
@@ -41,6 +49,7 @@ class Halves:
         labels = data.train_y if balance else None
         self.weight_batches = Batches(self.weight_half, batch_size, random["weight_order"], labels)
         self.alpha_batches = Batches(self.alpha_half, batch_size, random["alpha_order"], labels)
+        ranks.part(self.alpha_half[:batch_size])
 
     def next_weights(self) -> Batch:
         """The next batch of the weight half, augmented."""
@@ -65,7 +74,8 @@ class Halves:
     def gain_batches(self, seed: int) -> Sequence[Tensor]:
         """The first GAIN_IMAGES of a seeded shuffle of the alpha half by number, in batches.
 
-        What is left of a whole number of batches is left out, unless there is but one.
+        What is left of a whole number of batches is left out, unless there is but one. Of several
+        processes each gets its part of every batch.
         """
         shuffled = torch.randperm(
             len(self.alpha_half), generator=torch.Generator().manual_seed(seed)
@@ -73,7 +83,7 @@ class Halves:
         batches = self.alpha_half[shuffled[:GAIN_IMAGES]].split(self.batch_size)
         if len(batches) > 1 and len(batches[-1]) < len(batches[0]):
             batches = batches[:-1]
-        return batches
+        return [*map(self.ranks.part, batches)]
 
     def as_split(self, count: int) -> ImageData:
         """The images divided for cells that are trained alone: the weight half as `train`, and as
@@ -102,7 +112,7 @@ class Halves:
         self.alpha_batches.load_state_dict(state["alpha_batches"])
 
     def _augmented(self, index: Tensor) -> Batch:
-        data, index = self.data, index.to(self.data.train_x.device)
+        data, index = self.data, self.ranks.part(index).to(self.data.train_x.device)
         x = augment(data.train_x[index], self.random["augment"], data.pad, data.flip)
         return _laid_out(x), data.train_y[index]
 

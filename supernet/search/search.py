@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from ops.space import NONE
+from ops.synchronised import synchronise
 from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import Attack
 from supernet.attacks.arithmetic import resolve_attack_dtype
 from supernet.data import ImageData, load_dataset
+from supernet.distributed import ALONE, Ranks
 from supernet.finite import Watch, norm
 from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
@@ -29,6 +31,7 @@ from supernet.search.halves import Batch, Halves
 from supernet.search.objectives import make_objective
 from supernet.search.strategies import make_strategy
 from supernet.search.weights import Weights
+from supernet.shared_batches import gather_rows
 
 PROBE_STEPS = 10
 """Steps of the PGD that measures robust accuracy on the alpha half after each epoch."""
@@ -51,26 +54,25 @@ class Search:
 
     `data` must be on `device`. All randomness comes from config.seed. `impl` and `attack_dtype` are
     the form of the mixed cell and the arithmetic of attacks where they are to be others than the
-    config's.
+    config's. With `ranks` of several processes each has a search, and they stay the same:
+    `config.batch_size` counts the images of all.
     Raises: UserError when the images are too few for the batch size, or no cell fits the budget.
     """
 
     def __init__(
-        self,
-        config: SearchConfig,
-        data: ImageData,
-        device: torch.device,
-        impl: str | None = None,
-        attack_dtype: str | None = None,
-    ) -> None:
-        self.config, self.data, self.device = config, data, device
+        self, config: SearchConfig, data: ImageData, device: torch.device,
+        impl: str | None = None, attack_dtype: str | None = None, ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
+        self.config, self.data, self.device, self.ranks = config, data, device, ranks
         self.fits = restriction(config.budgets, data.num_classes, data.full_size)
         """Which cells may be the answer; None where nothing limits them."""
-        self.random = Randomness(config.seed, device)
+        self.random = Randomness(config.seed, device, ranks)
         self.net = Supernet(
             C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean, std=data.std,
             impl=impl or config.impl,
         ).use_layout(torch.channels_last).to(device)  # fmt: skip
+        if ranks.count > 1 and config.sync_batch_norm:
+            synchronise(self.net, gather_rows)
         self.strategy = make_strategy(config.strategy, self.random["alpha"]).to(device)
         self.objective = make_objective(
             config.objective, config.alpha_follows, config.robust_weight
@@ -84,11 +86,11 @@ class Search:
         if config.robust:
             self.attack, self.probe = self._attacks()
             self.attack_dtype = resolve_attack_dtype(attack_dtype or config.attack_dtype, device)
-        self.images = Halves(data, config.batch_size, self.random, balance=config.balance)
+        self.images = Halves(data, config.batch_size, self.random, ranks, balance=config.balance)
         self.weights = Weights(
-            self.net, self.strategy, config, self.total_steps, self.random["paths"]
+            self.net, self.strategy, config, self.total_steps, self.random["paths"], ranks
         )
-        self.alpha = Alpha(self.net, self.strategy, self.objective, config)
+        self.alpha = Alpha(self.net, self.strategy, self.objective, config, ranks)
         self.watch = Watch(device)
         self.step = 0
         self.totals: dict[str, Tensor] = {}

@@ -10,11 +10,13 @@ from ops.candidates import kept_statistics
 from ops.mixed import Ops
 from ops.space import NONE
 from supernet.attacks.accuracy import Attack
+from supernet.distributed import ALONE, Ranks
 from supernet.nets.supernet import Supernet
 from supernet.search.config import SearchConfig
 from supernet.search.derive import argmax_cell, uniform_cell
 from supernet.search.halves import Batch
 from supernet.search.strategies import Strategy, WeightStep
+from supernet.shared_batches import add_up_gradients, average_statistics
 
 # Published settings of DARTS on this space; no trial of ours found better ones.
 MOMENTUM, WEIGHT_DECAY, LR_END, GRAD_CLIP = 0.9, 5e-4, 0.001, 5.0
@@ -34,8 +36,10 @@ class Weights:
         config: SearchConfig,
         total_steps: int,
         stream: torch.Generator,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.net, self.strategy, self.config, self.stream = net, strategy, config, stream
+        self.ranks = ranks
         self.optimiser = torch.optim.SGD(
             net.parameters(), lr=config.lr, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY,
             nesterov=True,
@@ -53,6 +57,7 @@ class Weights:
         """Attack the batch, differentiate, move the weights; returns the mean loss.
 
         attack None trains on the images as they are. Without `single_cells` it is the mixture.
+        Of several processes each has a part of the batch, and all make the same step.
         """
         mixtures, cells = self.trained(single_cells)
         count = len(mixtures) + len(cells)
@@ -62,6 +67,9 @@ class Weights:
             total += _backward(self._mixture_loss(w_EO, batch, attack) / count)
         for ops in cells:
             total += _backward(self._cell_loss(ops, batch, attack) / count)
+        (total,) = add_up_gradients(self.net, [total], self.ranks)
+        if mixtures and not self.config.sync_batch_norm:
+            average_statistics(self.net, self.ranks)
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), GRAD_CLIP)
         self.optimiser.step()
         self.schedule.step()
@@ -100,7 +108,7 @@ class Weights:
         x, y = batch
         if attack is not None:
             x = attack(self.strategy.fold(self.net, w_EO), x, y)
-        return F.cross_entropy(self.strategy.logits(self.net, x, w_EO), y)
+        return self._part(F.cross_entropy(self.strategy.logits(self.net, x, w_EO), y), y)
 
     def _cell_loss(self, ops: Ops, batch: Batch, attack: Attack | None) -> Tensor:
         x, y = batch
@@ -110,7 +118,10 @@ class Weights:
         if attack is not None:
             x = attack(self.net.fold_cell(ops, x=x), x, y)
         with kept_statistics(self.net):
-            return F.cross_entropy(self.net.forward_cell(x, ops), y)
+            return self._part(F.cross_entropy(self.net.forward_cell(x, ops), y), y)
+
+    def _part(self, loss: Tensor, y: Tensor) -> Tensor:
+        return self.ranks.weigh(loss, len(y), self.config.batch_size)
 
     def state_dict(self) -> dict[str, Any]:
         """Optimiser and schedule; the weights themselves are the network's."""

@@ -46,7 +46,11 @@ class TrainConfig:
     epochs: int = setting(50, least=1, group="training")
     """Passes over the training images."""
     batch_size: int = setting(256, least=2, group="training")
-    """Images per step; the last images of an epoch that fill no batch are left out of it."""
+    """Images per step, under torchrun of each process; the last images of an epoch that fill no
+    batch are left out of it."""
+    sync_batch_norm: bool = setting(True, group="training")
+    """Under torchrun: batch norm normalises with the images of all processes, so that their number
+    does not matter. Without it each takes its own images."""
     lr: float = setting(0.1, above=0, group="training")
     """Largest learning rate of the one-cycle schedule, which moves every step. Momentum cycles
     between 0.95 and 0.85 against it, as in the benchmark's code."""

@@ -1,7 +1,8 @@
 """Many short trainings side by side in processes, each finished one a line of a file.
 
 An outcome depends on cell, recipe, seed and images alone. Neither the number of processes nor the
-order in which they finish, nor a run that was killed and goes on, changes one.
+order in which they finish, nor a run that was killed and goes on, changes one. Under torchrun each
+rank has processes of its own and trains its share; all get all outcomes, and the first writes them.
 """
 
 import concurrent.futures
@@ -20,6 +21,7 @@ import torch
 
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData
+from supernet.distributed import ALONE, Ranks
 from supernet.errors import UserError
 from supernet.files import append_jsonl, recover_jsonl, temporary_neighbour
 from supernet.processes import one_thread, start_worker
@@ -55,6 +57,7 @@ class SideBySide:
     data: `train` is what the cells learn from, `test` the held-out images.
     ledger: the file of outcomes, JSON lines.
     done: called after each training, in the order in which they finish.
+    ranks: those that the trainings are spread over; all ask for the same ones in the same order.
     Raises: UserError when the file holds something else.
     """
 
@@ -65,9 +68,12 @@ class SideBySide:
         *,
         processes: int = 1,
         done: Callable[[Trial, Outcome], None] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.data, self.ledger, self.processes, self.done = data, ledger, processes, done
-        self._known = {trial_key(line): Outcome(**line["outcome"]) for line in read_ledger(ledger)}
+        self.ranks = ranks
+        lines = ranks.from_first(lambda: read_ledger(ledger))
+        self._known = {trial_key(line): Outcome(**line["outcome"]) for line in lines}
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._workers: list[Any] = []
         self._images: Path | None = None
@@ -101,7 +107,7 @@ class SideBySide:
         Raises: UserError when a process was killed, saying how to go on.
         """
         missing = [trial for trial in dict.fromkeys(trials) if not self.is_known(trial)]
-        for trial, outcome in self._trained(missing):
+        for trial, outcome in self.ranks.spread(missing, self._trained):
             self._write(trial, outcome)
             if self.done is not None:
                 self.done(trial, outcome)
@@ -148,7 +154,8 @@ class SideBySide:
 
     def _write(self, trial: Trial, outcome: Outcome) -> None:
         line = {**trial.key(), "outcome": dataclasses.asdict(outcome)}
-        append_jsonl(self.ledger, line)
+        if self.ranks.first:
+            append_jsonl(self.ledger, line)
         self._known[trial_key(trial.key())] = outcome
 
 
@@ -179,6 +186,7 @@ def _train(data: ImageData, trial: Trial) -> Outcome:
 
 def _written(data: ImageData, folder: Path) -> Path:
     """The images as a file that processes map into memory: /dev/shm is small in containers."""
+    folder.mkdir(parents=True, exist_ok=True)  # on a machine that the first process is not on
     fd, name = temporary_neighbour(folder / "images")
     with os.fdopen(fd, "wb") as stream:
         torch.save({f.name: getattr(data, f.name) for f in dataclasses.fields(data)}, stream)

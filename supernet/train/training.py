@@ -14,15 +14,18 @@ import torch.nn.functional as F
 from timm.utils import ModelEmaV3
 from torch import Tensor
 
+from ops.synchronised import synchronise
 from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import evaluate
 from supernet.cells.genotype import Genotype
 from supernet.data import Batches, ImageData, augment, to_float
+from supernet.distributed import ALONE, Ranks
 from supernet.errors import UserError
 from supernet.finite import Watch, norm
 from supernet.nets.derived import DerivedNetwork
 from supernet.precision import repeatable
 from supernet.randomness import Randomness
+from supernet.shared_batches import add_up_gradients, average_statistics, gather_rows
 from supernet.train.config import TrainConfig
 
 MOMENTUM = 0.9
@@ -34,27 +37,32 @@ class Training:
 
     Each step attacks a batch with batch norm frozen at its running statistics (the network in
     evaluation mode, folded: the same function, faster) and minimises the cross-entropy of the
-    attacked images alone.
+    attacked images alone. With `ranks` of several processes each has a training and a part of every
+    batch, and they stay the same: `config.batch_size` counts the images of all.
 
-    Raises: UserError when the images are too few for the batch size.
+    Raises: UserError when the images are too few for the batch size, or a batch for the processes.
     Differs: the images that fill no batch at the end of an epoch are left for the next one; the
              benchmark's code takes them as a smaller batch.
     """
 
     def __init__(
-        self, config: TrainConfig, genotype: Genotype, data: ImageData, device: torch.device
-    ) -> None:
+        self, config: TrainConfig, genotype: Genotype, data: ImageData, device: torch.device,
+        ranks: Ranks = ALONE,
+    ) -> None:  # fmt: skip
         self.config, self.genotype, self.data, self.device = config, genotype, data, device
+        self.ranks = ranks
         if config.batch_size > len(data.train_y):
             raise UserError(
                 f"a batch of {config.batch_size} cannot be taken from {len(data.train_y)} training"
                 " images; lower --batch-size or raise --limit"
             )
-        self.random = Randomness(config.seed, device)
+        self.random = Randomness(config.seed, device, ranks)
         self.net = DerivedNetwork(
             genotype, C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean,
             std=data.std,
         ).use_layout(torch.channels_last).to(device)  # fmt: skip
+        if ranks.count > 1 and config.sync_batch_norm:
+            synchronise(self.net, gather_rows)
         self.eps = data.eps if config.eps is None else config.eps
         self.attack = make_attack(config, self.eps)
         self.batches = Batches(
@@ -63,6 +71,7 @@ class Training:
             self.random["weight_order"],
             data.train_y if config.balance else None,
         )
+        ranks.part(torch.arange(config.batch_size))
         self.optimiser = torch.optim.SGD(
             self.net.parameters(), lr=config.lr, momentum=MOMENTUM,
             weight_decay=config.weight_decay,
@@ -126,7 +135,7 @@ class Training:
         self.watch.refuse_if_due(self.step, self.steps_per_epoch)
 
     def _train_step(self) -> None:
-        index = next(self.batches).to(self.device)
+        index = self.ranks.part(next(self.batches)).to(self.device)
         x, y = self.data.train_x[index], self.data.train_y[index]
         x = augment(x, self.random["augment"], self.data.pad, self.data.flip)
         x = x.contiguous(memory_format=torch.channels_last)
@@ -134,9 +143,15 @@ class Training:
             x = self.attack(self.net.eval().fold(), x, y, generator=self.random["attack"])
         self.net.train()
         logits = self.net(x)
-        loss = F.cross_entropy(logits, y)
+        loss, right = F.cross_entropy(logits, y), (logits.argmax(1) == y).double().mean()
+        loss, right = (
+            self.ranks.weigh(mean, len(y), self.config.batch_size) for mean in (loss, right)
+        )
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        loss, right = add_up_gradients(self.net, [loss.detach(), right], self.ranks)
+        if not self.config.sync_batch_norm:
+            average_statistics(self.net, self.ranks)
         self.optimiser.step()
         self.schedule.step()
         self.step += 1
@@ -146,8 +161,7 @@ class Training:
             {"train_loss": loss, "norm of the weights": norm(self.net.parameters())}, self.step,
             self.remedy,
         )  # fmt: skip
-        right = (logits.argmax(1) == y).double().mean()
-        self.totals += torch.stack([loss.detach().double(), right])
+        self.totals += torch.stack([loss.double(), right])
 
     def epoch_means(self) -> dict[str, float]:
         """Means over the epoch that has just ended; the accuracy is that on the attacked images."""

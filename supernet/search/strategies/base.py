@@ -22,6 +22,9 @@ class Losses:
     """edge weights w_EO -> one scalar per objective term, on an alpha batch."""
     training: Callable[[Tensor], Tensor]
     """edge weights w_EO -> the weights' scalar loss, on a weight batch."""
+    summed: Callable[[Sequence[Tensor]], list[Tensor]] = list
+    """Gradients added up over the processes that share the batches. Those that `alpha_gradients`
+    gives are added up behind it; it asks for others that it needs on the way."""
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class DARTS2(DARTS):
             step,
             lambda: losses.training(self.edge_weights()),
             lambda: losses.validation(self.edge_weights()),
+            losses.summed,
         )
 
 
@@ -50,13 +51,18 @@ def unrolled_gradients(
     step: WeightStep,
     training_loss: Callable[[], Tensor],
     validation_losses: Callable[[], list[Tensor]],
+    summed: Callable[[Sequence[Tensor]], list[Tensor]] = list,
 ) -> tuple[Tensor, Tensor]:
     """(gradients (T, alpha.numel()), losses (T,)) after one unrolled weight step.
 
+    `summed` adds gradients of the weights up over processes that share the batches. The result is
+    this process's summand: it is linear in the losses from there on.
     The weights are as before afterwards, bit for bit, also when a loss raises.
     """
     weights = list(step.parameters)
-    gradient = torch.autograd.grad(training_loss(), weights, allow_unused=True)
+    gradient = _over_processes(
+        torch.autograd.grad(training_loss(), weights, allow_unused=True), summed
+    )
     moved = [
         w.detach() - step.lr * _velocity(w, g, step, number)
         for number, (w, g) in enumerate(zip(weights, gradient, strict=True))
@@ -71,9 +77,18 @@ def unrolled_gradients(
     gradients = []
     for part in parts:
         direct = torch.zeros_like(alpha) if part[0] is None else part[0]
-        product = _mixed_product(alpha, weights, part[1:], training_loss)
+        vector = _over_processes(part[1:], summed)
+        product = _mixed_product(alpha, weights, vector, training_loss)
         gradients.append((direct - xi * product).flatten())
     return torch.stack(gradients), torch.stack([term.detach() for term in terms])
+
+
+def _over_processes(
+    gradients: Sequence[Tensor | None], summed: Callable[[Sequence[Tensor]], list[Tensor]]
+) -> list[Tensor | None]:
+    """The same with each gradient that there is added up."""
+    sums = iter(summed([gradient for gradient in gradients if gradient is not None]))
+    return [None if gradient is None else next(sums) for gradient in gradients]
 
 
 def _velocity(w: Tensor, gradient: Tensor | None, step: WeightStep, number: int) -> Tensor:

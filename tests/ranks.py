@@ -1,0 +1,77 @@
+"""Runs a function in several processes that share batches: forked, they have torch at once."""
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from supernet.distributed import Ranks
+from supernet.torchrun import joined
+
+
+def together(
+    count: int, work: Callable[[Ranks], Any], folder: Path, seconds: float = 300
+) -> list[Any]:
+    """What `work(ranks)` gives in each of so many processes, by rank.
+
+    The exception that ends one, as its command would see it, stands for a result, and None for that
+    of a killed process.
+
+    Where a process is killed the others get SIGTERM, as from torchrun.
+    """
+    fork, port = multiprocessing.get_context("fork"), _free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    children = [
+        fork.Process(target=_child, args=(rank, count, port, work, folder)) for rank in range(count)
+    ]
+    for child in children:
+        child.start()
+    sentinels = {child.sentinel: child for child in children}
+    while sentinels:
+        ready = multiprocessing.connection.wait(list(sentinels), timeout=seconds)
+        assert ready, f"a process still runs after {seconds} s"
+        for sentinel in ready:
+            child = sentinels.pop(sentinel)  # type: ignore[index]
+            child.join()
+            if child.exitcode:
+                for other in sentinels.values():
+                    os.kill(other.pid or 0, signal.SIGTERM)
+    return [_result(folder / f"rank-{rank}") for rank in range(count)]
+
+
+def _child(rank: int, count: int, port: int, work: Callable[[Ranks], Any], folder: Path) -> None:
+    os.environ |= {
+        "RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank),
+        "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    torch.set_num_threads(1)
+    result: Any
+    try:
+        with joined() as ranks:
+            result = work(ranks)
+            ranks.gather(None)  # the first process keeps the store
+    except BaseException as error:
+        result = error
+    (folder / f"rank-{rank}").write_bytes(pickle.dumps(result))
+    os._exit(0)
+
+
+def _result(path: Path) -> Any:
+    if not path.exists():
+        return None
+    result = pickle.loads(path.read_bytes())
+    path.unlink()
+    return result
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
