@@ -93,12 +93,13 @@ def bin_folder(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("empty") / "environment"
     venv.create(folder, with_pip=False)
     site = only(folder / "lib", "python*") / "site-packages"
-    # A path in a .pth file lends packages, but not the editable installs among them.
-    lent = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    (site / "lent.pth").write_text("\n".join(lent) + "\n")
     install = ["install", "--no-deps", "--no-index", "--disable-pip-version-check"]
     python = ["--python", folder / "bin" / "python"]
     run(sys.executable, "-m", "pip", *python, *install, only(dist, "*.whl"))
+    # After the install, which might find the project among them. A path in a .pth file lends
+    # packages, but not the editable installs among them.
+    lent = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    (site / "lent.pth").write_text("\n".join(lent) + "\n")
     return folder / "bin"
 
 

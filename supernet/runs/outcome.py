@@ -12,16 +12,20 @@ from supernet.report.run_files import REFINEMENT_FILE, RunFiles
 from supernet.runs.tracking import Tracker
 
 SECTIONS: dict[str, Callable[[RunFiles], list[str]]] = {
-    "refinement": refinement.section,
-    "finalists": finalists.section,
+    "answer/refinement": refinement.section,
+    "answer/finalists": finalists.section,
 }
-"""Name of a text -> the section of report.md that it is."""
+"""Name of a text -> the section of report.md that it is. TensorBoard opens the first two groups."""
+
+OF_FINALISTS = ("finalist_robust", "finalist_clean")
+"""What only a run with finalists is compared by."""
 
 
 def log_outcome(tracker: Tracker, folder: Path, table: Table, step: int) -> None:
     """Log what a run directory says of its answer, at its last step."""
     run = RunFiles.read(folder, table)
-    tracker.result(run.cell, result_values(run), run.config, step)
+    compared = ("params", run.judge[1], "rank", *OF_FINALISTS, "flops")
+    tracker.result(run.cell, result_values(run), run.config, step, compared)
     for name, section in SECTIONS.items():
         blocks = section(run)
         if blocks:
@@ -42,9 +46,10 @@ def result_values(run: RunFiles) -> dict[str, float]:
     path = run.folder / "finalists.json"
     if path.is_file():
         answer = read_json(path)["cells"][0]
-        for name in ("clean", "robust"):
-            if answer[name]:
-                values[f"finalist_{name}"] = sum(answer[name]) / len(answer[name])
+        for name in OF_FINALISTS:
+            found = answer[name.removeprefix("finalist_")]
+            if found:
+                values[name] = sum(found) / len(found)
     return values
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +116,18 @@ class Tracker:
         )
 
     def result(
-        self, cell: Genotype, values: Mapping[str, float], settings: Mapping[str, Any], step: int
+        self,
+        cell: Genotype,
+        values: Mapping[str, float],
+        settings: Mapping[str, Any],
+        step: int,
+        compared: Sequence[str],
     ) -> None:
         """Log the result of a run: the cell, its values, and both for the HPARAMS page.
 
-        The page compares runs by these values; settings that are not plain are shown as text.
+        `compared` are the names of the values by which the page compares runs, also those that this
+        run lacks: it takes them from one run, and shows five. Settings that are not plain are shown
+        as text.
         """
         picture = figures.draw_cell(cell, small=True)
         self.writer.add_figure("cell/chosen", picture, step, close=False)
@@ -130,7 +137,7 @@ class Tracker:
             name: value if isinstance(value, bool | int | float | str) else str(value)
             for name, value in settings.items()
         }
-        metrics = {f"result/{name}": value for name, value in values.items()}
+        metrics = {f"result/{name}": 0.0 for name in compared}
         file_writer = self.writer._get_file_writer()
         experiment, *session = hparams(plain, metrics)
         _bring_forward(experiment)

@@ -67,7 +67,7 @@ def test_the_events_hold_tables_curves_and_the_page_of_settings(
     points = [(e.step, e.value) for e in events.Scalars("refinement/held_out_loss")]
     assert points == [(0, 2.25), (1, pytest.approx(1.7))]
     texts = {
-        name: events.Tensors(f"{name}/text_summary")[-1].tensor_proto.string_val[0].decode()
+        name: events.Tensors(f"answer/{name}/text_summary")[-1].tensor_proto.string_val[0].decode()
         for name in ("refinement", "finalists")
     }
     assert "333333 -> 333123" in texts["refinement"] and "| `333133` |" in texts["refinement"]
@@ -76,7 +76,10 @@ def test_the_events_hold_tables_curves_and_the_page_of_settings(
     shown = HParamsPluginData.FromString(start).session_start_info.hparams
     assert shown["strategy"].string_value == "darts" and shown["seed"].number_value == 4
     content = events.SummaryMetadata("_hparams_/experiment").plugin_data.content
-    known = HParamsPluginData.FromString(content).experiment.hparam_infos
+    experiment = HParamsPluginData.FromString(content).experiment
+    compared = [info.name.tag.removeprefix("result/") for info in experiment.metric_infos]
+    assert compared == ["params", "pgd_8", "rank", "finalist_robust", "finalist_clean", "flops"]
+    known = experiment.hparam_infos
     shown_first = {setting.name for setting in known if setting.differs}
     assert shown_first == {"dataset", "epochs", "seed", "strategy"}  # this run has no objective
     assert events.Scalars("result/finalist_robust")[0].value == pytest.approx(0.3)
