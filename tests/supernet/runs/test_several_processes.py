@@ -87,7 +87,7 @@ def _quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(refinement, "AROUND", 5)
         patch.setattr(refinement, "Recipe", functools.partial(Recipe, C=2, N=1))
-        patch.setattr(search_run, "write_report", lambda folder, table: None)
+        patch.setattr(search_run, "write_report", lambda folder, table, *, quiet: None)
         yield
 
 
@@ -201,9 +201,14 @@ def test_trainings_are_spread_and_come_out_as_in_one_process(
     kept = (partly / "refine.jsonl").read_text().splitlines()[:3]
     assert kept == lines[:3]
     results = [json.loads((run / "refine.json").read_text()) for run in (alone, folder, partly)]
+    scores = []
     for result in results:
         result.pop("cpu_seconds")
+        rounds = [each for sweep in result["sweeps"] for each in sweep["rounds"]]
+        scores.append([score for each in rounds for score in each.pop("scores")])
     assert results[0] == results[1] == results[2]
+    # One process sums the gains, which scores know of, in another order.
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5) and scores[1] == scores[2]
 
 
 def test_weights_that_differ_are_never_written(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from tests.ranks import together
 CPU = torch.device("cpu")
 CONFIG = SearchConfig(
     robust=True, C=2, N=1, epochs=1, batch_size=24, limit=240, alpha_lr=0.01, lr=0.05,
-    attack="fgsm", beta_decay=1.0, path_share=0.5, proposals=("supernet",), impl="batched",
+    attack="fgsm", attack_dtype="float32", beta_decay=1.0, path_share=0.5,
+    proposals=("supernet",), impl="batched",
 )  # fmt: skip
 """FGSM has no random start: ranks draw different ones."""
 
@@ -37,7 +38,7 @@ def _double(x: Tensor) -> Tensor:
 
 def searched(config: SearchConfig, ranks: Ranks) -> dict[str, Any]:
     """One epoch."""
-    search = Search(config, load_images(config, CPU), CPU, None, ranks)
+    search = Search(config, load_images(config, CPU), CPU, ranks=ranks)
     search.net.double()
     search.strategy.double()
     start = search.strategy.alpha.detach().clone()
@@ -117,7 +118,7 @@ def test_without_synchronised_statistics_they_agree_with_each_other(tmp_path: Pa
 
 def test_each_rank_augments_and_attacks_on_its_own(tmp_path: Path) -> None:
     def draws(ranks: Ranks) -> dict[str, Tensor]:
-        random = Search(CONFIG, load_images(CONFIG, CPU), CPU, None, ranks).random
+        random = Search(CONFIG, load_images(CONFIG, CPU), CPU, ranks=ranks).random
         names = ("weight_order", "alpha_order", "augment", "paths", "attack")
         return {name: torch.rand(4, generator=random[name]) for name in names}
 
