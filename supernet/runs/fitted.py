@@ -1,7 +1,7 @@
 """Fits side, batch size and epochs of a run to one's own pictures, where nobody names them.
 
-Presets are made for data sets of 50,000 images. A folder of 500 would end after a tenth of a
-percent of their steps, and one of 100 does not fill a batch.
+Presets are made for data sets of 50,000 images. A folder of 500 would end after a hundredth of
+their steps, and one of 100 does not fill a batch.
 """
 
 import dataclasses
