@@ -104,13 +104,9 @@ def test_killed_interrupted_and_finished_by_other_numbers(tmp_path: Path) -> Non
     assert shlex.split(record["command"])[:3] == ["torchrun", "--nproc-per-node", "2"]
 
 
-def test_a_mistake_is_said_once(tmp_path: Path) -> None:
-    for mistake, sentence in (
-        (["--epochs", "lots"], "'lots' is not a whole number"),
-        (["--dataset", "folder:pictures"], "pictures"),
-    ):
-        process = torchrun(2, *mistake, cwd=tmp_path)
-        said = ended(process, [])
-        assert said.count("error: ") == 1, said
-        assert sentence in said
+def test_a_mistake_in_the_flags_is_said_once(tmp_path: Path) -> None:
+    """`tests/supernet/test_torchrun.py` has the mistakes that come up later."""
+    said = ended(torchrun(2, "--epochs", "lots", cwd=tmp_path), [])
+    assert said.count("error: ") == 1, said
+    assert "'lots' is not a whole number" in said
     assert list(tmp_path.iterdir()) == []
