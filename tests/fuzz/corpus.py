@@ -11,8 +11,8 @@ from tests.fuzz.readers import READERS
 
 def changed(reader: str, *place: str | int, value: Any) -> bytes:
     """The reader's first good file with another value at a place; None takes the key away."""
-    text = READERS[reader].good()[0].decode().splitlines()[0]
-    content = json.loads(text)
+    text = READERS[reader].good()[0].decode()
+    content = json.loads(text.splitlines()[0] if READERS[reader].file.endswith("l") else text)
     inner = content
     for key in place[:-1]:
         inner = inner[key]

@@ -58,6 +58,11 @@ def whole_run() -> Path:
 
     folder = write_everything(Path(tempfile.mkdtemp()) / "run", shipped_table())
     set_config(folder, refine_steps=[50, 100], refine_attack="n_fgsm")
+    path = folder / "standalone/evaluation.json"
+    evaluation = json.loads(path.read_text())
+    for row in evaluation["results"]:
+        row |= {"images": 200, "split": "test"}
+    path.write_text(json.dumps(evaluation))
     return folder
 
 

@@ -97,7 +97,7 @@ def test_interrupted_and_resumed_it_ends_with_the_same_file(
 
 
 @pytest.mark.usefixtures("no_pictures")
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.7, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
 def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(
     whole: RankConfig, tmp_path: Path, share: float
 ) -> None:
