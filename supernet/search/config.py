@@ -14,6 +14,7 @@ from supernet.errors import UserError
 from supernet.settings import (
     ATTACK_NAMES,
     TRAIN_ATTACKS,
+    TRAIN_DTYPES,
     check_settings,
     choose,
     setting,
@@ -89,6 +90,9 @@ class SearchConfig:
     """Images per step, for the weights and again for alpha."""
     lr: float = setting(0.025, above=0, group="weights")
     """Learning rate of the weights (SGD with Nesterov momentum), falling by a cosine to 0.001."""
+    train_dtype: str = setting("float32", choices=TRAIN_DTYPES, group="weights")
+    """What convolutions take when weights and alpha are trained; bfloat16 is faster where the CPU
+    or GPU multiplies it. Weights, statistics, optimisers and measurements stay float32."""
     path_share: float = setting(0.0, least=0, most=1, group="weights")
     """Share of weight steps that train one random cell instead of the mixture. A cell costs about a
     third of the mixture."""
