@@ -127,8 +127,9 @@ class MixedCell(nn.Module):
         return nodes[3]
 
     def _forward_native(self, x: Tensor, w_EO: Tensor) -> Tensor:
-        kernels3 = [self._stack(source, CONV3) for source in range(3)]
-        kernels1 = [self._stack(source, CONV1) for source in range(3)]
+        kernels3, kernels1 = (
+            [self._stack(source, op).to(x.dtype) for source in range(3)] for op in (CONV3, CONV1)
+        )
         out, mean, var = training_cell(x, w_EO, kernels3, kernels1, BN_EPS)
         self._track(range(NUM_EDGES), mean, var, bessel(x.numel() // self.C))
         return out

@@ -36,8 +36,11 @@ def repeatable() -> Iterator[None]:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
 
 
-def training_arithmetic(device: torch.device) -> str:
-    """The arithmetic of a training's passes in words, as the process's switches have it."""
+def training_arithmetic(device: torch.device, dtype: str = "float32") -> str:
+    """The arithmetic of a training's passes in words: as its convolutions take `dtype`, and as the
+    process's switches have it."""
+    if dtype != "float32":
+        return f"float32, convolutions in {dtype}"
     if device.type != "cuda":
         return "float32"
     tf32 = {

@@ -29,6 +29,9 @@ ATTACK_NAMES = ("fgsm", "fgsm_rs", "n_fgsm", "pgd")
 TRAIN_ATTACKS = (*ATTACK_NAMES, "none")
 """What a stand-alone training may attack its images with; none trains on clean images."""
 
+TRAIN_DTYPES = ("float32", "bfloat16")
+"""What the convolutions of a training may take."""
+
 KINDS: dict[type, str] = {
     int: "a whole number", float: "a number", str: "text", bool: "true or false",
 }  # fmt: skip

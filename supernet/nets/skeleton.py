@@ -6,7 +6,8 @@ residual block to 4C; N cells at 4C; BN, relu, global average pool, linear.
 Source: Dong & Yang 2020, arXiv:2001.00326.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -81,6 +82,8 @@ class Skeleton(nn.Module):
         check_num_classes(num_classes)
         self.C, self.N, self.num_classes = C, N, num_classes
         self.channels_last = False
+        self.train_dtype = torch.float32
+        """What convolutions take in training mode; see `convolving_in`."""
         widths = (C, 2 * C, 4 * C)
         self.normalize = Normalize(mean, std)
         self.stem: Any = nn.Sequential(
@@ -97,6 +100,25 @@ class Skeleton(nn.Module):
 
         run_cell(cell, x) computes one cell; without it `self.run_cell` does.
         """
+        if not self.training or self.train_dtype == torch.float32:
+            return self._features(x, run_cell)
+        with torch.autocast(x.device.type, self.train_dtype):
+            return self._features(x, run_cell).float()
+
+    @contextmanager
+    def convolving_in(self, dtype: torch.dtype) -> Iterator[None]:
+        """Inside, in training mode, convolutions take `dtype` and give it, and so do the cells.
+
+        Weights and their gradients, the statistics and sums of batch norm, and the classifier stay
+        float32.
+        """
+        before, self.train_dtype = self.train_dtype, dtype
+        try:
+            yield
+        finally:
+            self.train_dtype = before
+
+    def _features(self, x: Tensor, run_cell: RunCell | None) -> Tensor:
         x = self.forward_stem(x)
         for stage in range(self.num_stages):
             x = self.forward_stage(x, stage, run_cell)

@@ -133,7 +133,7 @@ def surroundings(search: Search) -> dict[str, Any]:
         },
         "impl": impl_of(search),
         "attack_dtype": search.attack_dtype,
-        "arithmetic": training_arithmetic(search.device),
+        "arithmetic": training_arithmetic(search.device, search.config.train_dtype),
         "device_type": search.device.type,
     }
 

@@ -264,5 +264,5 @@ def _surroundings(training: Training) -> dict[str, Any]:
     return {
         "data": training.data.facts(),
         "device_type": training.device.type,
-        "arithmetic": training_arithmetic(training.device),
+        "arithmetic": training_arithmetic(training.device, training.config.train_dtype),
     }

@@ -14,6 +14,7 @@ from supernet.errors import UserError
 from supernet.settings import (
     ATTACK_NAMES,
     TRAIN_ATTACKS,
+    TRAIN_DTYPES,
     check_settings,
     choose,
     setting,
@@ -102,6 +103,9 @@ class SearchConfig:
     sync_batch_norm: bool = setting(True, group="weights")
     """Under torchrun: batch norm normalises with the images of all processes, so that their number
     does not matter. Without it each takes its own images, and native kernels where built."""
+    train_dtype: str = setting("float32", choices=TRAIN_DTYPES, group="weights")
+    """What convolutions take when weights and alpha are trained; bfloat16 is faster where the CPU
+    or GPU multiplies it. Weights, statistics, optimisers and measurements stay float32."""
     path_share: float = setting(0.0, least=0, most=1, group="weights")
     """Share of weight steps that train one random cell instead of the mixture. A cell costs about a
     third of the mixture."""

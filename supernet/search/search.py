@@ -135,7 +135,8 @@ class Search:
         Raises: Diverged when a loss, alpha or the weights are not finite; on a GPU some steps later
                 (`Watch`).
         """
-        with repeatable(), self.watch.blamed():
+        dtype = getattr(torch, self.config.train_dtype)
+        with repeatable(), self.watch.blamed(), self.net.convolving_in(dtype):
             self._train_step()
         self.step += 1
         self.watch.refuse_if_due(self.step, self.steps_per_epoch)

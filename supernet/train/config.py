@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from supernet.errors import UserError
-from supernet.settings import TRAIN_ATTACKS, check_settings, choose, setting
+from supernet.settings import TRAIN_ATTACKS, TRAIN_DTYPES, check_settings, choose, setting
 
 WHERE_FIELDS = ("out", "data_root", "val")
 """Fields that do not change the result: a resumed run may name others."""
@@ -56,6 +56,9 @@ class TrainConfig:
     between 0.95 and 0.85 against it, as in the benchmark's code."""
     weight_decay: float = setting(5e-4, least=0, group="training")
     """Weight decay of SGD."""
+    train_dtype: str = setting("float32", choices=TRAIN_DTYPES, group="training")
+    """What convolutions take when the weights are trained; bfloat16 is faster where the CPU or GPU
+    multiplies it. Weights, statistics, optimiser and measurements stay float32."""
     attack: str = setting("pgd", choices=TRAIN_ATTACKS, group="attack")
     """Attack of the training images; none trains on clean images."""
     attack_steps: int = setting(7, least=1, group="attack")

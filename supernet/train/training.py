@@ -130,7 +130,8 @@ class Training:
         Raises: Diverged when the loss or the weights are not finite; on a GPU some steps later
                 (`Watch`).
         """
-        with repeatable(), self.watch.blamed():
+        dtype = getattr(torch, self.config.train_dtype)
+        with repeatable(), self.watch.blamed(), self.net.convolving_in(dtype):
             self._train_step()
         self.watch.refuse_if_due(self.step, self.steps_per_epoch)
 
