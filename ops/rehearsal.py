@@ -97,7 +97,8 @@ class Rehearsal(TorchDispatchMode):
                 return body(*args, **kwargs)
         short = name.split("::")[1]
         on_device = any(t.is_meta for t in given) or kwargs.get("device") == _META
-        if short in VALUE_DEPENDENT and on_device:
+        away = kwargs.get("device", _META) != _META or any(not t.is_meta for t in given)
+        if on_device and (short in VALUE_DEPENDENT or (away and short in ("_to_copy", "copy_"))):
             self.note_wait(name)
             raise HostWait(self.waits[-1])
         self.in_torch = True  # whose own Python for meta tensors asks for their true device
