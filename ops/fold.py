@@ -29,7 +29,15 @@ from cuda_ext.mixed_op import attack_node
 from ops.candidates import BN_EPS, AvgPool3x3, ReLUConvBN, Zero, avg_pool3x3, scale_shift
 from ops.mixed import MixedCell, Ops, resolve_impl
 from ops.space import (
-    CONV1, CONV3, EDGES, INCOMING, NUM_EDGES, NUM_OPS, OUTGOING, POOL, SKIP,
+    CONV1,
+    CONV3,
+    EDGES,
+    INCOMING,
+    NUM_EDGES,
+    NUM_OPS,
+    OUTGOING,
+    POOL,
+    SKIP,
 )  # fmt: skip
 from ops.stacks import ORDER, Stack
 
@@ -242,7 +250,7 @@ def fold_stage(
     by_place = torch.stack([factor[:, e] for e in ORDER], dim=1)[..., None, None, None]
     kernel = stack.conv3.unflatten(0, (N, NUM_EDGES, C)) * by_place[:, :, 1]
     # A 1x1 kernel is the centre tap of a 3x3 one.
-    kernel[..., 1:2, 1:2] += stack.conv1.unflatten(0, (N, NUM_EDGES, C)) * by_place[:, :, 0]
+    kernel[..., 1:2, 1:2].add_(stack.conv1.unflatten(0, (N, NUM_EDGES, C)) * by_place[:, :, 0])
     return FoldedStage(
         kernel=_channels_last(kernel.flatten(0, 2)),
         bias=torch.stack(node_bias, dim=1),

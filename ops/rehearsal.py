@@ -5,9 +5,9 @@
         ...
     on_gpu.launches, on_gpu.operators, on_gpu.waits
 
-No GPU is needed and nothing is computed. Tensors on DEVICE have a shape, a dtype and strides but no
-values (they are torch's meta tensors), and say that they are on "cuda:0". Every operator that
-reaches them is noted, in a forward pass and in a backward pass, inside the cell's own operators too.
+No GPU is needed and nothing is computed. Tensors on DEVICE have a shape, a dtype and strides but
+no values (they are torch's meta tensors), and say that they are on "cuda:0". Every operator that
+reaches them is noted, in forward and in backward passes, inside the cell's own operators too.
 A fake CUDA device (`FakeTensorMode`) would do as well for the forward pass; the backward pass asks
 such a tensor's device for its streams, and without a GPU there are none.
 
@@ -86,8 +86,8 @@ class Rehearsal(TorchDispatchMode):
         self.in_torch = False
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:  # fmt: skip
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         kwargs = dict(kwargs or {})
         name = str(func._schema.name)
         body = BODIES.get(name)
@@ -97,8 +97,7 @@ class Rehearsal(TorchDispatchMode):
                 return body(*args, **kwargs)
         short = name.split("::")[1]
         on_device = any(t.is_meta for t in given) or kwargs.get("device") == _META
-        away = kwargs.get("device", _META) != _META or any(not t.is_meta for t in given)
-        if on_device and (short in VALUE_DEPENDENT or (away and short in ("_to_copy", "copy_"))):
+        if on_device and (short in VALUE_DEPENDENT or _reads_back(short, given, kwargs)):
             self.note_wait(name)
             raise HostWait(self.waits[-1])
         self.in_torch = True  # whose own Python for meta tensors asks for their true device
@@ -161,8 +160,8 @@ class _OnMeta(TorchFunctionMode):
         self.rehearsal = rehearsal
 
     def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:  # fmt: skip
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         args, kwargs = tree_map(_meant, (tuple(args), dict(kwargs or {})), is_leaf=_is_leaf)
         if _copies_from_host(func, args, kwargs):
             self.rehearsal.note_wait(func.__name__)
@@ -211,6 +210,13 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
         for name in patched:
             delattr(Tensor, name)
         _native._DEVICES, torch.cuda.default_generators = devices, generators
+
+
+def _reads_back(short: str, given: list[Tensor], kwargs: Mapping[str, Any]) -> bool:
+    """Whether values of the device are copied to the host."""
+    if short == "_to_copy":
+        return given[0].is_meta and kwargs.get("device") not in (None, _META)
+    return short == "copy_" and not given[0].is_meta
 
 
 def _tensors(thing: Any) -> list[Tensor]:

@@ -36,6 +36,10 @@ class CellKernels(NamedTuple):
     size3: Sequence[Tensor]
 
 
+Part = tuple[nn.Parameter, slice]
+"""A parameter and rows of it."""
+
+
 class Moments(NamedTuple):
     """Batch statistics of one cell: mean and biased var (6, 2, C), each of `count` values."""
 
@@ -47,8 +51,9 @@ class Moments(NamedTuple):
 class Stack(nn.Module):
     """The kernels (parameters) and running statistics (buffers) of N cells.
 
-    `running_mean`, `running_var` (N, 6, 2, C) and `num_batches_tracked` (N, 6, 2) have the edges in
-    alpha's order, then the 1x1 and the 3x3 convolution. Cells join with `adopt`.
+    `running_mean`, `running_var` (N, 12, C) and `num_batches_tracked` (N, 12) have the edges in
+    alpha's order, of each the 1x1 and the 3x3 convolution. They have three axes, because torch lays
+    out tensors of four channels-last. Cells join with `adopt`.
     """
 
     running_mean: Tensor
@@ -61,10 +66,10 @@ class Stack(nn.Module):
         rows = N * NUM_EDGES * C
         self.conv1 = nn.Parameter(torch.empty(rows, C, 1, 1))
         self.conv3 = nn.Parameter(torch.empty(rows, C, 3, 3))
-        shape = (N, NUM_EDGES, 2, C)
+        shape = (N, 2 * NUM_EDGES, C)
         self.register_buffer("running_mean", torch.zeros(shape), persistent=False)
         self.register_buffer("running_var", torch.ones(shape), persistent=False)
-        counts = torch.zeros(shape[:3], dtype=torch.long)
+        counts = torch.zeros(shape[:2], dtype=torch.long)
         self.register_buffer("num_batches_tracked", counts, persistent=False)
         self._edges: list[list[Any]] = []
         self.touched: tuple[set[int], set[int]] = (set(), set())
@@ -91,7 +96,7 @@ class Stack(nn.Module):
             if norm.num_batches_tracked is None:  # inside kept_statistics
                 raise RuntimeError("a supernet is not moved while its statistics are held")
             for name in ("running_mean", "running_var", "num_batches_tracked"):
-                norm._buffers[name] = getattr(self, name)[number, e, i]
+                norm._buffers[name] = getattr(self, name)[number, 2 * e + i]
 
     def _norms(self) -> Iterable[tuple[int, int, int, Any]]:
         for number, edges in enumerate(self._edges):
@@ -131,9 +136,11 @@ class Stack(nn.Module):
         """
         end, count = number + len(moments), moments[0].count
         norms = [norm for cell, _, _, norm in self._norms() if number <= cell < end]
-        mean, var = (torch.stack(some) for some in list(zip(*moments, strict=True))[:2])
+        mean, var = (
+            torch.stack(some).flatten(1, 2) for some in list(zip(*moments, strict=True))[:2]
+        )
         if norms[0].recording:
-            pairs = zip(norms, mean.flatten(0, 2), var.flatten(0, 2), strict=True)
+            pairs = zip(norms, mean.flatten(0, 1), var.flatten(0, 1), strict=True)
             for norm, m, v in pairs:
                 norm.batch_statistics = (m, v)
         momentum = norms[0].momentum
@@ -144,13 +151,41 @@ class Stack(nn.Module):
         self.running_var[cells].lerp_(var * (count / max(count - 1, 1)), momentum)
         self.num_batches_tracked[cells].add_(1)
 
+    def reached(self, by_edge: bool) -> list[Part]:
+        """The rows of both kernels that a backward pass reached since `touched` was cleared.
+
+        Whole kernels where it reached all of them, unless `by_edge`: then edge by edge.
+        """
+        kernels = (self.conv1, self.conv3)
+        if not by_edge and self.complete:
+            return [(kernel, slice(None)) for kernel in kernels]
+        return [
+            (kernel, self.rows(number, place))
+            for number in range(self.N)
+            for place in PLACE
+            for kernel, touched in zip(kernels, self.touched, strict=True)
+            if number * NUM_EDGES + place in touched
+        ]
+
+    @property
+    def complete(self) -> bool:
+        """Whether a backward pass reached every edge."""
+        return all(len(touched) == self.N * NUM_EDGES for touched in self.touched)
+
+    def forget(self) -> None:
+        """Drop the gradients, and what was reached."""
+        for kernel, touched in zip((self.conv1, self.conv3), self.touched, strict=True):
+            kernel.grad = None
+            touched.clear()
+
     def statistics(self, which: str) -> tuple[Tensor, Tensor]:
         """(mean, var), both (N, 6, 2, C): the running ones, or "batch" where norms recorded some.
 
         Raises: ValueError for "batch" before a recorded forward pass.
         """
+        shape = (self.N, NUM_EDGES, 2, self.C)
         if which == "running":
-            return self.running_mean, self.running_var
+            return self.running_mean.view(shape), self.running_var.view(shape)
         pairs = [
             getattr(norm, "batch_statistics", None) or (norm.running_mean, norm.running_var)
             for _, _, _, norm in self._norms()
@@ -158,7 +193,7 @@ class Stack(nn.Module):
         if all(norm.batch_statistics is None for _, _, _, norm in self._norms()):
             raise ValueError("statistics='batch' needs a recorded forward pass: give x")
         mean, var = (torch.stack(values) for values in zip(*pairs, strict=True))
-        return mean.view_as(self.running_mean), var.view_as(self.running_var)
+        return mean.view(shape), var.view(shape)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         """Nothing: the edges have it."""

@@ -1,5 +1,6 @@
 """The weight-sharing network: every edge of every cell mixes all five operators."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 
 from ops.fold import fold_sampled, fold_stage, one_hot
 from ops.mixed import MixedCell, Ops, resolve_impl
-from ops.stacks import Moments, Stack
+from ops.stacks import Moments, Part, Stack
 from supernet.nets.folded import FoldedNetwork, fold_network
 from supernet.nets.skeleton import Skeleton
 
@@ -82,6 +83,26 @@ class Supernet(Skeleton):
 
         return self.forward_head(self.forward_features(x, run))
 
+    def forget_gradients(self) -> None:
+        """Before a step: no gradients, and no edge that one has come back to."""
+        for parameter in self.parameters():
+            parameter.grad = None
+        for stack in self.stacks:
+            stack.forget()
+
+    def reached(self, by_edge: bool) -> list[Part]:
+        """What backward passes have given a gradient to since `forget_gradients`.
+
+        Kernels of operators that were not computed are left out, as if each were a parameter of its
+        own. With `by_edge` they come one by one, else a stage's in one piece where it is complete.
+        """
+        rest = (self.reductions, self.last_bn, self.classifier)
+        return [
+            *_with_gradient(self.stem),
+            *(part for stack in self.stacks for part in stack.reached(by_edge)),
+            *(part for module in rest for part in _with_gradient(module)),
+        ]
+
     def _apply(self, fn: Any, recurse: bool = True) -> "Supernet":
         super()._apply(fn, recurse)
         for stack in self.stacks:
@@ -91,7 +112,9 @@ class Supernet(Skeleton):
     def fold_mixture(self, w_EO: Tensor) -> FoldedNetwork:
         """The mixture with BN frozen at its running statistics, folded (`ops.fold`): the same
         function as in eval mode, much faster."""
-        return fold_network(self, lambda stage: [fold_stage(self.stacks[stage], w_EO, impl=self.impl)])
+        return fold_network(
+            self, lambda stage: [fold_stage(self.stacks[stage], w_EO, impl=self.impl)]
+        )
 
     def fold_cell(self, ops: Ops, *, x: Tensor | None = None) -> FoldedNetwork:
         """One cell with frozen BN, folded.
@@ -105,13 +128,13 @@ class Supernet(Skeleton):
         statistics = "running" if x is None else "batch"
         if self.classifier.weight.is_cuda:
             w_EO = one_hot(ops, self.classifier.weight)
-            return fold_network(
-                self,
-                lambda stage: [fold_stage(self.stacks[stage], w_EO, statistics=statistics, impl=self.impl)],
-                statistics,
-            )
+            fold = functools.partial(fold_stage, w_EO=w_EO, statistics=statistics, impl=self.impl)
+            return fold_network(self, lambda stage: [fold(self.stacks[stage])], statistics)
+        sampled = functools.partial(fold_sampled, ops=ops, statistics=statistics)
         return fold_network(
-            self,
-            lambda stage: [fold_sampled(cell, ops, statistics=statistics) for cell in self.stage_cells(stage)],
-            statistics,
+            self, lambda stage: [sampled(cell) for cell in self.stage_cells(stage)], statistics
         )
+
+
+def _with_gradient(module: nn.Module) -> list[Part]:
+    return [(p, slice(None)) for p in module.parameters() if p.grad is not None]
