@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
@@ -192,7 +193,10 @@ def _meant(value: Any) -> Any:
 
 @contextmanager
 def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
-    """Meta tensors say that they are on the device, and its kernels count as built."""
+    """Meta tensors say that they are on the device, and its kernels count as built.
+
+    Clipping takes the lists of tensors that it takes on a GPU.
+    """
     devices, generators = _native._DEVICES, torch.cuda.default_generators
     real: Any = torch._C.TensorBase.device
     patched: dict[str, Callable[[Tensor], Any]] = {
@@ -203,6 +207,10 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
         setattr(Tensor, name, property(get))
     if "cpu" in devices:
         _native._DEVICES = ("cpu", "cuda")
+    has_foreach = clip_grad._has_foreach_support
+    clip_grad._has_foreach_support = lambda tensors, device: (
+        device.type == "meta" or has_foreach(tensors, device)
+    )
     torch.cuda.default_generators = torch.cuda.default_generators or (torch.default_generator,)
     try:
         yield
@@ -210,10 +218,13 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
         for name in patched:
             delattr(Tensor, name)
         _native._DEVICES, torch.cuda.default_generators = devices, generators
+        clip_grad._has_foreach_support = has_foreach
 
 
 def _reads_back(short: str, given: list[Tensor], kwargs: Mapping[str, Any]) -> bool:
-    """Whether values of the device are copied to the host."""
+    """Whether values of the device are needed on the host."""
+    if short.startswith("index") and len(given) > 1:  # a mask's size depends on its values
+        return any(t.dtype in (torch.bool, torch.uint8) for t in given[1:])
     if short == "_to_copy":
         return given[0].is_meta and kwargs.get("device") not in (None, _META)
     return short == "copy_" and not given[0].is_meta

@@ -75,8 +75,8 @@ class Weights:
         parameters = list(self.net.parameters())
         on_cpu = parameters[0].device.type == "cpu"
         gradients = [_gradient(p)[rows] for p, rows in self.net.reached(by_edge=on_cpu)]
-        norm = torch.nn.utils.get_total_norm(gradients, foreach=not on_cpu)
-        torch.nn.utils.clip_grads_with_norm_(parameters, GRAD_CLIP, norm, foreach=not on_cpu)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        torch.nn.utils.clip_grads_with_norm_(parameters, GRAD_CLIP, norm)
 
     @torch.no_grad()
     def _move(self) -> None:

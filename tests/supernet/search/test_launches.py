@@ -16,7 +16,7 @@ def of_preset(**other: object) -> SearchConfig:
     [
         pytest.param(dict(attack_steps=2), marks=needs_native),
         dict(attack_steps=1, impl="batched"),
-        dict(attack="n_fgsm", strategy="drnas", impl="batched"),
+        dict(attack="n_fgsm", impl="batched"),
     ],
 )
 def test_no_part_of_a_step_makes_the_host_wait(config: dict[str, object]) -> None:
