@@ -123,10 +123,7 @@ def _slices(stacks: Sequence[Tensor], edges: Sequence[int], C: int) -> list[Tens
 
 
 def _by_source(w: Tensor) -> Sequence[Tensor]:
-    """(w_skip, w_pool) of the edges that leave each node, from w (6, 2).
-
-    Indexing by a list would copy the list to the device, and the host would wait for that.
-    """
+    """(w_skip, w_pool) of the edges out of each node. An index list would make the host wait."""
     rows = torch.stack([w[e] for edges in OUTGOING for e in edges])
     return rows.split([len(edges) for edges in OUTGOING])
 
@@ -328,7 +325,6 @@ BODIES: dict[str, Callable[..., Any]] = {
     "robust_supernet::attack_cell_backward": _attack_backward,
 }
 """The operators of this file. They are compositions: their bodies are Python on every device."""
-
 _FAKES: dict[str, Callable[..., Any]] = {
     "training_cell": _fake_training_forward,
     "training_cell_backward": _fake_training_backward,
