@@ -122,13 +122,10 @@ def _slices(stacks: Sequence[Tensor], edges: Sequence[int], C: int) -> list[Tens
     return [stacks[SOURCE[e]].narrow(1, PLACE[e] * C, C) for e in edges]
 
 
-def _rows(w: Tensor, edges: Sequence[int]) -> Tensor:
-    """w[edges]. Indexing by a list would copy the list to the device, and the host would wait."""
-    return torch.stack([w[e] for e in edges])
-
-
-def _columns(w_EO: Tensor) -> Tensor:
-    return torch.stack((w_EO[:, SKIP], w_EO[:, POOL]), dim=1)
+def _by_source(w: Tensor) -> Sequence[Tensor]:
+    """(w_skip, w_pool) of the edges out of each node. An index list would make the host wait."""
+    rows = torch.stack([w[e] for edges in OUTGOING for e in edges])
+    return rows.split([len(edges) for edges in OUTGOING])
 
 
 # Training -------------------------------------------------------------------------------------
@@ -170,7 +167,7 @@ def _training_backward(
     mean, var, nodes = saved[0], saved[1], [x, *saved[2:4]]
     relus, y3, y1 = saved[4:7], saved[7:10], saved[10:13]
     dy3, dy1 = [torch.empty_like(y) for y in y3], [torch.empty_like(y) for y in y1]
-    columns = _columns(w_EO)
+    weights = _by_source(w_EO[:, SKIP : POOL + 1 : POOL - SKIP])
     gradients: list[Any] = [None, None, None, _channels_last(g)]
     dw: list[Any] = [None] * 4
     dk3: list[Any] = [None] * 3
@@ -197,10 +194,9 @@ def _training_backward(
         )
         if need_source:
             gradients[source] = torch.empty_like(x)
-            out = list(OUTGOING[source])
             _ops.node_backward(
-                [gradients[TARGET[e]] for e in out], _rows(columns, out), [dr3, dr1], nodes[source],
-                [gradients[source]],
+                [gradients[TARGET[e]] for e in OUTGOING[source]], weights[source], [dr3, dr1],
+                nodes[source], [gradients[source]],
             )  # fmt: skip
     result = [torch.cat(dw[1:]).to(w_EO.dtype)]
     if need_x:
@@ -282,14 +278,14 @@ def _attack_backward(g: Tensor, relus: list[Tensor], w: Tensor, kernels: list[Te
     stacks = [_empty(g, n * C) for n in (3, 2)] + [_channels_last(g)]
     for j in (0, 1):
         stacks[j].narrow(1, (2 - j) * C, C).copy_(g)
+    weights = _by_source(w)
     for source in (2, 1, 0):
-        out = list(OUTGOING[source])
         incoming = [stacks[source].narrow(1, k * C, C) for k in range(3 - source)]
         dr, _ = _convolve_backward(stacks[source], relus[source], kernels[source], True, False)
         # Node j's gradient is written once into every stack that reads it.
         targets = [stacks[j].narrow(1, (source - 1 - j) * C, C) for j in range(source)]
         targets = targets or [torch.empty_like(relus[0])]
-        _ops.node_backward(incoming, _rows(w, out), [dr], relus[source], targets)
+        _ops.node_backward(incoming, weights[source], [dr], relus[source], targets)
     return targets[0]
 
 
@@ -329,7 +325,6 @@ BODIES: dict[str, Callable[..., Any]] = {
     "robust_supernet::attack_cell_backward": _attack_backward,
 }
 """The operators of this file. They are compositions: their bodies are Python on every device."""
-
 _FAKES: dict[str, Callable[..., Any]] = {
     "training_cell": _fake_training_forward,
     "training_cell_backward": _fake_training_backward,

@@ -14,6 +14,8 @@ B images, C channels, H x W pixels.
 
 import copy
 import dataclasses
+import functools
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,9 +26,20 @@ from torch import Tensor, nn
 
 from cuda_ext.mixed_cell import attack_cell
 from cuda_ext.mixed_op import attack_node
-from ops.candidates import AvgPool3x3, ReLUConvBN, Zero, avg_pool3x3, scale_shift
+from ops.candidates import BN_EPS, AvgPool3x3, ReLUConvBN, Zero, avg_pool3x3, scale_shift
 from ops.mixed import MixedCell, Ops, resolve_impl
-from ops.space import CONV1, EDGES, INCOMING, NUM_EDGES, OUTGOING
+from ops.space import (
+    CONV1,
+    CONV3,
+    EDGES,
+    INCOMING,
+    NUM_EDGES,
+    NUM_OPS,
+    OUTGOING,
+    POOL,
+    SKIP,
+)  # fmt: skip
+from ops.stacks import ORDER, Stack
 
 STATISTICS = ("running", "batch")
 """What frozen BN normalises with: the running estimates, or those of one recorded clean batch."""
@@ -92,28 +105,19 @@ def _fold_edge(weighted_ops: Sequence[tuple[Tensor, nn.Module]], C: int, statist
     return edge
 
 
+@dataclass(frozen=True)
 class FoldedCell:
     """A folded cell. Called with (v, relu(v)) of its input, returns (out, relu(out)).
 
+    `kernels` are three stacks by source node, `bias` is (3, C), `weights` (6, 2) = (skip, pool).
     The native form gives its gradient through v and out alone, and takes the relus as constants:
     the next cell, handed both, adds the path through the relu to the gradient of v.
     """
 
-    def __init__(self, edges: Sequence[_Edge], C: int, impl: str) -> None:
-        self.C = C
-        kernel = edges[0].kernel
-        self.native = resolve_impl(impl, kernel.device.type, kernel.dtype) == "native"
-        self.kernels = [
-            _channels_last(torch.cat([edges[e].kernel for e in OUTGOING[j]])) for j in range(3)
-        ]
-        self.bias = _node_biases(edges)
-        self.weights = torch.stack([torch.stack((edge.skip, edge.pool)) for edge in edges])
-
-    def to(self, dtype: torch.dtype) -> "FoldedCell":
-        """The cell for activations of this dtype; the few edge weights and biases stay exact."""
-        cell = copy.copy(self)
-        cell.kernels = [kernel.to(dtype) for kernel in self.kernels]
-        return cell
+    kernels: Sequence[Tensor]
+    bias: Tensor
+    weights: Tensor
+    native: bool
 
     def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         if self.native:
@@ -122,7 +126,7 @@ class FoldedCell:
         z: dict[int, Tensor] = {}
         for node, incoming in enumerate(INCOMING[1:], start=1):
             y = F.conv2d(r, self.kernels[node - 1], padding=1)
-            z.update(zip(OUTGOING[node - 1], y.split(self.C, dim=1), strict=True))
+            z.update(zip(OUTGOING[node - 1], y.split(v.shape[1], dim=1), strict=True))
             v, r = attack_node(
                 [nodes[EDGES[e][1]] for e in incoming],
                 [z[e] for e in incoming],
@@ -131,6 +135,38 @@ class FoldedCell:
                 impl="reference",
             )
             nodes.append(v)
+        return v, r
+
+
+@dataclass(frozen=True)
+class FoldedStage:
+    """The N folded cells of a stage, one after the other, in few tensors.
+
+    `kernel` is (N 6 C, C, 3, 3) in the order of `ops.stacks`, `bias` (N, 3, C), `weights` (6, 2).
+    """
+
+    kernel: Tensor
+    bias: Tensor
+    weights: Tensor
+    native: bool
+
+    def to(self, dtype: torch.dtype) -> "FoldedStage":
+        """The stage for activations of this dtype; the few edge weights and biases stay exact."""
+        return dataclasses.replace(self, kernel=self.kernel.to(dtype))
+
+    def cells(self) -> list[FoldedCell]:
+        """Views, cell by cell."""
+        C = self.kernel.shape[1]
+        sizes = [len(edges) * C for edges in OUTGOING if edges]
+        kernels = self.kernel.split(sizes * len(self.bias))
+        return [
+            FoldedCell(kernels[3 * n : 3 * n + 3], bias, self.weights, self.native)
+            for n, bias in enumerate(self.bias)
+        ]
+
+    def __call__(self, v: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        for cell in self.cells():
+            v, r = cell(v, r)
         return v, r
 
 
@@ -194,19 +230,49 @@ def _node_biases(edges: Sequence[_Edge]) -> Tensor:
     return torch.stack([torch.stack([edges[e].bias for e in into]).sum(0) for into in INCOMING[1:]])
 
 
+@torch.no_grad()
+def fold_stage(
+    stack: Stack, w_EO: Tensor, *, statistics: str = "running", impl: str = "auto"
+) -> FoldedStage:
+    """Fold all cells of a stage with edge weights w_EO (6, 5), in 15 operators.
+
+    Gradient: none to w_EO or the weights; the folded cells give gradients to their input.
+    Raises:   ValueError for unknown statistics, or "batch" before a recorded forward pass.
+    """
+    _check_statistics(statistics)
+    N, C, w_EO = stack.N, stack.C, w_EO.detach()
+    mean, var = stack.statistics(statistics)
+    scale = torch.rsqrt(var + BN_EPS)
+    w = w_EO[None, :, CONV1 : CONV3 + 1, None]
+    factor, shifts = w * scale, w * (-scale * mean)
+    edge_bias = shifts[:, :, 0] + shifts[:, :, 1]
+    node_bias = [functools.reduce(operator.add, (edge_bias[:, e] for e in i)) for i in INCOMING[1:]]
+    by_place = torch.stack([factor[:, e] for e in ORDER], dim=1)[..., None, None, None]
+    kernel = stack.conv3.unflatten(0, (N, NUM_EDGES, C)) * by_place[:, :, 1]
+    # A 1x1 kernel is the centre tap of a 3x3 one.
+    kernel[..., 1:2, 1:2].add_(stack.conv1.unflatten(0, (N, NUM_EDGES, C)) * by_place[:, :, 0])
+    return FoldedStage(
+        kernel=_channels_last(kernel.flatten(0, 2)),
+        bias=torch.stack(node_bias, dim=1),
+        weights=w_EO[:, SKIP : POOL + 1 : POOL - SKIP].contiguous(),
+        native=resolve_impl(impl, kernel.device.type, kernel.dtype) == "native",
+    )
+
+
 def fold_mixture(
     cell: MixedCell, w_EO: Tensor, *, statistics: str = "running", impl: str = "auto"
 ) -> FoldedCell:
-    """Fold a mixed cell with edge weights w_EO (6, 5).
+    """Fold one mixed cell; else as `fold_stage`."""
+    return fold_stage(cell.stack, w_EO, statistics=statistics, impl=impl).cells()[cell.number]
 
-    Gradient: none to w_EO or the weights; the folded cell gives gradients to its input.
-    Raises:   ValueError for unknown statistics, or "batch" before a recorded forward pass.
-    """
-    with torch.no_grad():
-        edges = _edges(
-            cell.C, statistics, lambda e: zip(w_EO[e].detach(), cell.edges[e].ops, strict=True)
-        )
-        return FoldedCell(edges, cell.C, impl)
+
+def one_hot(ops: Ops, like: Tensor) -> Tensor:
+    """w_EO (6, 5) with weight 1 for operator ops[e] of edge e, on the device and of the type of
+    `like`. It is filled there: a tensor of Python's numbers would be copied, and the host wait."""
+    w_EO = like.new_zeros(NUM_EDGES, NUM_OPS)
+    for e, op in enumerate(ops):
+        w_EO[e, op].fill_(1)
+    return w_EO
 
 
 def fold_sampled(cell: MixedCell, ops: Ops, *, statistics: str = "running") -> SparseFoldedCell:
@@ -227,9 +293,13 @@ def fold_single(cell: Any, *, statistics: str = "running") -> SparseFoldedCell:
 def _edges(
     C: int, statistics: str, weighted_ops: Callable[[int], Iterable[tuple[Tensor, nn.Module]]]
 ) -> list[_Edge]:
+    _check_statistics(statistics)
+    return [_fold_edge(list(weighted_ops(e)), C, statistics) for e in range(NUM_EDGES)]
+
+
+def _check_statistics(statistics: str) -> None:
     if statistics not in STATISTICS:
         raise ValueError(f"statistics '{statistics}' unknown; choose {' or '.join(STATISTICS)}")
-    return [_fold_edge(list(weighted_ops(e)), C, statistics) for e in range(NUM_EDGES)]
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -5,7 +5,10 @@ graph launches all k steps at once. It replays fixed addresses, so it owns a cop
 each call copies the model's tensors, the images and the labels in and the result out.
 
 Where a graph cannot be used the loop runs as ordinary calls, with the reason logged once. A graph
-is used only after its first replay gave what the ordinary calls give.
+is used only after its first replay gave what the ordinary calls give. After a capture that failed
+the process captures nothing more: in some versions of torch the memory allocator then believes that
+a capture is still under way. Ordinary calls go on with it; `torch.cuda.empty_cache`, which does
+not, is called nowhere here.
 """
 
 import copy
@@ -40,6 +43,10 @@ TOLERANCE = 0.25
 """Mean difference between a graph's first replay and the ordinary calls, over the mean change that
 they make to the images. Not 0: where libraries choose other algorithms, signs of gradients near 0
 flip, and later steps carry that on. A replay that does nothing is at 1, an unrelated one higher."""
+
+
+class CaptureFailed(RuntimeError):
+    """A loop that could not be captured, where that is an error."""
 
 
 class AttackGraph:
@@ -80,10 +87,14 @@ class AttackLoops:
     """Runs attack loops, on CUDA as graphs that are captured per model form and shape and kept.
 
     A loop is captured when it is seen for the second time, so that a last partial batch is not.
+    `strict` makes a capture that fails an error: for tests.
     """
 
-    def __init__(self, make_graph: Callable[..., Any] = AttackGraph) -> None:
-        self._make_graph = make_graph
+    def __init__(
+        self, make_graph: Callable[..., Any] = AttackGraph, *, strict: bool = False
+    ) -> None:
+        self._make_graph, self._strict = make_graph, strict
+        self._failed = False
         self._seen: set[Hashable] = set()
         self._refused: set[Hashable] = set()
         self._graphs: OrderedDict[Hashable, tuple[Any, Callable[[], Any]]] = OrderedDict()
@@ -119,7 +130,7 @@ class AttackLoops:
     def _graph(
         self, step: Step, steps: int, model: Model, x_adv: Tensor, x: Tensor, y: Tensor, key: Any
     ) -> Any:
-        if getattr(model, "one_off", False):
+        if self._failed or getattr(model, "one_off", False):
             return None
         tensors = tensors_of(model)
         if not tensors:
@@ -147,9 +158,11 @@ class AttackLoops:
             graph = self._make_graph(*arguments)
             difference = _difference(graph, *arguments)
         except Exception as error:
-            self._refused.add(full_key)
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            return self._eager(f"the capture failed: {reason}")
+            if self._strict:
+                raise CaptureFailed(f"an attack cannot be captured: {reason}") from error
+            self._failed = True
+            return self._eager(f"the capture failed: {reason}; nor will any other of this process")
         if not difference <= TOLERANCE:  # NaN is not agreement either
             self._refused.add(full_key)
             return self._eager(f"its first replay is {difference:.2g} of the attack's own change "

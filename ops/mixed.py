@@ -6,7 +6,7 @@ Source: Liu et al. 2019, arXiv:1806.09055, eq. 2, over the cell of Dong & Yang 2
 
 import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -17,7 +17,8 @@ from cuda_ext import _native
 from cuda_ext.mixed_cell import training_cell
 from cuda_ext.mixed_op import training_node
 from ops.candidates import BN_EPS, OPS
-from ops.space import CONV1, CONV3, EDGES, INCOMING, NUM_EDGES, NUM_OPS, OUTGOING
+from ops.space import EDGES, INCOMING, NUM_EDGES, NUM_OPS, OUTGOING
+from ops.stacks import CONVS, PLACE, CellKernels, Moments, Stack
 from ops.synchronised import Gather, bessel, synchronised_node
 
 Impl = Literal["auto", "reference", "batched", "native"]
@@ -78,18 +79,48 @@ class MixedCell(nn.Module):
     gather: Gather | None = None
     """What brings the batch statistics of several processes together; None in one alone."""
 
-    def __init__(self, C: int) -> None:
+    def __init__(self, C: int, stack: Stack | None = None) -> None:
         super().__init__()
         self.C = C
         # Any: a ModuleList gives plain Modules, and these are MixedOps.
         self.edges: Any = nn.ModuleList(MixedOp(C) for _ in range(NUM_EDGES))
+        self.own_stack = Stack(C, 1) if stack is None else None
+        # In a tuple, so that a stack that several cells share is a part of none of them.
+        stack = self.own_stack if stack is None else stack
+        assert stack is not None
+        self._at = (stack, stack.adopt(list(self.edges)))
 
-    def forward(self, x: Tensor, w_EO: Tensor, impl: str = "auto") -> Tensor:
+    @property
+    def stack(self) -> Stack:
+        """Where the kernels and running statistics are."""
+        return self._at[0]
+
+    @property
+    def number(self) -> int:
+        """The number of the cell in its stack."""
+        return self._at[1]
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "MixedCell":
+        super()._apply(fn, recurse)
+        if self.own_stack is not None:
+            self.own_stack.bind()
+        return self
+
+    def forward(
+        self, x: Tensor, w_EO: Tensor, impl: str = "auto", kernels: CellKernels | None = None,
+        moments: list[Moments] | None = None,
+    ) -> Tensor:  # fmt: skip
         """The mixture: see `forward_mixture`."""
-        return self.forward_mixture(x, w_EO, impl)
+        return self.forward_mixture(x, w_EO, impl, kernels, moments)
 
-    def forward_mixture(self, x: Tensor, w_EO: Tensor, impl: str = "auto") -> Tensor:
+    def forward_mixture(
+        self, x: Tensor, w_EO: Tensor, impl: str = "auto", kernels: CellKernels | None = None,
+        moments: list[Moments] | None = None,
+    ) -> Tensor:  # fmt: skip
         """Node i is the sum over its incoming edges of sum_o w[e, o] * op_o(source).
+
+        A network hands in the cell's kernels by source node, cut from the stack once in a pass, and
+        a list for the batch statistics; it gives these to `Stack.track` itself.
 
         Shapes:   x (B, C, H, W), w_EO (6, 5) -> (B, C, H, W).
         Gradient: to x, w_EO and the weights; twice differentiable for reference and batched.
@@ -99,12 +130,23 @@ class MixedCell(nn.Module):
         impl = resolve_impl(impl, x.device.type, x.dtype)
         if impl == "reference" or not self.training:
             return self._forward_reference(x, w_EO)
-        if impl == "native" and self.gather is None:
-            return self._forward_native(x, w_EO)
-        return self._forward_batched(x, w_EO)
+        if kernels is None:
+            kernels = self.stack.of_sources()[self.number]
+        native = impl == "native" and self.gather is None
+        form = self._forward_native if native else self._forward_batched
+        out, found = form(x, w_EO, kernels)
+        if moments is None:
+            self.stack.track(self.number, [found])
+        else:
+            moments.append(found)
+        return out
 
-    def forward_cell(self, x: Tensor, ops: Ops, w_E: Tensor | None = None) -> Tensor:
+    def forward_cell(
+        self, x: Tensor, ops: Ops, w_E: Tensor | None = None, kernels: CellKernels | None = None
+    ) -> Tensor:
         """The cell with operator ops[e] on edge e alone, at the cost of that cell.
+
+        A network hands in the cell's kernels by place, cut from the stack once in a pass.
 
         With w_E, each edge is multiplied by its weight: a mixture in which the other operators have
         weight 0.
@@ -113,7 +155,7 @@ class MixedCell(nn.Module):
         """
         nodes = [x]
         for incoming in INCOMING[1:]:
-            terms = (self.edges[e].ops[ops[e]](nodes[EDGES[e][1]]) for e in incoming)
+            terms = (self._run(e, ops[e], nodes[EDGES[e][1]], kernels) for e in incoming)
             if w_E is not None:
                 terms = (w_E[e] * term for e, term in zip(incoming, terms, strict=True))
             nodes.append(_sum(terms))
@@ -126,31 +168,45 @@ class MixedCell(nn.Module):
             nodes.append(_sum(terms))
         return nodes[3]
 
-    def _forward_native(self, x: Tensor, w_EO: Tensor) -> Tensor:
-        kernels3, kernels1 = (
-            [self._stack(source, op).to(x.dtype) for source in range(3)] for op in (CONV3, CONV1)
-        )
-        out, mean, var = training_cell(x, w_EO, kernels3, kernels1, BN_EPS)
-        self._track(range(NUM_EDGES), mean, var, bessel(x.numel() // self.C))
+    def _run(self, e: int, op: int, x: Tensor, kernels: CellKernels | None) -> Tensor:
+        out: Tensor
+        module = self.edges[e].ops[op]
+        if kernels is None or op not in CONVS:
+            out = module(x)
+        else:
+            out = module.with_kernel(x, kernels[CONVS.index(op)][PLACE[e]])
         return out
 
-    def _forward_batched(self, x: Tensor, w_EO: Tensor) -> Tensor:
-        nodes, y1, y3 = [x], {}, {}
+    def _forward_native(
+        self, x: Tensor, w_EO: Tensor, kernels: CellKernels
+    ) -> tuple[Tensor, Moments]:
+        # Convolutions may take another type than the weights have.
+        kernels3, kernels1 = (
+            [kernel.to(x.dtype) for kernel in some] for some in (kernels.size3, kernels.size1)
+        )
+        out, mean, var = training_cell(x, w_EO, kernels3, kernels1, BN_EPS)
+        return out, Moments(mean, var, bessel(x.numel() // self.C))
+
+    def _forward_batched(
+        self, x: Tensor, w_EO: Tensor, kernels: CellKernels
+    ) -> tuple[Tensor, Moments]:
+        nodes, y1, y3, statistics = [x], {}, {}, []
         for incoming in INCOMING[1:]:
             # The newest node is complete: convolve it once for all edges that leave it.
             source = len(nodes) - 1
             r = F.relu(nodes[source])
-            y1.update(self._convolve(r, source, CONV1))
-            y3.update(self._convolve(r, source, CONV3))
+            y1.update(self._convolve(r, source, kernels.size1))
+            y3.update(self._convolve(r, source, kernels.size3))
             out, mean, var, correction = self._node(
                 [nodes[EDGES[e][1]] for e in incoming],
                 [y1[e] for e in incoming],
                 [y3[e] for e in incoming],
                 w_EO[incoming[0] : incoming[-1] + 1],
             )
-            self._track(incoming, mean, var, correction)
+            statistics.append((mean, var))
             nodes.append(out)
-        return nodes[3]
+        mean, var = (torch.cat(values) for values in zip(*statistics, strict=True))
+        return nodes[3], Moments(mean, var, correction)
 
     def _node(
         self, v: list[Tensor], y1: list[Tensor], y3: list[Tensor], w: Tensor
@@ -161,34 +217,11 @@ class MixedCell(nn.Module):
         out, mean, var = training_node(v, y1, y3, w, eps=BN_EPS, impl="reference")
         return out, mean, var, bessel(v[0].numel() // self.C)
 
-    def _convolve(self, r: Tensor, source: int, op: int) -> dict[int, Tensor]:
+    def _convolve(self, r: Tensor, source: int, kernels: Sequence[Tensor]) -> dict[int, Tensor]:
         """{edge: convolution output} for the edges that leave `source`, by one convolution."""
-        weight = self._stack(source, op)
+        weight = kernels[source]
         y = F.conv2d(r, weight, padding=weight.shape[-1] // 2)
         return dict(zip(OUTGOING[source], y.split(self.C, dim=1), strict=True))
-
-    def _stack(self, source: int, op: int) -> Tensor:
-        """The kernels of one operator on all edges that leave `source`, (n C, C, k, k)."""
-        return torch.cat([self.edges[e].ops[op].conv.weight for e in OUTGOING[source]])
-
-    @torch.no_grad()
-    def _track(
-        self, incoming: Iterable[int], mean: Tensor, var: Tensor, correction: float | Tensor
-    ) -> None:
-        """Running statistics as nn.BatchNorm2d keeps them: momentum 0.1, unbiased variance."""
-        convs = [self.edges[e].ops[o] for e in incoming for o in (CONV1, CONV3)]
-        norms: list[Any] = [conv.bn for conv in convs]
-        means, variances = list(mean.flatten(0, 1)), list(var.flatten(0, 1))
-        if norms[0].recording:
-            for norm, m, v in zip(norms, means, variances, strict=True):
-                norm.batch_statistics = (m, v)
-        momentum = norms[0].momentum
-        if momentum == 0:  # inside kept_statistics
-            return
-        unbiased = list((var * correction).flatten(0, 1))
-        torch._foreach_lerp_([n.running_mean for n in norms], means, momentum)
-        torch._foreach_lerp_([n.running_var for n in norms], unbiased, momentum)
-        torch._foreach_add_([n.num_batches_tracked for n in norms], 1)
 
 
 def _sum(terms: Iterable[Tensor]) -> Tensor:

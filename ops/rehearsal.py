@@ -5,9 +5,9 @@
         ...
     on_gpu.launches, on_gpu.operators, on_gpu.waits
 
-No GPU is needed and nothing is computed. Tensors on DEVICE have a shape, a dtype and strides but no
-values (they are torch's meta tensors), and say that they are on "cuda:0". Every operator that
-reaches them is noted, in a forward pass and in a backward pass, inside the cell's own operators too.
+No GPU is needed and nothing is computed. Tensors on DEVICE have a shape, a dtype and strides but
+no values (they are torch's meta tensors), and say that they are on "cuda:0". Every operator that
+reaches them is noted, in forward and in backward passes, inside the cell's own operators too.
 A fake CUDA device (`FakeTensorMode`) would do as well for the forward pass; the backward pass asks
 such a tensor's device for its streams, and without a GPU there are none.
 
@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
@@ -86,8 +87,8 @@ class Rehearsal(TorchDispatchMode):
         self.in_torch = False
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:  # fmt: skip
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         kwargs = dict(kwargs or {})
         name = str(func._schema.name)
         body = BODIES.get(name)
@@ -97,7 +98,7 @@ class Rehearsal(TorchDispatchMode):
                 return body(*args, **kwargs)
         short = name.split("::")[1]
         on_device = any(t.is_meta for t in given) or kwargs.get("device") == _META
-        if short in VALUE_DEPENDENT and on_device:
+        if on_device and (short in VALUE_DEPENDENT or _reads_back(short, given, kwargs)):
             self.note_wait(name)
             raise HostWait(self.waits[-1])
         self.in_torch = True  # whose own Python for meta tensors asks for their true device
@@ -160,8 +161,8 @@ class _OnMeta(TorchFunctionMode):
         self.rehearsal = rehearsal
 
     def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:  # fmt: skip
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
         args, kwargs = tree_map(_meant, (tuple(args), dict(kwargs or {})), is_leaf=_is_leaf)
         if _copies_from_host(func, args, kwargs):
             self.rehearsal.note_wait(func.__name__)
@@ -192,7 +193,10 @@ def _meant(value: Any) -> Any:
 
 @contextmanager
 def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
-    """Meta tensors say that they are on the device, and its kernels count as built."""
+    """Meta tensors say that they are on the device, and its kernels count as built.
+
+    Clipping takes the lists of tensors that it takes on a GPU.
+    """
     devices, generators = _native._DEVICES, torch.cuda.default_generators
     real: Any = torch._C.TensorBase.device
     patched: dict[str, Callable[[Tensor], Any]] = {
@@ -203,6 +207,10 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
         setattr(Tensor, name, property(get))
     if "cpu" in devices:
         _native._DEVICES = ("cpu", "cuda")
+    has_foreach = clip_grad._has_foreach_support
+    clip_grad._has_foreach_support = lambda tensors, device: (
+        device.type == "meta" or has_foreach(tensors, device)
+    )
     torch.cuda.default_generators = torch.cuda.default_generators or (torch.default_generator,)
     try:
         yield
@@ -210,6 +218,16 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
         for name in patched:
             delattr(Tensor, name)
         _native._DEVICES, torch.cuda.default_generators = devices, generators
+        clip_grad._has_foreach_support = has_foreach
+
+
+def _reads_back(short: str, given: list[Tensor], kwargs: Mapping[str, Any]) -> bool:
+    """Whether values of the device are needed on the host."""
+    if short.startswith("index") and len(given) > 1:  # a mask's size depends on its values
+        return any(t.dtype in (torch.bool, torch.uint8) for t in given[1:])
+    if short == "_to_copy":
+        return given[0].is_meta and kwargs.get("device") not in (None, _META)
+    return short == "copy_" and not given[0].is_meta
 
 
 def _tensors(thing: Any) -> list[Tensor]:

@@ -6,6 +6,11 @@
 Takes the flags of scripts/search.py and profiles whole steps (alpha and weights, after the warm-up
 epochs) of that search on its own images. On a GPU the times are the device's, and the time that it
 did not work is `idle`. On a CPU they are the operators' own, without their callees'.
+
+    python scripts/profile_step.py --count --robust --preset gpu
+
+counts what each part of such a step asks of a GPU, launches and waits of the host; it needs neither
+a GPU nor images, and computes nothing.
 """
 
 import argparse
@@ -43,6 +48,9 @@ def main() -> None:
     if arguments.steps < 1 or arguments.skip < 1:
         raise UserError("--steps and --skip must be at least 1")
 
+    if arguments.count:
+        return count(arguments)
+
     import torch
 
     from supernet.files import write_json
@@ -72,9 +80,29 @@ def _parser() -> argparse.ArgumentParser:
     add("--preset", metavar="NAME", help=f"One of {', '.join(config.PRESETS)}. Default: automatic.")
     add("--steps", type=int, default=5, help="Steps that are profiled. Default: 5.")
     add("--skip", type=int, default=5, help="Steps before them, which warm up. Default: 5.")
+    add("--count", action="store_true", help="Count launches and waits instead; needs no GPU.")
     add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
     add_config_flags(parser, config.SearchConfig)
     return parser
+
+
+def count(arguments: argparse.Namespace) -> None:
+    """Print launches and waits of each part of a step, and write them as JSON."""
+    from supernet.files import write_json
+    from supernet.search.launches import count_launches
+
+    given = given_flags(arguments, config.SearchConfig)
+    settings = config.with_preset(arguments.preset, given, cuda=False)
+    parts = count_launches(settings)
+    print(f"{'':16}{'operators':>10}{'kernels':>10}{'waits':>10}")
+    for name, part in parts.items():
+        print(f"{name:16}{part.operators:10,}{part.launches:10,}{len(part.waits):10,}")
+    if arguments.json:
+        rows = {name: vars(part) for name, part in parts.items()}
+        command = shlex.join(["python", *sys.argv])
+        write_json(
+            arguments.json, {"command": command, "config": settings.to_dict(), "parts": rows}
+        )
 
 
 def profile(search: Any, skip: int, steps: int) -> dict[str, Any]:

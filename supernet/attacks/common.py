@@ -7,6 +7,8 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor
 
+from ops.graphs import ATTACK_LOOPS
+from ops.step import linf_step
 from supernet.attacks.frozen import frozen
 from supernet.attacks.losses import LOSSES
 
@@ -33,6 +35,30 @@ def input_gradient(model: Model, x: Tensor, y: Tensor, loss: str) -> Tensor:
             check_labels(y, logits.shape[1])
         (grad,) = torch.autograd.grad(LOSSES[loss](logits, y), x)
     return grad
+
+
+def signed_steps(
+    model: Model,
+    x_adv: Tensor,
+    x: Tensor,
+    y: Tensor,
+    steps: int,
+    *,
+    eps: float | None,
+    step_size: float,
+    loss: str,
+) -> Tensor:
+    """x_adv after `steps` signed gradient steps, the loop of every attack here; see `linf_step`.
+
+    x_adv itself may be changed. On a GPU all steps are one CUDA graph (`ops.graphs`).
+    """
+
+    def step(model: Model, x_adv: Tensor, x: Tensor, y: Tensor) -> None:
+        grad = input_gradient(model, x_adv, y, loss)
+        linf_step(x_adv, grad, x, eps=eps, step_size=step_size)
+
+    key = (eps, step_size, loss)
+    return ATTACK_LOOPS.run(step, steps, model, x_adv, x, y, key=key)
 
 
 def logits_of(model: Model, x: Tensor) -> Tensor:

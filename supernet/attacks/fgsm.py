@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from ops.step import linf_step
-from supernet.attacks.common import Model, check_single_step, input_gradient, prepare
+from supernet.attacks.common import Model, check_single_step, prepare, signed_steps
 from supernet.attacks.frozen import frozen
 
 
@@ -39,5 +38,4 @@ def fgsm(
     )
     step_size = eps if step_size is None else float(step_size)
     with frozen(model):
-        grad = input_gradient(model, x, y, loss)
-    return linf_step(x.clone(), grad, x, eps=eps, step_size=step_size)
+        return signed_steps(model, x.clone(), x, y, 1, eps=eps, step_size=step_size, loss=loss)

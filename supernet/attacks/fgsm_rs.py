@@ -3,12 +3,11 @@
 import torch
 from torch import Tensor
 
-from ops.step import linf_step
 from supernet.attacks.common import (
     Model,
     check_single_step,
-    input_gradient,
     prepare,
+    signed_steps,
     undrawn_if_refused,
     uniform_noise,
 )
@@ -50,5 +49,4 @@ def fgsm_rs(
     step_size = 1.25 * eps if step_size is None else float(step_size)
     with frozen(model), undrawn_if_refused(generator, x):
         start = (x + uniform_noise(x, eps, generator)).clamp_(0, 1)
-        grad = input_gradient(model, start, y, loss)
-    return linf_step(start, grad, x, eps=eps, step_size=step_size)
+        return signed_steps(model, start, x, y, 1, eps=eps, step_size=step_size, loss=loss)

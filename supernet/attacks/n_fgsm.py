@@ -5,12 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from ops.step import linf_step
 from supernet.attacks.common import (
     Model,
     check_single_step,
-    input_gradient,
     prepare,
+    signed_steps,
     undrawn_if_refused,
     uniform_noise,
 )
@@ -55,5 +54,4 @@ def n_fgsm(
     step_size = eps if step_size is None else float(step_size)
     with frozen(model), undrawn_if_refused(generator, x):
         start = (x + uniform_noise(x, noise * eps, generator)).clamp_(0, 1)
-        grad = input_gradient(model, start, y, loss)
-    return linf_step(start, grad, x, eps=None, step_size=step_size)
+        return signed_steps(model, start, x, y, 1, eps=None, step_size=step_size, loss=loss)

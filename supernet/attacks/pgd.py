@@ -3,12 +3,10 @@
 import torch
 from torch import Tensor
 
-from ops.graphs import ATTACK_LOOPS
-from ops.step import linf_step
 from supernet.attacks.common import (
     Model,
-    input_gradient,
     prepare,
+    signed_steps,
     undrawn_if_refused,
     uniform_noise,
 )
@@ -49,13 +47,6 @@ def pgd(
         model, x, y, eps=eps, step_size=step_size, steps=steps, loss=loss, trusted=trusted
     )
     step_size = 2.5 * eps / steps if step_size is None else float(step_size)
-
-    def step(model: Model, x_adv: Tensor, x: Tensor, y: Tensor) -> None:
-        grad = input_gradient(model, x_adv, y, loss)
-        linf_step(x_adv, grad, x, eps=eps, step_size=step_size)
-
-    # On a GPU all steps are one CUDA graph.
-    key = ("pgd", eps, step_size, loss)
     with frozen(model), undrawn_if_refused(generator, x):
         x_adv = (x + uniform_noise(x, eps, generator)).clamp_(0, 1) if random_start else x.clone()
-        return ATTACK_LOOPS.run(step, steps, model, x_adv, x, y, key=key)
+        return signed_steps(model, x_adv, x, y, steps, eps=eps, step_size=step_size, loss=loss)

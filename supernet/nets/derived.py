@@ -72,4 +72,10 @@ class DerivedNetwork(Skeleton):
         if x is not None:
             self.record_statistics(x)
         statistics = "running" if x is None else "batch"
-        return fold_network(self, lambda cell: fold_single(cell, statistics=statistics), statistics)
+        return fold_network(
+            self,
+            lambda stage: [
+                fold_single(cell, statistics=statistics) for cell in self.stage_cells(stage)
+            ],
+            statistics,
+        )

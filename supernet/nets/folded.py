@@ -7,14 +7,13 @@ import copy
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ops.candidates import scale_shift
-from ops.fold import FoldedCell, FoldedConv, SparseFoldedCell, fold_conv_bn
+from ops.fold import FoldedConv, FoldedStage, SparseFoldedCell, fold_conv_bn
 from supernet.nets.skeleton import ResidualBlock, Skeleton, check_images
 
 
@@ -49,7 +48,7 @@ class FoldedNetwork:
     mean: Tensor
     std: Tensor
     stem: FoldedConv
-    body: Sequence[FoldedCell | SparseFoldedCell | FoldedReduction]
+    body: Sequence[FoldedStage | SparseFoldedCell | FoldedReduction]
     last_scale: Tensor
     last_shift: Tensor
     head_weight: Tensor | None
@@ -90,10 +89,10 @@ class FoldedNetwork:
 @torch.no_grad()
 def fold_network(
     network: Skeleton,
-    fold_cell: Callable[[Any], FoldedCell | SparseFoldedCell],
+    fold_cells: Callable[[int], Sequence[FoldedStage | SparseFoldedCell]],
     statistics: str = "running",
 ) -> FoldedNetwork:
-    """Fold a network whose cells `fold_cell` folds.
+    """Fold a network; fold_cells(stage) folds the cells of a stage, together or one by one.
 
     Raises: ValueError for unknown statistics, or "batch" before a recorded forward pass, or for
             a classifier that is neither linear nor an identity.
@@ -105,13 +104,13 @@ def fold_network(
             " nn.Identity in a network without one"
         )
     linear = isinstance(head, nn.Linear)
-    body: list[FoldedCell | SparseFoldedCell | FoldedReduction] = []
-    for number, cell in enumerate(network.cells):
-        if number and number % network.N == 0:
-            block = network.reductions[number // network.N - 1]
+    body: list[FoldedStage | SparseFoldedCell | FoldedReduction] = []
+    for stage in range(network.num_stages):
+        if stage:
+            block = network.reductions[stage - 1]
             assert isinstance(block, ResidualBlock)
             body.append(FoldedReduction(block, statistics))
-        body.append(fold_cell(cell))
+        body += fold_cells(stage)
     scale, shift = scale_shift(network.last_bn, statistics)
     return FoldedNetwork(
         mean=network.normalize.mean,

@@ -129,6 +129,10 @@ class Skeleton(nn.Module):
         """Groups of N cells of one width."""
         return len(self.cells) // self.N
 
+    def stage_cells(self, stage: int) -> list[Any]:
+        """The cells of a stage."""
+        return list(self.cells[stage * self.N : (stage + 1) * self.N])
+
     def forward_stem(self, x: Tensor) -> Tensor:
         """Shapes: images (B, 3, H, W) in [0, 1] -> (B, C, H, W)."""
         check_images(x)

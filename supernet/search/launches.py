@@ -69,7 +69,9 @@ class _Step:
             ATTACKS[config.attack], eps=8 / 255, trusted=True,
             steps=config.attack_steps if config.attack == "pgd" else 1,
         )  # fmt: skip
-        self.dtype = getattr(torch, config.attack_dtype)
+        # Automatic is bfloat16 on the GPUs of today.
+        name = "bfloat16" if config.attack_dtype == "auto" else config.attack_dtype
+        self.dtype = getattr(torch, name)
         objective = make_objective(config.objective, config.alpha_follows, config.robust_weight)
         self.alpha = Alpha(self.net, self.strategy, objective, config)
         settings = (self.net, self.strategy, config, 100, torch.Generator())

@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from ops.candidates import kept_statistics
 from ops.mixed import Ops
 from ops.space import NONE
+from ops.stacks import Part
 from supernet.attacks.accuracy import Attack
 from supernet.distributed import ALONE, Ranks
 from supernet.nets.supernet import Supernet
@@ -61,7 +63,7 @@ class Weights:
         """
         mixtures, cells = self.trained(single_cells)
         count = len(mixtures) + len(cells)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.net.forget_gradients()
         total = torch.zeros((), device=batch[0].device)
         for w_EO in mixtures:
             total += _backward(self._mixture_loss(w_EO, batch, attack) / count)
@@ -70,10 +72,43 @@ class Weights:
         (total,) = add_up_gradients(self.net, [total], self.ranks)
         if mixtures and not self.config.sync_batch_norm:
             average_statistics(self.net, self.ranks)
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), GRAD_CLIP)
-        self.optimiser.step()
+        self._clip()
+        self._move()
         self.schedule.step()
         return total
+
+    def _clip(self) -> None:
+        # On the CPU the norm is summed edge by edge, on a GPU in one piece of a stage: a few
+        # tensors are a few launches. Either sum is right; the order decides the last bits.
+        parameters = list(self.net.parameters())
+        on_cpu = parameters[0].device.type == "cpu"
+        gradients = [_gradient(p)[rows] for p, rows in self.net.reached(by_edge=on_cpu)]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        torch.nn.utils.clip_grads_with_norm_(parameters, GRAD_CLIP, norm)
+
+    @torch.no_grad()
+    def _move(self) -> None:
+        """SGD's step. Kernels that no gradient came back to keep their value and their momentum."""
+        parts: list[Part] = []
+        for stack in self.net.stacks:
+            if not stack.complete:
+                parts += stack.reached(by_edge=True)
+        if parts:
+            group, state = self.optimiser.param_groups[0], self.optimiser.state
+            for parameter, _ in parts:
+                if state[parameter].get("momentum_buffer") is None:
+                    state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+            sgd(
+                [parameter.detach()[rows] for parameter, rows in parts],
+                [_gradient(parameter)[rows] for parameter, rows in parts],
+                [state[parameter]["momentum_buffer"][rows] for parameter, rows in parts],
+                has_sparse_grad=False, weight_decay=group["weight_decay"], lr=group["lr"],
+                momentum=group["momentum"], dampening=group["dampening"],
+                nesterov=group["nesterov"], maximize=False,
+            )  # fmt: skip
+        for parameter, _ in parts:
+            parameter.grad = None  # has been moved
+        self.optimiser.step()
 
     def trained(self, single_cells: bool) -> tuple[list[Tensor], list[Ops]]:
         """(edge weights of mixtures, single cells) that a step trains, by their mean loss."""
@@ -134,6 +169,11 @@ class Weights:
         """Continue where `state_dict` was taken."""
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
 
 
 def _backward(loss: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ def test_a_captured_attack_equals_the_eager_one() -> None:
         grad = input_gradient(model, x_adv, y, "ce")
         attack_step(x_adv, grad, x, eps=8 / 255, step_size=2 / 255)
 
-    loops, results = AttackLoops(), []
+    loops, results = AttackLoops(strict=True), []
     for scale in (1.0, 1.0, 0.5):  # eager, captured, replayed with other weights
         model = net.fold_mixture(torch.full((6, 5), 0.2 * scale, device="cuda"))
         graphed = loops.run(step, 3, model, x.clone(), x, y, key="test")

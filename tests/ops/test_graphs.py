@@ -13,7 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ops.graphs import MAX_GRAPHS, AttackGraph, AttackLoops, signature, tensors_of
+from ops.graphs import (
+    MAX_GRAPHS,
+    AttackGraph,
+    AttackLoops,
+    CaptureFailed,
+    signature,
+    tensors_of,
+)
 from supernet.cells.genotype import Genotype
 from supernet.nets.derived import DerivedNetwork
 from supernet.nets.supernet import Supernet
@@ -105,18 +112,32 @@ def test_old_graphs_go(loops: AttackLoops) -> None:
 
 
 def test_a_failed_capture_is_logged_once_and_runs_eagerly(caplog: Any) -> None:
+    tried = []
+
     def refuse(*arguments: Any) -> None:
+        tried.append(1)
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
     loops = AttackLoops(refuse)
     with caplog.at_level(logging.WARNING):
-        for _ in range(4):
-            assert run(loops, Scale(2.0, 0.0)) == 8.0
+        for size in (2, 2, 2, 3, 3, 3):
+            assert run(loops, Scale(2.0, 0.0), size) == 8.0
     lines = [r.getMessage() for r in caplog.records]
     assert lines == [
         "an attack runs without a CUDA graph: the capture failed: "
-        "operation not permitted when stream is capturing"
+        "operation not permitted when stream is capturing; nor will any other of this process"
     ]
+    assert tried == [1]  # a loop of another shape is not tried any more
+
+
+def test_a_failed_capture_can_be_an_error() -> None:
+    def refuse(*arguments: Any) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    loops = AttackLoops(refuse, strict=True)
+    run(loops, Scale(2.0, 0.0))
+    with pytest.raises(CaptureFailed, match="cannot be captured: operation not permitted"):
+        run(loops, Scale(2.0, 0.0))
 
 
 def test_a_function_cannot_be_copied_and_says_so(loops: AttackLoops, caplog: Any) -> None:

@@ -44,6 +44,17 @@ def test_a_profile_adds_up(tmp_path: Path) -> None:
     assert "ms per step" in done.stdout and "convolutions" in done.stdout
 
 
+def test_launches_are_counted_without_a_gpu(tmp_path: Path) -> None:
+    done = run_script(
+        "profile_step.py", "--count", "--robust", "--C", "2", "--N", "1", "--batch-size", "2",
+        "--attack-steps", "1", "--json", "count.json", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    parts = json.loads((tmp_path / "count.json").read_text())["parts"]
+    assert parts["fold"]["operators"] > 50 and parts["fold"]["waits"] == []
+    assert "weight step" in done.stdout and "kernels" in done.stdout
+
+
 def test_nothing_to_profile(tmp_path: Path) -> None:
     done = run_script("profile_step.py", "--steps", "0", cwd=tmp_path)
     assert done.returncode == 2 and "--steps and --skip must be at least 1" in done.stderr

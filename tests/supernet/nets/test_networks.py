@@ -86,7 +86,7 @@ def test_supernet_parameters_are_those_of_all_operators() -> None:
     # Each edge holds a 1x1 and a 3x3 convolution; searchable norms have no parameters.
     net = Supernet(C=16, N=5)
     per_stage = [6 * 10 * c * c for c in (16, 32, 64)]
-    assert sum(p.numel() for p in net.cells.parameters()) == 5 * sum(per_stage)
+    assert sum(p.numel() for p in net.stacks.parameters()) == 5 * sum(per_stage)
 
 
 @pytest.mark.parametrize("C, N", [(3, 2), (5, 1)])

@@ -16,7 +16,7 @@ def of_preset(**other: object) -> SearchConfig:
     [
         pytest.param(dict(attack_steps=2), marks=needs_native),
         dict(attack_steps=1, impl="batched"),
-        dict(attack="n_fgsm", strategy="drnas", impl="batched"),
+        dict(attack="n_fgsm", impl="batched"),
     ],
 )
 def test_no_part_of_a_step_makes_the_host_wait(config: dict[str, object]) -> None:
@@ -24,3 +24,15 @@ def test_no_part_of_a_step_makes_the_host_wait(config: dict[str, object]) -> Non
     assert set(found) == set(PARTS)
     assert {name: part.waits for name, part in found.items() if part.waits} == {}
     assert all(part.launches >= part.operators > 10 for part in found.values())
+
+
+@needs_native
+def test_the_parts_of_a_step_are_few_launches() -> None:
+    """Operators that launch, at the size of the preset. Each of ours is up to three kernels, and a
+    convolution's backward pass two: `launches` counts those."""
+    ceilings = {"fold": 100, "attack gradient": 320, "weight step": 600}
+    found = count_launches(of_preset(), parts=list(ceilings))
+    operators = {name: part.operators for name, part in found.items()}
+    assert all(50 < operators[name] <= most for name, most in ceilings.items()), operators
+    assert found["fold"].launches == operators["fold"]
+    assert found["attack gradient"].launches <= 320 and found["weight step"].launches <= 900
