@@ -89,7 +89,7 @@ def _arithmetic(run: RunFiles) -> list[list[str]]:
     """What training and attacks ran in; runs of older versions say less about it."""
     found = {
         "training in": run.description.get("arithmetic"),
-        "attacks in": run.description.get("attack_dtype") or run.config["attack_dtype"],
+        "attacks in": run.description.get("attack_dtype") or run.config.get("attack_dtype"),
     }
     if not run.robust:
         del found["attacks in"]

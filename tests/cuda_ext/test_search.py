@@ -22,7 +22,10 @@ def doubled(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
 
 def searched(impl: str, double: bool, **fields: Any) -> Search:
     """Three epochs on the embedded images."""
-    given = {"robust": True, "epochs": 3, "limit": 256, "C": 4, "N": 1, "impl": impl, **fields}
+    given = {
+        "robust": True, "attack_dtype": "float32", "epochs": 3, "limit": 256, "C": 4, "N": 1,
+        "impl": impl, **fields,
+    }  # fmt: skip
     config: SearchConfig = with_preset("digits", given, cuda=False)
     data = load_dataset("digits", limit=256, test_limit=0, device=torch.device("cpu"))
     search = Search(config, data, torch.device("cpu"))

@@ -322,7 +322,7 @@ def test_a_run_goes_on_with_the_implementation_that_it_started_with(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where kernels were built since, and "auto" would choose them now."""
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *_, **__: None)
     shutil.copytree(whole, tmp_path / "copy")
     edited(tmp_path / "copy", impl="reference")
     used = []
@@ -368,7 +368,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(
     capsys: pytest.CaptureFixture[str],
     again: str,
 ) -> None:
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *_, **__: None)
 
     def killed(run: SearchRun) -> None:
         raise SystemExit("killed")
@@ -414,7 +414,7 @@ def test_ctrl_c_in_the_last_step_and_while_deriving(
             search_in(tmp_path / "run")
     assert len(comparable(tmp_path / "run")) == 3
 
-    def pressed(*arguments: object) -> None:
+    def pressed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("supernet.runs.search_run.derivation_of", pressed)
@@ -500,7 +500,7 @@ def test_a_run_goes_on_where_its_kernels_are_gone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *_, **__: None)
     monkeypatch.setattr("cuda_ext._native._DEVICES", ())
     shutil.copytree(whole, tmp_path / "run")
     config = json.loads((whole / "config.json").read_text())["config"]
@@ -518,7 +518,7 @@ def test_a_run_goes_on_where_its_kernels_are_gone(
 def test_a_run_that_was_asked_for_native_kernels_says_what_helps_and_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *_, **__: None)
     folder = search_in(tmp_path / "run", epochs=1, warmup_epochs=0)
     config = json.loads((folder / "config.json").read_text())["config"]
     asked = SearchConfig(**{**dataclasses.asdict(QUICK), "epochs": 1, "warmup_epochs": 0,
@@ -656,7 +656,7 @@ def test_another_answer_from_a_trained_supernet(whole: Path, tmp_path: Path) -> 
 def test_an_answer_killed_before_its_checkpoint_is_read_again_from_its_supernet(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *a: None)
+    monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *_, **__: None)
     folder = tmp_path / "small"
 
     def killed(run: SearchRun) -> None:
