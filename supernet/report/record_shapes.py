@@ -34,7 +34,7 @@ CONFIG = {
     "N": Within(int, 1, 1000), "epochs": COUNT, "warmup_epochs": COUNT, "batch_size": COUNT,
     "strategy": str, "attack": str, "attack_steps": COUNT, "path_share": SHARE, "path_kind": str,
     "derive_none": (bool, None), "probe_images": COUNT, "seed": SEED,
-    "refine_steps": Maybe([COUNT]), "refine_attack": Maybe(str),
+    "refine_steps": [COUNT], "refine_attack": str,
 }  # fmt: skip
 DESCRIPTION = {
     "config": CONFIG,

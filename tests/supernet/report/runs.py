@@ -15,6 +15,7 @@ CONFIG: dict[str, Any] = {
     "strategy": "darts", "epochs": 3, "warmup_epochs": 1, "batch_size": 10,
     "path_share": 0.0, "path_kind": "alpha", "derive_none": False,
     "attack": "n_fgsm", "attack_steps": 7, "probe_images": 512, "seed": 4,
+    "refine_steps": [50, 100], "refine_attack": "none",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ def runs(tmp_path: Path, invented: Table) -> list[RunFiles]:
         write_run(tmp_path / "b" / "run", invented, robust=False, dataset="folder:pets"),
         write_run(tmp_path / "<img src=x>", invented, epochs=0, seed=7),
     ]
+    set_config(folders[0], train_dtype="float32")
     (folders[2] / "metrics.jsonl").unlink()
     return [RunFiles.read(folder, invented) for folder in folders]
 
@@ -71,7 +72,7 @@ def test_curves_of_the_runs_that_have_some(page: Reading, runs: list[RunFiles]) 
 def test_only_settings_that_differ_are_listed(page: Reading) -> None:
     rows = {row[0]: row[1:] for row in page.tables[1][1:]}
     assert rows["robust"] == ["True", "False", "True"]
-    assert rows["refine_attack"] == ["none"] + ["not a setting of that version"] * 2
+    assert rows["train_dtype"] == ["float32"] + ["not a setting of that version"] * 2
     assert "C" not in rows and "strategy" not in rows
 
 
