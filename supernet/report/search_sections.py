@@ -83,7 +83,7 @@ def derivation(run: RunFiles) -> list[str]:
     dataset, column = run.judge
     rows = [
         [
-            ("" if by == "refined" else "strongest operator of each edge ")
+            ("" if by in ("refined", "proposed") else "strongest operator of each edge ")
             + f"by {words}"
             + (" **(chosen)**" if by == chosen else ""),
             f"`{cell['code']}`",

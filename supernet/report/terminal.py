@@ -84,7 +84,7 @@ def _flags(folder: Path) -> str:
 def _derivation(record: dict[str, Any]) -> str:
     found, by = answers(record), record["derivation"]["chosen_by"]
     others = [f"by {words} {cell['code']}" for name, (words, cell) in found.items() if name != by]
-    how = "" if by == "refined" else "the strongest operator of each edge "
+    how = "" if by in ("refined", "proposed") else "the strongest operator of each edge "
     chosen = f"chosen     {how}by {found[by][0]}"
     return "; ".join([chosen, *others])
 

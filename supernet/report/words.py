@@ -27,6 +27,7 @@ GUIDE_NAMES = {
     "gains": "gains",
     "inner_gains": "gains without the last cell",
     "refined": "short trainings",
+    "proposed": "scores without a training",
 }
 """What a cell is read from -> words."""
 START_NAMES = {

@@ -71,6 +71,8 @@ def starting_cells(
     """
     found: dict[str, list[Genotype]] = {}
     count = FIRST // max(1, len({"free", "prior"} & set(config.proposed_by)))
+    if not config.refines:
+        count = 1
     for name in config.proposed_by:
         if name == "supernet":
             found[name] = [derivation.chosen]

@@ -81,7 +81,7 @@ class Refinement:
             sweeps = []
             for sweep in refine(
                 cells, judge, standing=standing, around=self._around,
-                rounds=len(self.config.refine_steps), moves=self.config.refine_moves,
+                rounds=len(self.config.refine_steps), moves=self.config.moves,
             ):  # fmt: skip
                 sweeps.append(sweep)
                 if not self.quiet:
@@ -109,7 +109,7 @@ class Refinement:
 
     def _planned(self, proposals: int) -> int:
         """Steps of all rounds, where every sweep has all its neighbours."""
-        sweeps = [AROUND + 1] * self.config.refine_moves
+        sweeps = [AROUND + 1] * self.config.moves
         counts = [proposals, *sweeps] if proposals > 1 else sweeps
         steps = 0
         for count in counts:

@@ -277,8 +277,11 @@ class SearchRun(Run[Search]):
             for allow_none in (config.allows_none, True)
         )
         refinement = self._refine(starting_cells(config, derivation, answers), answers)
-        if refinement["trainings"] or not config.epochs:
-            derivation = derivation.improved(Genotype.parse(refinement["answer"]))
+        answer = Genotype.parse(refinement["answer"])
+        if refinement["trainings"]:
+            derivation = derivation.improved(answer)
+        elif config.proposed_by != ("supernet",):
+            derivation = derivation.improved(answer, "proposed")
         record = genotype_record(
             config, search.data, derivation, answers, search.strategy.alpha,
             search.strategy.expected_weights(), self.table, self.seconds,

@@ -149,14 +149,15 @@ class SearchConfig:
     """Steps of 64 images that each finalist is trained for, three times with different seeds."""
 
     proposals: tuple[str, ...] | None = setting(
-        None, group="refinement", none="supernet, free and, with a prior, prior",
+        None, group="refinement", none="supernet, free and, with a prior, prior; within a budget "
+        "the best cell by free scores, or with a prior by both, is the answer as it is",
     )  # fmt: skip
     """Where the refinement starts: supernet (the cell by derive-by), free (the best by scores that
     need no training), prior (the best by the prior), random (a cell drawn by the seed), or cells by
     their six-digit codes."""
     refine_moves: int = setting(2, least=0, group="refinement")
     """Most changes that the proposed cell may go through, each the best of its neighbours by short
-    stand-alone trainings; 0 takes the proposal as it is."""
+    stand-alone trainings; 0 takes the proposal as it is. Within a budget only with --proposals."""
     refine_steps: tuple[int, ...] = setting((50, 100, 200), least=1, group="refinement")
     """Steps of these trainings, a number for each round: every round trains the best third of the
     one before anew."""
@@ -231,8 +232,23 @@ class SearchConfig:
         """Where the refinement starts."""
         if self.proposals is not None:
             return self.proposals
+        if not self.refines:
+            return ("prior",) if self.prior_datasets else ("free",)
         supernet = ("supernet",) if self.epochs else ()
         return (*supernet, "free", *(("prior",) if self.prior_datasets else ()))
+
+    @property
+    def refines(self) -> bool:
+        """Whether short trainings decide. Within a budget they do only between cells that the user
+        names: among small cells of like score those that learn fastest are not the best, and over
+        the seeds that settings are chosen by, the first by free scores lacked less than the cell
+        that trainings chose (docs/results/proposals)."""
+        return self.proposals is not None or not self.budgets
+
+    @property
+    def moves(self) -> int:
+        """Most changes that the proposed cell goes through."""
+        return self.refine_moves if self.refines else 0
 
     @property
     def prior_datasets(self) -> tuple[str, ...]:

@@ -17,17 +17,18 @@ Fits = Callable[[Genotype], bool]
 
 @dataclass(frozen=True)
 class Derivation:
-    """The cell by each guide (alpha, gains, inner_gains; refined), and which of them is the
-    answer."""
+    """The cell by each guide (alpha, gains, inner_gains; refined or proposed), and which of them is
+    the answer."""
 
     cells: dict[str, Genotype]
     by: str
     gains: tuple[Tensor, Tensor]
     """(6, 5) operator gains of the whole network and without its last cell."""
 
-    def improved(self, cell: Genotype) -> "Derivation":
-        """The same with a cell that short trainings have led to, which is the answer."""
-        return dataclasses.replace(self, cells={**self.cells, "refined": cell}, by="refined")
+    def improved(self, cell: Genotype, by: str = "refined") -> "Derivation":
+        """The same with a cell that short trainings have led to, which is the answer; or with one
+        that was "proposed" by scores and not trained."""
+        return dataclasses.replace(self, cells={**self.cells, by: cell}, by=by)
 
     @property
     def chosen(self) -> Genotype:

@@ -88,10 +88,12 @@ ROWS = (
     Row("deep", "a supernet of five cells a stage and twice the epochs, without short trainings",
         "--N 5 --epochs 8 --proposals supernet --refine-moves 0", seeds=ONE,
         images=("cifar10",), guides=("alpha", "gains")),
-    Row("main-budgets", "`main` within a budget, from its trained supernet", budgets=BUDGETS,
-        source="main", images=("cifar10",)),
-    Row("free-budgets", "`free` within a budget", "--epochs 0", budgets=BUDGETS),
-    Row("prior-budgets", "`prior` within a budget", _ALONE, budgets=BUDGETS),
+    Row("free-budgets", "a search within a budget: the best cell by free scores, for every seed the "
+        "same", "--epochs 0", seeds=ONE, budgets=BUDGETS),
+    Row("prior-budgets", "the same with the prior", "--epochs 0 --prior tables", seeds=ONE,
+        budgets=BUDGETS),
+    Row("trained-budgets", "short trainings choose among the eight best by free scores within a "
+        "budget, and move", "--epochs 0 --proposals free", budgets=BUDGETS, images=("cifar10",)),
 )  # fmt: skip
 
 

@@ -138,3 +138,12 @@ def test_a_warm_up_that_was_asked_for_is_not_shortened() -> None:
 def test_a_search_without_a_supernet_keeps_its_preset() -> None:
     given = {"epochs": 0, "proposals": ("free",), "prior": ("none",)}
     assert with_preset("digits", given, cuda=False).warmup_epochs == 2
+
+
+def test_within_a_budget_trainings_decide_between_cells_that_are_named() -> None:
+    free, small = SearchConfig(), SearchConfig(max_params=4e5)
+    assert free.refines and free.moves == 2 and free.proposed_by == ("supernet", "free", "prior")
+    assert not small.refines and small.moves == 0 and small.proposed_by == ("prior",)
+    assert SearchConfig(max_flops=5e7, prior=("none",)).proposed_by == ("free",)
+    named = SearchConfig(max_params=4e5, proposals=("free", "prior"))
+    assert named.refines and named.moves == 2 and named.proposed_by == ("free", "prior")

@@ -9,7 +9,7 @@ import pytest
 from supernet.errors import UserError
 from supernet.files import read_json
 from supernet.search.config import SearchConfig, with_preset
-from supernet.studies.evidence.plan import HELD_OUT, ROWS, Row, runs_of, shown
+from supernet.studies.evidence.plan import ROWS, Row, runs_of, shown
 from supernet.studies.evidence.records import key_of
 
 ROOT = Path(__file__).parents[4]
@@ -33,9 +33,9 @@ def test_every_row_changes_what_it_says_and_nothing_else() -> None:
         "from-random": {"epochs": 0, "proposals": ("random",)},
         "clean": {"robust": False},
         "deep": {"N": 5, "epochs": 8, "proposals": ("supernet",), "refine_moves": 0},
-        "main-budgets": {},
         "free-budgets": {"epochs": 0},
-        "prior-budgets": ALONE,
+        "prior-budgets": {"epochs": 0, "prior": ("tables",)},
+        "trained-budgets": {"epochs": 0, "proposals": ("free",)},
     }
     runs = runs_of(ROWS, images=("cifar10",), seeds=(5,))
     assert list(dict.fromkeys(run.row.name for run in runs)) == list(changes)
@@ -81,16 +81,11 @@ def test_held_out_seeds_first_and_a_group_at_a_time() -> None:
     assert len({run.name for run in runs}) == len(runs)
 
 
-def test_what_reads_a_supernet_comes_after_it() -> None:
-    names = [run.name for run in runs_of(ROWS)]
-    readers = [run for run in runs_of(ROWS) if run.row.source]
-    assert len(readers) == 5 * 3
-    for run in readers:
-        assert run.source is not None and names.index(run.source) < names.index(run.name)
-    first = readers[0]
-    assert first.name == "cifar10/main-budgets-0.2M-seed5"
-    assert (first.source, first.own_flags) == ("cifar10/main-seed5", ("--max-params", "0.2M"))
-    assert set(HELD_OUT) <= set(ROWS[0].seeds)
+def test_what_reads_a_supernet_has_its_folder() -> None:
+    row = Row("within", "", seeds=(5,), images=("cifar10",), budgets=("0.2M",), source="main")
+    (run,) = runs_of((row,))
+    assert run.name == "cifar10/within-0.2M-seed5"
+    assert (run.source, run.own_flags) == ("cifar10/main-seed5", ("--max-params", "0.2M"))
 
 
 def test_restrictions() -> None:
@@ -134,6 +129,6 @@ def test_seeds_in_words() -> None:
 
 
 def test_a_run_is_its_row_images_seed_and_budget() -> None:
-    run = runs_of(ROWS, names=("main-budgets",), seeds=(6,))[1]
-    assert run.key == ("cifar10", "main-budgets", "0.4M", 6)
-    assert dataclasses.replace(run, budget=None).name == "cifar10/main-budgets-seed6"
+    run = runs_of(ROWS, names=("trained-budgets",), seeds=(6,))[1]
+    assert run.key == ("cifar10", "trained-budgets", "0.4M", 6)
+    assert dataclasses.replace(run, budget=None).name == "cifar10/trained-budgets-seed6"
