@@ -37,7 +37,9 @@ DRAWN = "main"
 class Evidence:
     """evidence.json with the runs so far; everything else in it is made anew.
 
-    Raises: UserError when it has a run with other flags or another config than the plan.
+    A row whose runs were made with another config than today's (a version before) stays as it is,
+    and gets no further runs: a row is of one config.
+    Raises: UserError when it has a run with other flags than the plan.
     """
 
     def __init__(self, config: EvidenceConfig, rows: tuple[Row, ...]) -> None:
@@ -53,14 +55,19 @@ class Evidence:
             "runs": before.get("runs", []),
         }
         done = {key_of(record): record for record in self.content["runs"]}
+        self.closed: set[tuple[str, str]] = set()
+        """(data set, row) of runs with another config than today's."""
         for run in self.plan:  # a page has one set of flags
             if run.key in done:
-                _refuse_another(run, done[run.key], self.path)
+                _refuse_other_flags(run, done[run.key], self.path)
+                if done[run.key]["config_hash"] != run.config().hash():
+                    self.closed.add((run.images.name, run.row.name))
 
     def left(self) -> list[Run]:
         """The runs that are missing, as the settings restrict them.
 
-        Raises: UserError when a folder has another run, or a supernet to read from is missing.
+        Raises: UserError when a folder has another run, a supernet to read from is missing, or a
+        row's other runs have another config.
         """
         config = self.config
         wanted = runs_of(
@@ -70,6 +77,12 @@ class Evidence:
         done = {key_of(record) for record in self.content["runs"]}
         left = [run for run in wanted if run.key not in done]
         for run in left:
+            if (run.images.name, run.row.name) in self.closed:
+                raise UserError(
+                    f"{self.path} has runs of {run.row.name} on {run.images.name} with another "
+                    "config under the same flags (a preset or a version has changed since); take "
+                    "them out, leave that row out with --rows, or give another --out and --runs"
+                )
             self.shared.check(run.config())
             _refuse_folder(self.runs / run.name, run.config())
             self._refuse_without_source(run, {each.name for each in left})
@@ -124,17 +137,12 @@ def _head(config: EvidenceConfig, rows: tuple[Row, ...], table: Table) -> Record
     }
 
 
-def _refuse_another(run: Run, record: dict[str, Any], path: Path) -> None:
+def _refuse_other_flags(run: Run, record: dict[str, Any], path: Path) -> None:
     flags = shlex.join(run.flags)
     if record["flags"] != flags:
         raise UserError(
             f"{path} has {run.name} with the flags {record['flags']}, not {flags}; give another "
             "--out and --runs"
-        )
-    if record["config_hash"] != run.config().hash():
-        raise UserError(
-            f"{path} has {run.name} with another config under the same flags (a preset has "
-            "changed since); give another --out and --runs"
         )
 
 

@@ -88,8 +88,8 @@ ROWS = (
     Row("deep", "a supernet of five cells a stage and twice the epochs, without short trainings",
         "--N 5 --epochs 8 --proposals supernet --refine-moves 0", seeds=ONE,
         images=("cifar10",), guides=("alpha", "gains")),
-    Row("free-budgets", "a search within a budget: the best cell by free scores, the same for every "
-        "seed", "--epochs 0", seeds=ONE, budgets=BUDGETS),
+    Row("free-budgets", "within a budget: the best cell by free scores, the same for every seed",
+        "--epochs 0", seeds=ONE, budgets=BUDGETS),
     Row("prior-budgets", "the same with the prior", "--epochs 0 --prior tables", seeds=ONE,
         budgets=BUDGETS),
     Row("trained-budgets", "short trainings choose among the eight best by free scores within a "

@@ -82,13 +82,18 @@ def test_other_flags_are_refused(config: EvidenceConfig) -> None:
         Evidence(other, ROWS)
 
 
-def test_a_record_of_a_preset_that_has_changed_is_refused(config: EvidenceConfig) -> None:
+def test_a_row_of_a_preset_that_has_changed_gets_no_further_runs(config: EvidenceConfig) -> None:
     recorded(config, "cifar10/main-seed5")
     evidence = read(config)
     evidence["runs"][0]["config_hash"] = "0123456789ab"
     write_json(Path(config.out) / "evidence.json", evidence)
-    with pytest.raises(UserError, match="main-seed5 with another config under the same flags"):
-        Evidence(config, ROWS)
+    again = Evidence(dataclasses.replace(config, rows=("main",)), ROWS)
+    assert [record["row"] for record in again.content["runs"]] == ["main"]
+    with pytest.raises(UserError, match="has runs of main on cifar10 with another config under"):
+        again.left()
+    elsewhere = dataclasses.replace(config, rows=("main", "other"), datasets=("cifar100",))
+    names = [run.name for run in Evidence(elsewhere, ROWS).left()]
+    assert names == ["cifar100/main-seed5", "cifar100/main-seed6"]
 
 
 def test_a_folder_of_another_config_is_refused(config: EvidenceConfig) -> None:
