@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cuda_ext.common import arithmetic_type
 from ops.candidates import avg_pool3x3
 from ops.space import CONV1, CONV3, POOL, SKIP
 
@@ -40,8 +41,10 @@ def synchronise(network: nn.Module, gather: Gather) -> None:
 
 def joint_moments(ys: Sequence[Tensor], gather: Gather) -> tuple[Tensor, Tensor, Tensor]:
     """Means and biased variances (len(ys), C) over the images of all processes, and their count
-    B * H * W, a number. One message for all of `ys`, which are alike in shape."""
-    moments = [torch.var_mean(y, dim=(0, 2, 3), correction=0) for y in ys]
+    B * H * W, a number, in the arithmetic type. One message for all of `ys`, which are alike in
+    shape."""
+    wide = arithmetic_type(ys[0].dtype)
+    moments = [torch.var_mean(y.to(wide), dim=(0, 2, 3), correction=0) for y in ys]
     own_var, own_mean = (torch.stack(part) for part in zip(*moments, strict=True))
     count = own_mean.new_tensor([ys[0].numel() // ys[0].shape[1]])
     rows = gather(torch.cat([count, own_mean.flatten(), own_var.flatten()]))
@@ -74,8 +77,9 @@ def synchronised_node(
     for s in range(len(v)):
         out = out + w[s, SKIP] * v[s] + w[s, POOL] * avg_pool3x3(v[s])
         for n, op in ((2 * s, CONV1), (2 * s + 1, CONV3)):
-            normed = (pairs[n] - mean[n, :, None, None]) * scale[n, :, None, None]
-            out = out + w[s, op] * normed
+            y = pairs[n].to(mean.dtype)
+            normed = (y - mean[n, :, None, None]) * scale[n, :, None, None]
+            out = out + w[s, op] * normed.to(pairs[n].dtype)
     shape = (len(v), 2, -1)
     return out, mean.detach().view(shape), var.detach().view(shape), bessel(count)
 
@@ -102,7 +106,7 @@ def _forward(norm: Any, x: Tensor) -> Tensor:
             norm.running_var.lerp_(var[0] * bessel(count), norm.momentum)
             norm.num_batches_tracked.add_(1)
     scale, shift = torch.rsqrt(var[0] + norm.eps), mean[0]
-    y = (x - shift[:, None, None]) * scale[:, None, None]
+    y = (x.to(shift.dtype) - shift[:, None, None]) * scale[:, None, None]
     if norm.affine:
         y = y * norm.weight[:, None, None] + norm.bias[:, None, None]
-    return y
+    return y.to(x.dtype)

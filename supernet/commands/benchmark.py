@@ -75,35 +75,25 @@ def query(table: Table, arguments: argparse.Namespace) -> None:
         return {"query": picture}
 
     deliver(
-        table,
-        arguments,
-        "query",
-        result,
-        lambda: report.query(table, result, arguments.dataset, arguments.metric),
-        figures,
-    )
+        table, arguments, "query", result,
+        lambda: report.query(table, result, arguments.dataset, arguments.metric), figures,
+    )  # fmt: skip
 
 
 def top(table: Table, arguments: argparse.Namespace) -> None:
     """The best cells by a column, among those within the limits."""
     limits = {cost: getattr(arguments, f"max_{cost}") for cost in COSTS}
     cells = best_cells(
-        table,
-        arguments.dataset,
-        arguments.metric,
-        arguments.k,
+        table, arguments.dataset, arguments.metric, arguments.k,
         limits={cost: None if text is None else amount(text) for cost, text in limits.items()},
         cheapest=arguments.cheapest,
-    )
+    )  # fmt: skip
     result = [query_cell(table, cell) for cell in cells]
     name = f"top_{arguments.dataset}_{arguments.metric}"
     deliver(
-        table,
-        arguments,
-        name,
-        result,
+        table, arguments, name, result,
         lambda: report.top(result, arguments.dataset, arguments.metric),
-    )
+    )  # fmt: skip
 
 
 def stats(table: Table, arguments: argparse.Namespace) -> None:
@@ -183,9 +173,8 @@ def baselines(table: Table, arguments: argparse.Namespace) -> None:
     from supernet.benchmark.searches import SEARCHES, Settings
 
     settings = Settings(arguments.starts, arguments.population, arguments.tournament)
-    methods = arguments.methods
     name = f"baselines_{arguments.dataset}_{arguments.metric}"
-    for method in methods:
+    for method in (methods := arguments.methods):
         if method not in searches.METHODS:
             raise UserError(f"unknown method '{method}'; choose from {', '.join(searches.METHODS)}")
     shared = {"queries": arguments.queries, "seeds": arguments.seeds, "settings": settings}
@@ -263,12 +252,9 @@ def _parser() -> argparse.ArgumentParser:
         # `python -OO` has no docstrings.
         summary = (command.__doc__ or f"{command.__name__}.").strip()
         sub = commands.add_parser(
-            command.__name__,
-            help=summary[0].lower() + summary[1:].rstrip("."),
-            description=summary,
-            formatter_class=parser.formatter_class,
-            allow_abbrev=False,
-        )
+            command.__name__, help=summary[0].lower() + summary[1:].rstrip("."),
+            description=summary, formatter_class=parser.formatter_class, allow_abbrev=False,
+        )  # fmt: skip
         sub.set_defaults(command=command)
         add_common(sub)
         return sub

@@ -12,7 +12,6 @@ Ends with the cell, its place in the benchmark, and the next command.
 """
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +62,11 @@ def main() -> None:
             cuda = torch.cuda.is_available()
             settings = config.with_preset(arguments.preset, given, cuda=cuda)
             on_gpu = resolve_device(settings.device).type == "cuda"
-            settings, lines = fit_search(settings, given, on_gpu=on_gpu)
+            settings, lines = ranks.from_first(
+                lambda: fit_search(settings, given, on_gpu=on_gpu, processes=ranks.count)
+            )
             if lines and ranks.first and not quiet:
                 print("\n".join(lines))
-            batch_size = settings.batch_size * ranks.count
-            settings = dataclasses.replace(settings, batch_size=batch_size)
             if seeds:
                 describe, folder = describe_seeds, run_seeds(settings, seeds, quiet=quiet)
             else:

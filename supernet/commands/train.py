@@ -9,7 +9,7 @@ Ends with model.pt, its metadata model.json, and the command that evaluates it.
 """
 
 import argparse
-import dataclasses
+import functools
 import shlex
 import sys
 from pathlib import Path
@@ -45,10 +45,11 @@ def main() -> None:
             remark = index_remark(config.genotype or "")
             if remark is not None and ranks.first:
                 print(f"note: {remark}", file=sys.stderr)
-            config, lines = fitted_config(config, given)
+            config, lines = ranks.from_first(
+                functools.partial(fitted_config, config, given, processes=ranks.count)
+            )
             if lines and ranks.first and not arguments.quiet:
                 print("\n".join(lines))
-            config = dataclasses.replace(config, batch_size=config.batch_size * ranks.count)
             folder = run_training(config, quiet=arguments.quiet)
         if ranks.first:
             print(_summary(folder))

@@ -29,14 +29,16 @@ Lines = list[str]
 
 
 def fit_search(
-    config: SearchConfig, given: Mapping[str, Any], *, on_gpu: bool
+    config: SearchConfig, given: Mapping[str, Any], *, on_gpu: bool, processes: int = 1
 ) -> tuple[SearchConfig, Lines]:
     """The config with side, batch size and epochs for its pictures, and a line about each.
 
     given: the fields that the user named, which stay. Other data sets stay as they are, too.
+    processes: that share a batch; its size is one's in the argument and that of all in the result.
     Raises: UserError where the folder or the pack is not one.
     """
-    found = look(config.dataset, config.val)
+    found, one = look(config.dataset, config.val), config.batch_size
+    config = dataclasses.replace(config, batch_size=one * processes)
     if found is None:
         return config, []
     images = found.images if config.limit is None else min(config.limit, found.images)
@@ -47,7 +49,7 @@ def fit_search(
     batch = _batch_size(config.batch_size, images // 2, found.classes, given)
     epochs = config.epochs
     if "epochs" not in given and config.epochs:
-        steps = config.epochs * (preset // 2 // config.batch_size)
+        steps = config.epochs * (preset // 2 // max(one, batch))
         epochs = _epochs(steps, images // 2, batch)
     if "warmup_epochs" not in given and config.epochs:
         share = config.warmup_epochs / config.epochs
@@ -58,17 +60,18 @@ def fit_search(
 
 
 def fit_training(
-    config: TrainConfig, given: Mapping[str, Any], *, on_gpu: bool
+    config: TrainConfig, given: Mapping[str, Any], *, on_gpu: bool, processes: int = 1
 ) -> tuple[TrainConfig, Lines]:
     """The same of a stand-alone training, whose data set is named."""
-    found = look(str(config.dataset), config.val)
+    found, one = look(str(config.dataset), config.val), config.batch_size
+    config = dataclasses.replace(config, batch_size=one * processes)
     if found is None:
         return config, []
     images = found.images if config.limit is None else min(config.limit, found.images)
     fields, lines = _side(config.side, found, given, on_gpu=on_gpu)
     lines.append(_images_line(found, config.balance))
-    steps = config.epochs * (_preset_images(config.limit, given) // config.batch_size)
     batch = _batch_size(config.batch_size, images, found.classes, given)
+    steps = config.epochs * (_preset_images(config.limit, given) // max(one, batch))
     epochs = config.epochs if "epochs" in given else _epochs(steps, images, batch)
     fields |= {"batch_size": batch, "epochs": epochs}
     lines += _steps_lines(fields, given, images, "training images")

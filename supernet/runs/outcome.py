@@ -6,9 +6,9 @@ from typing import Any
 
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
-from supernet.files import read_json
 from supernet.report import finalists, refinement
-from supernet.report.run_files import REFINEMENT_FILE, RunFiles
+from supernet.report.records import read_finalists, read_refinement
+from supernet.report.run_files import FINALISTS_FILE, REFINEMENT_FILE, RunFiles
 from supernet.runs.tracking import Tracker
 
 SECTIONS: dict[str, Callable[[RunFiles], list[str]]] = {
@@ -43,9 +43,9 @@ def result_values(run: RunFiles) -> dict[str, float]:
         "params": run.record["params"], "flops": run.record["flops"],
         column: entry["results"][dataset][column], "rank": entry["ranks"][dataset][column],
     }  # fmt: skip
-    path = run.folder / "finalists.json"
+    path = run.folder / FINALISTS_FILE
     if path.is_file():
-        answer = read_json(path)["cells"][0]
+        answer = read_finalists(path)["cells"][0]
         for name in OF_FINALISTS:
             found = answer[name.removeprefix("finalist_")]
             if found:
@@ -60,7 +60,7 @@ def refinement_values(run: RunFiles) -> list[dict[str, Any]]:
     A sweep whose cell was not trained to the end of it has no loss.
     """
     path = run.folder / REFINEMENT_FILE
-    sweeps = read_json(path)["sweeps"] if path.is_file() else []
+    sweeps = read_refinement(path)["sweeps"] if path.is_file() else []
     classes = run.description["data"]["num_classes"]
     values = []
     for sweep in sweeps:

@@ -44,17 +44,20 @@ class _Misfit(Exception):
     """Names a value that the job cannot continue from."""
 
 
-def load_state(job: Resumable, state: dict[str, Any], folder: Path) -> None:
+def load_state(
+    job: Resumable, state: dict[str, Any], folder: Path, *, goes_on: bool = True
+) -> None:
     """Continue a fresh job where the checkpoint of the run in `folder` was taken.
 
     Names, types, shapes and ranges must be those of the job's own state. A learning rate schedule
     may lack values, or have others, where another version of torch wrote it: the job's own stay.
-    Another number of processes than wrote it may go on; a warning says what follows from that.
+    Another number of processes than wrote it may go on; a warning says what follows from that,
+    unless no step follows (`goes_on`).
 
     Raises: UserError naming the first value that does not fit; the job is of no use then.
     """
     try:
-        state = _like(_for_this_many(state, job, folder), job.state_dict(), "state")
+        state = _like(_for_this_many(state, job, folder, goes_on), job.state_dict(), "state")
         if not 0 <= state["step"] <= job.total_steps:
             raise _Misfit(f"step is {state['step']} of {job.total_steps}")
         for schedule in _schedules(state):
@@ -71,7 +74,9 @@ def load_state(job: Resumable, state: dict[str, Any], folder: Path) -> None:
         ) from error
 
 
-def _for_this_many(state: dict[str, Any], job: Resumable, folder: Path) -> dict[str, Any]:
+def _for_this_many(
+    state: dict[str, Any], job: Resumable, folder: Path, goes_on: bool
+) -> dict[str, Any]:
     """The state for the processes that there are now."""
     random, step = state.get("random"), state.get("step")
     if not isinstance(random, dict) or not isinstance(random.get("others", ()), list | tuple):
@@ -79,7 +84,7 @@ def _for_this_many(state: dict[str, Any], job: Resumable, folder: Path) -> dict[
     before, now = processes_of(random), job.ranks.count
     if before == now or not isinstance(step, int) or step < 0:
         return state
-    if job.ranks.first:
+    if goes_on and job.ranks.first:
         print(
             f"warning: {folder} was left by {_processes(before)} and goes on with {now}: weights, "
             "alpha, optimisers, the order of the images and the images of a step stay; sums are "

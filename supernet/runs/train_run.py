@@ -63,15 +63,19 @@ def run_training(config: TrainConfig, *, quiet: bool = False) -> Path:
         return _begin(training, folder, quiet=quiet)
 
 
-def fitted_config(config: TrainConfig, given: dict[str, Any]) -> tuple[TrainConfig, list[str]]:
+def fitted_config(
+    config: TrainConfig, given: dict[str, Any], *, processes: int = 1
+) -> tuple[TrainConfig, list[str]]:
     """The config with its images named and, where these are one's own pictures, side, batch size
-    and epochs for them; with a line about each. Fields in `given` stay.
+    and epochs for them; with a line about each. Fields in `given` stay, and the batch size becomes
+    that of all processes together.
 
     Raises: UserError as `run_training` does.
     """
     _, record = read_cell(config.genotype or "", data_root(config.data_root))
     on_gpu = resolve_device(config.device).type == "cuda"
-    return fit_training(with_images(config, record), given, on_gpu=on_gpu)
+    named = with_images(config, record)
+    return fit_training(named, given, on_gpu=on_gpu, processes=processes)
 
 
 def resume_training(folder: Path, given: dict[str, Any], *, quiet: bool = False) -> Path:

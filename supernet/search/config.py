@@ -49,7 +49,7 @@ class SearchConfig:
     """Everything a search depends on. Each field is a command-line flag of scripts/search.py."""
 
     dataset: str = setting("digits", group="images")
-    """Images: digits, cifar10, cifar100, imagenet16-120 folder:PATH (a subfolder per
+    """Images: digits, cifar10, cifar100, imagenet16-120, folder:PATH (a subfolder per
     class) or pack:FILE."""
     data_root: str | None = setting(None, group="images")
     """Folder with data sets and benchmark tables; else ROBUST_SUPERNET_DATA, else ./data."""
@@ -63,8 +63,8 @@ class SearchConfig:
     folder's own are its test or val split, else a fifth of each class."""
     balance: bool = setting(False, group="images")
     """Train with the classes equally often: pictures of a rare class come several times an epoch,
-    each time cropped, mirrored and attacked anew; so do the
-    short trainings, whose held-out pictures then count equally by class."""
+    each time cropped, mirrored and attacked anew; so do the short trainings, whose held-out
+    pictures then count equally by class."""
     shrink: int = setting(1, least=1, group="images")
     """Search on images smaller by this factor, each pixel the mean of shrink x shrink: with 2 a
     step takes a quarter of the time. The cell that is found is trained alone at full size."""
@@ -119,8 +119,7 @@ class SearchConfig:
     """Steps of PGD; the single-step attacks take one."""
     attack_dtype: str = setting("auto", choices=ATTACK_DTYPES, group="attack")
     """Arithmetic of these attacks: float32, or bfloat16, which suffices for the signs of gradients;
-    automatic is bfloat16 where the CPU or GPU multiplies it. Training and measurements stay in
-    float32."""
+    automatic is bfloat16 where the CPU or GPU multiplies it. Measurements stay float32."""
     eps: float | None = setting(None, above=0, most=1, hint="8/255", group="attack")
     """L-inf radius in the pixel range [0, 1]. Automatic is the data set's: 8/255, digits 32/255."""
 
@@ -162,8 +161,7 @@ class SearchConfig:
     """Steps of these trainings, a number for each round: every round trains the best third of the
     one before anew."""
     refine_attack: str = setting("none", choices=TRAIN_ATTACKS, group="refinement")
-    """Attack of these trainings, whose loss under PGD then decides; with none the clean loss
-    does."""
+    """Attack of these trainings, whose loss under PGD then decides; with none the clean loss."""
     processes: int | None = setting(None, least=1, most=1024, group="refinement")
     """Trainings at a time, each with one thread on a CPU. Automatic is the number of CPU cores, or
     4 on a GPU. The outcome does not depend on it."""
@@ -345,11 +343,8 @@ def _darts() -> dict[str, Any]:
 
 
 PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
-    "digits": _digits,
-    "cpu": _cpu,
-    "gpu": _gpu,
-    "darts": _darts,
-}
+    "digits": _digits, "cpu": _cpu, "gpu": _gpu, "darts": _darts,
+}  # fmt: skip
 """name -> the fields it sets. Flags on the command line win."""
 
 

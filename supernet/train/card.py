@@ -201,6 +201,10 @@ def _training(facts: dict[str, Any]) -> list[str]:
             f"one-cycle learning rate up to {training['lr']:g}, weight decay "
             f"{training['weight_decay']:g}, seed {training['seed']}",
         ]
+    if training.get("balance") is True:
+        lines.append("- the training had the classes equally often")
+    if training.get("train_dtype") == "bfloat16":
+        lines.append("- convolutions of the training ran in bfloat16, all else in float32")
     if facts.get("weights") == "average":
         lines.append(f"- the weights are a moving average, decay {training['ema_decay']:g}")
     return ["## Data and recipe", "\n".join(lines)]

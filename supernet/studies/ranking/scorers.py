@@ -138,7 +138,7 @@ def load_search(folder: Path, config: RankConfig, device: torch.device) -> Searc
             )
     search = Search(settings, load_images(settings, device), device, impl)
     if config.epoch is None:
-        load_state(search, saved, folder)
+        load_state(search, saved, folder, goes_on=False)
     else:
         _load_kept(search, saved, supernet_file(config))
     return search

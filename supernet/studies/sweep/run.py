@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from supernet.benchmark.own_table import FORMAT as LINE_FORMAT
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
 from supernet.files import append_jsonl, recover_jsonl, write_json
-from supernet.invocation import command
+from supernet.invocation import command, command_line
 from supernet.on_ray import Lost, OnRay, Share
+from supernet.progress import Progress
 from supernet.report.words import column_name
 from supernet.runs.folder import CONFIG, FORMAT, fingerprint, plain, read_description
 from supernet.runs.interrupts import Interrupted
@@ -110,7 +110,7 @@ def _open(folder: Path, config: SweepConfig, data: ImageData) -> None:
         "kind": KIND,
         "config": {**config.to_dict(), "again": False},
         "config_hash": _hash(config),
-        "command": shlex.join(["python", *sys.argv]),
+        "command": command_line(),
         **describe(torch.device("cpu")),
         "device_type": "cpu",
         "data": facts,
@@ -194,10 +194,7 @@ def _work(
     recipes = config.trainings
     arrays = {limit: as_arrays(data) for limit, data in images.items()}
     size = sum(data.train_x.nbytes + data.test_x.nbytes for data in images.values())
-    bar = tqdm(
-        total=done + len(left), initial=done, unit="training", dynamic_ncols=True, desc="sweep",
-        disable=True if quiet else None,
-    )  # fmt: skip
+    bar = Progress("sweep", done + len(left), "training", initial=done, quiet=quiet)
     ray = OnRay(address=config.address, cpus=config.cpus, store_bytes=size)
     with bar, ray:
         gpus = config.gpus_per_task

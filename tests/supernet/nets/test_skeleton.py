@@ -1,5 +1,7 @@
 """Training with convolutions in bfloat16: what takes it, and what stays float32."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from cuda_ext import _native
+from ops.synchronised import synchronise
 from supernet.cells.genotype import Genotype
 from supernet.nets.derived import DerivedNetwork
 from supernet.nets.skeleton import Skeleton
@@ -73,3 +76,19 @@ def test_a_search_trains_in_bfloat16_and_measures_in_float32() -> None:
     moments = search.weights.optimiser.state.values()
     state = [*search.net.state_dict().values(), *(t for of in moments for t in of.values())]
     assert {t.dtype for t in state if t.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.parametrize("net", networks(), ids=lambda net: getattr(net, "impl", "derived"))
+def test_processes_that_share_a_batch_train_in_bfloat16_too(net: Skeleton) -> None:
+    before = copy.deepcopy(net.state_dict())
+    _, expected = gradients(net.train(), LOW)
+    after = copy.deepcopy(net.state_dict())
+    net.load_state_dict(before)
+    synchronise(net, lambda row: row[None])  # a process of its own
+    logits, found = gradients(net, LOW)
+    assert logits.dtype == torch.float32
+    a, b = (torch.cat([g.flatten() for g in gs]) for gs in (expected, found))
+    assert F.cosine_similarity(a, b, dim=0) > 0.95
+    for name, value in net.state_dict().items():
+        assert value.dtype == after[name].dtype
+        torch.testing.assert_close(value, after[name], rtol=0.05, atol=0.05)

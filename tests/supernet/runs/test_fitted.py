@@ -1,12 +1,17 @@
 """What runs on one's own pictures take where nobody says it."""
 
+import dataclasses
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from supernet.commands import search, train
 from supernet.data.own import OwnImages
+from supernet.distributed import Ranks
 from supernet.runs import fitted
 from supernet.runs.fitted import fit_search, fit_training
 from supernet.search import config as search_config
@@ -122,3 +127,47 @@ def test_the_folder_itself_is_looked_at(tmp_path: Path) -> None:
     config, lines = fit_search(config, given, on_gpu=False)
     assert (config.side, config.batch_size) == (16, 16)
     assert "80 to learn from in 2 classes of 40 to 40, 20 held out" in lines[1]
+
+
+class Four(Ranks):
+    """The first of four processes, with nobody to talk to."""
+
+    def from_first(self, make: Callable[[], Any]) -> Any:
+        return make()
+
+
+def _four(monkeypatch: pytest.MonkeyPatch, line: list[str], module: Any, starts: str) -> Any:
+    """The config that a command starts with as the first of four processes."""
+    configs: list[Any] = []
+
+    def start(config: Any, *, quiet: bool) -> None:
+        configs.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("supernet.torchrun.joined", lambda: nullcontext(Four(count=4)))
+    monkeypatch.setattr(starts, start)
+    monkeypatch.setattr("sys.argv", line)
+    with pytest.raises(KeyboardInterrupt):
+        module.main()
+    return configs[0]
+
+
+def test_of_several_processes_the_batch_of_all_is_fitted(
+    holds: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holds(200, 200)
+    line = ["search.py", "--dataset", "folder:x", "--preset", "cpu", "--device", "cpu", "--quiet"]
+    starts = "supernet.runs.search_run.run_search"
+    config = _four(monkeypatch, line, search, starts)
+    alone, _ = fit_search(*_search(), on_gpu=False)
+    assert config == dataclasses.replace(alone, device="cpu")
+    config = _four(monkeypatch, [*line, "--batch-size", "8"], search, starts)
+    assert config.batch_size == 32
+    line = ["train.py", "--genotype", "333133", "--dataset", "folder:x", "--device", "cpu"]
+    config = _four(monkeypatch, line, train, "supernet.runs.train_run.run_training")
+    alone, _ = fit_training(*_training(), on_gpu=False)
+    assert config == dataclasses.replace(alone, device="cpu", data_root=config.data_root)
+    assert config.batch_size == 32, "12 batches of 400 pictures"
+    holds(25_000, 25_000)
+    config = _four(monkeypatch, line, train, "supernet.runs.train_run.run_training")
+    assert (config.batch_size, config.epochs) == (1024, 50)

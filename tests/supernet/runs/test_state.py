@@ -11,6 +11,7 @@ import torch
 from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.errors import UserError
+from supernet.randomness import OWN_STREAMS
 from supernet.runs.state import load_state
 from supernet.search.config import SearchConfig
 from supernet.search.search import Search, load_images
@@ -127,3 +128,16 @@ def test_a_schedule_of_another_torch_is_continued(tmp_path: Path) -> None:
     load_state(again, state, tmp_path)
     again.train_step()
     assert again.step == 2
+
+
+def test_another_number_of_processes_is_said_where_steps_follow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = a_training()
+    state = made.state_dict()
+    own = {name: state["random"]["streams"][name] for name in OWN_STREAMS}
+    state["random"]["others"] = [own]
+    load_state(made, state, tmp_path, goes_on=False)
+    assert capsys.readouterr().err == ""
+    load_state(made, state, tmp_path)
+    assert "was left by 2 processes and goes on with 1:" in capsys.readouterr().err

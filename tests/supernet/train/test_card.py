@@ -98,6 +98,10 @@ def test_what_is_not_as_usual_is_said() -> None:
     assert "trained on clean images" in text and "attack of the training images: none" in text
     text = card([], attack="n_fgsm")
     assert "attack of the training images: N-FGSM, eps 8/255" in text
+    assert "classes equally often" not in text and "bfloat16" not in text
+    text = card([], balance=True, train_dtype="bfloat16")
+    assert "- the training had the classes equally often" in text
+    assert "- convolutions of the training ran in bfloat16, all else in float32" in text
     stand_in = {"name": "cifar10", "source": "s", "stand_in": True, "train_images": 3}
     text = card(ROWS, data=stand_in)
     assert "these images are a STAND-IN: the network has not seen cifar10" in text
