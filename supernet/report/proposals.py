@@ -5,19 +5,22 @@ from typing import Any
 from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
 from supernet.report.words import (
-    PROPOSAL_NAMES,
     column_name,
     dataset_name,
     dataset_names,
     percent,
     points,
+    proposal_name,
 )
 
 
 def section(run: RunFiles) -> list[str]:
     """Markdown blocks, whether or not the search follows its prior."""
     record, (dataset, column) = run.record["proposals"], run.judge
-    rows = [_row(by, cell, dataset, column) for by, cell in record["cells"].items()]
+    rows = [
+        [proposal_name(by, record["cells"]), *_row(cell, dataset, column)]
+        for by, cell in record["cells"].items()
+    ]
     header = ["proposed by", "code", "params", f"{dataset_name(dataset)} {column_name(column)}"]
     return [
         "## What each part proposes",
@@ -27,10 +30,9 @@ def section(run: RunFiles) -> list[str]:
     ]
 
 
-def _row(by: str, cell: dict[str, Any], dataset: str, column: str) -> list[str]:
+def _row(cell: dict[str, Any], dataset: str, column: str) -> list[str]:
     entry = cell["benchmark"]
     return [
-        PROPOSAL_NAMES[by],
         f"`{cell['code']}`",
         f"{cell['params'] / 1e6:.2f} M",
         percent(entry["results"][dataset][column]),

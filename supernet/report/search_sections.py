@@ -12,6 +12,8 @@ from supernet.report.words import column_name, dataset_name, percent, pixels
 
 def edge_weights(run: RunFiles) -> list[str]:
     """Final edge weights and their way there, with entropy, skip share and warnings."""
+    if not run.config["epochs"]:
+        return []  # an untrained supernet's weights are those it was drawn with
     history = [record["edge_weights"] for record in run.epochs]
     stem = run.folder / "figures"
     none = run.config["derive_none"]
@@ -92,7 +94,8 @@ def derivation(run: RunFiles) -> list[str]:
         for by, (words, cell) in answers(run.record).items()
     ]
     header = ["answer", "code", f"benchmark: {dataset_name(dataset)} {column_name(column)}", "rank"]
-    return ["## Derivation", table(header, rows, align="llrr"), *_gains(run.record["derivation"])]
+    gains = _gains(run.record["derivation"]) if run.config["epochs"] else []
+    return ["## Derivation", table(header, rows, align="llrr"), *gains]
 
 
 def _gains(record: dict[str, Any]) -> list[str]:

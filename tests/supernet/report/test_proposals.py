@@ -29,6 +29,16 @@ def test_a_line_for_each_part(tmp_path: Path, invented: Table) -> None:
         assert f"| {words} | `{cell.code}` | {cell.params() / 1e6:.2f} M | {shown}" in lines
 
 
+def test_without_a_trained_supernet_none_is_named(tmp_path: Path, invented: Table) -> None:
+    folder = write_run(tmp_path, invented)
+    record = json.loads((folder / "genotype.json").read_text())
+    del record["proposals"]["cells"]["gains"]
+    (folder / "genotype.json").write_text(json.dumps(record))
+    text = "\n".join(section(RunFiles.read(folder, invented)))
+    assert "| prior and free scores |" in text
+    assert "supernet" not in text
+
+
 @pytest.mark.parametrize(
     ("used", "datasets", "words"),
     [

@@ -102,6 +102,19 @@ def test_all_derivations_are_reported(report: str) -> None:
     ]
 
 
+def test_an_untrained_supernet_has_neither_weights_nor_gains_to_show(
+    tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _at_hand(monkeypatch, invented)
+    _no_figures(monkeypatch)
+    folder = write_run(tmp_path, invented, epochs=0)
+    (folder / "metrics.jsonl").write_text("")
+    text = write_report(folder).read_text()
+    assert "## Derivation" in text
+    assert "Edge weights" not in text
+    assert "Gains" not in text
+
+
 def test_what_the_picture_shows_and_the_cell_cannot_have_is_said(
     tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
