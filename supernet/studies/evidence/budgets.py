@@ -23,8 +23,8 @@ def section(evidence: Mapping[str, Any]) -> list[str]:
         "lacks to the best cell of the benchmark that fits.\n"
         "Within a budget the answer may hold `none`: fewer edges make room for larger ones.\n"
         "Parameters are those of the cell's own network for the data set's classes.\n"
-        "A budget of `main` starts from the trained supernet of the same seed (`--from`), so that "
-        "it trains no second one.",
+        "The answer is the best cell by scores, whatever the seed and the supernet; in the row "
+        "`trained-budgets` short trainings choose.",
         *[_table(evidence, images) for images in evidence["images"]],
     ]
 
