@@ -91,8 +91,8 @@ def _arithmetic(run: RunFiles) -> list[list[str]]:
         "training in": run.description.get("arithmetic"),
         "attacks in": run.description.get("attack_dtype") or run.config.get("attack_dtype"),
     }
-    if not run.robust:
-        del found["attacks in"]
+    if not run.robust or not run.config["epochs"]:
+        del found["attacks in"]  # nothing was attacked
     return [[name, plain(value)] for name, value in found.items() if value]
 
 

@@ -219,9 +219,11 @@ class Run(ABC, Generic[AnyJob]):
 
     def stop(self) -> NoReturn:
         """End the process's part of the run, and say how to go on."""
+        all_done = self.job.step == self.job.total_steps
+        where = ", in what follows them; what is done is kept" if all_done else ""
         raise Interrupted(
             f"stopped after {self.job.step} of {self.job.total_steps} steps "
-            f"({self.epochs} epochs); go on with:\n"
+            f"({self.epochs} epochs){where}; go on with:\n"
             f"  {self._resume_command}" + (f"\n{_EXACT}" if self.ranks.count > 1 else "")
         )
 

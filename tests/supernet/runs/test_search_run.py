@@ -418,7 +418,7 @@ def test_ctrl_c_in_the_last_step_and_while_deriving(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("supernet.runs.search_run.derivation_of", pressed)
-    with pytest.raises(Interrupted, match="--resume"):
+    with pytest.raises(Interrupted, match=r"epochs\), in what follows them; .*\n.*--resume"):
         resume_search(tmp_path / "run", {}, quiet=True)
 
 
