@@ -9,7 +9,7 @@ and are one kernel of a convolution as they are. An optimiser has two tensors of
 The modules of the edges are views of these tensors: `state_dict` has a name for each of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -163,14 +163,24 @@ class Stack(nn.Module):
             (kernel, self.rows(number, place))
             for number in range(self.N)
             for place in PLACE
-            for kernel, touched in zip(kernels, self.touched, strict=True)
+            for kernel, touched in zip(kernels, self._reached, strict=True)
             if number * NUM_EDGES + place in touched
+        ]
+
+    @property
+    def _reached(self) -> list[Collection[int]]:
+        """`touched`; a compiled pass notes nothing there, and counts as one that reached all edges,
+        which that of a mixture does."""
+        everything = range(self.N * NUM_EDGES)
+        return [
+            everything if not touched and kernel.grad is not None else touched
+            for kernel, touched in zip((self.conv1, self.conv3), self.touched, strict=True)
         ]
 
     @property
     def complete(self) -> bool:
         """Whether a backward pass reached every edge."""
-        return all(len(touched) == self.N * NUM_EDGES for touched in self.touched)
+        return all(len(touched) == self.N * NUM_EDGES for touched in self._reached)
 
     def forget(self) -> None:
         """Drop the gradients, and what was reached."""
@@ -263,6 +273,9 @@ class SharedReLUConvBN(ReLUConvBN):
 def _parts(whole: Tensor, edges: list[int], C: int, touched: set[int]) -> Sequence[Tensor]:
     """`whole` cut into pieces of so many edges: views, of which backward makes one gradient."""
     if torch.is_grad_enabled() and whole.requires_grad:
+        if torch.compiler.is_compiling():
+            # A function of our own would break the graph, and so would noting what is touched.
+            return whole.split([n * C for n in edges])
         parts: Sequence[Tensor] = _Parts.apply(whole, edges, C, touched)
         return parts
     return whole.split([n * C for n in edges])

@@ -102,3 +102,17 @@ def test_pieces_have_the_gradients_of_a_split() -> None:
     expected = gradient(list(stack.conv3.split(2)))
     assert torch.equal(gradient(mine), expected) and expected.abs().max() > 0
     assert stack.touched[1] == {0, 2, 4, 6, 8, 10} and not stack.touched[0]
+
+
+def test_a_compiled_pass_counts_as_one_that_reached_every_edge() -> None:
+    cell, x, w = MixedCell(4).train(), torch.rand(2, 4, 5, 5), torch.rand(6, 5)
+    assert not cell.stack.complete and not cell.stack.reached(by_edge=True)
+    torch.compile(cell, backend="eager", fullgraph=True)(x, w, "batched").sum().backward()
+    assert cell.stack.complete
+    assert len(cell.stack.reached(by_edge=True)) == 2 * NUM_EDGES
+    gradient = cell.stack.conv3.grad
+    assert gradient is not None
+    expected = gradient.clone()
+    cell.stack.forget()
+    cell(x, w, "batched").sum().backward()
+    torch.testing.assert_close(cell.stack.conv3.grad, expected)
