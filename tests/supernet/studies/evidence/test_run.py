@@ -235,8 +235,9 @@ def test_killed_it_goes_on_where_it_was(
     budget that reads from its supernet."""
     rows = (
         Row("main", "as it is", seeds=(5,), images=("cifar10",)),
-        Row("within", "less", seeds=(5,), images=("cifar10",), budgets=("0.4M",), source="main"),
-    )
+        Row("within", "less", "--proposals free", seeds=(5,), images=("cifar10",),
+            budgets=("0.4M",), source="main"),
+    )  # fmt: skip
     config = dataclasses.replace(config, search_flags=TINY)
     folder, children = Path(config.runs) / "cifar10" / "main-seed5", []
     command_of = commands.command_of
@@ -268,7 +269,9 @@ def test_killed_it_goes_on_where_it_was(
     monkeypatch.setattr(commands, "command_of", noted)
     make_evidence(config, rows=rows)
     assert shlex.join(asked[0][2:]) == f"--resume {folder}"
-    assert shlex.join(asked[1][2:]).startswith(f"--from {folder} --max-params 0.4M ")
+    assert shlex.join(asked[1][2:]).startswith(
+        f"--from {folder} --proposals free --max-params 0.4M "
+    )
     main, within = read(config)["runs"]
     assert len(list(folder.glob("events.out.tfevents.*"))) == 2, "it was resumed, not begun anew"
     saved = json.loads((folder / "genotype.json").read_text())
