@@ -7,7 +7,7 @@ from supernet.cells.genotype import Genotype
 from supernet.report import figures
 from supernet.report.markdown import plain, table
 from supernet.report.run_files import RunFiles, answers
-from supernet.report.words import column_name, dataset_name, percent, pixels
+from supernet.report.words import WHOLE, column_name, dataset_name, percent, pixels
 
 
 def edge_weights(run: RunFiles) -> list[str]:
@@ -85,7 +85,7 @@ def derivation(run: RunFiles) -> list[str]:
     dataset, column = run.judge
     rows = [
         [
-            ("" if by in ("refined", "proposed") else "strongest operator of each edge ")
+            ("" if by in WHOLE else "strongest operator of each edge ")
             + f"by {words}"
             + (" **(chosen)**" if by == chosen else ""),
             f"`{cell['code']}`",

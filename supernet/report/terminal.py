@@ -17,6 +17,7 @@ from supernet.report.records import (
 from supernet.report.run_files import answers, holds_judge
 from supernet.report.words import (
     GUIDE_NAMES,
+    WHOLE,
     baseline_name,
     column_name,
     dataset_name,
@@ -84,7 +85,7 @@ def _flags(folder: Path) -> str:
 def _derivation(record: dict[str, Any]) -> str:
     found, by = answers(record), record["derivation"]["chosen_by"]
     others = [f"by {words} {cell['code']}" for name, (words, cell) in found.items() if name != by]
-    how = "" if by in ("refined", "proposed") else "the strongest operator of each edge "
+    how = "" if by in WHOLE else "the strongest operator of each edge "
     chosen = f"chosen     {how}by {found[by][0]}"
     return "; ".join([chosen, *others])
 

@@ -30,6 +30,8 @@ GUIDE_NAMES = {
     "proposed": "scores without a training",
 }
 """What a cell is read from -> words."""
+WHOLE = ("refined", "proposed")
+"""Those that give a cell as a whole, and not the strongest operator of each edge."""
 START_NAMES = {
     "supernet": "by the supernet",
     "free": "by scores that need no training",

@@ -41,9 +41,7 @@ def fit_search(
     config = dataclasses.replace(config, batch_size=one * processes)
     if found is None:
         return config, []
-    images = found.images if config.limit is None else min(config.limit, found.images)
-    fields, lines = _side(config.side, found, given, on_gpu=on_gpu)
-    lines.append(_images_line(found, config.balance))
+    images, fields, lines = _seen(config, found, given, on_gpu=on_gpu)
     # A search halves its images, and makes its steps on one half.
     preset = _preset_images(config.limit, given)
     batch = _batch_size(config.batch_size, images // 2, found.classes, given)
@@ -67,15 +65,22 @@ def fit_training(
     config = dataclasses.replace(config, batch_size=one * processes)
     if found is None:
         return config, []
-    images = found.images if config.limit is None else min(config.limit, found.images)
-    fields, lines = _side(config.side, found, given, on_gpu=on_gpu)
-    lines.append(_images_line(found, config.balance))
+    images, fields, lines = _seen(config, found, given, on_gpu=on_gpu)
     batch = _batch_size(config.batch_size, images, found.classes, given)
     steps = config.epochs * (_preset_images(config.limit, given) // max(one, batch))
     epochs = config.epochs if "epochs" in given else _epochs(steps, images, batch)
     fields |= {"batch_size": batch, "epochs": epochs}
     lines += _steps_lines(fields, given, images, "training images")
     return dataclasses.replace(config, **fields), lines
+
+
+def _seen(
+    config: SearchConfig | TrainConfig, found: OwnImages, given: Mapping[str, Any], *, on_gpu: bool
+) -> tuple[int, dict[str, Any], Lines]:
+    """How many images there are to learn from, the side where it was chosen, and their lines."""
+    images = found.images if config.limit is None else min(config.limit, found.images)
+    fields, lines = _side(config.side, found, given, on_gpu=on_gpu)
+    return images, fields, [*lines, _images_line(found, config.balance)]
 
 
 def _preset_images(limit: int | None, given: Mapping[str, Any]) -> int:
