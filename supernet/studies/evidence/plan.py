@@ -64,7 +64,6 @@ class Row:
 
 
 BUDGETS = ("0.2M", "0.4M", "0.6M", "0.8M", "1.2M")
-_ALONE = "--epochs 0 --prior tables --proposals prior"
 
 ROWS = (
     Row("main", "the search as it is: supernet, free scores, short trainings",
@@ -75,10 +74,8 @@ ROWS = (
         "--epochs 0 --refine-moves 0"),
     Row("both", "no supernet: free scores, a prior of the benchmark's other two data sets, and "
         "short trainings", "--epochs 0 --prior tables", guides=("answer", "both")),
-    Row("prior", "no supernet: short trainings from the prior's best cells", _ALONE,
-        guides=("answer", "prior")),
-    Row("prior-8", "no supernet and no moves: the best of eight proposals of the prior",
-        f"{_ALONE} --refine-moves 0"),
+    Row("prior", "no supernet: short trainings from the prior's best cells",
+        "--epochs 0 --prior tables --proposals prior", guides=("answer", "prior")),
     Row("from-333333", "no supernet: short trainings from all 3x3",
         "--epochs 0 --proposals 333333"),
     Row("from-random", "no supernet: short trainings from a random cell",

@@ -28,7 +28,6 @@ def test_every_row_changes_what_it_says_and_nothing_else() -> None:
         "free-8": {"epochs": 0, "refine_moves": 0},
         "both": {"epochs": 0, "prior": ("tables",)},
         "prior": ALONE,
-        "prior-8": {**ALONE, "refine_moves": 0},
         "from-333333": {"epochs": 0, "proposals": ("333333",)},
         "from-random": {"epochs": 0, "proposals": ("random",)},
         "clean": {"robust": False},
