@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from supernet import cli
 from supernet.errors import UserError
 from supernet.flags import add_config_flags, given_flags
-from supernet.search.config import SearchConfig, with_preset
+from supernet.search.config import SearchConfig
+from supernet.search.presets import with_preset
 from supernet.settings import choose
 
 BASE = "--robust --preset cpu --prior none"

@@ -8,7 +8,8 @@ import pytest
 
 from supernet.errors import UserError
 from supernet.files import read_json
-from supernet.search.config import SearchConfig, with_preset
+from supernet.search.config import SearchConfig
+from supernet.search.presets import with_preset
 from supernet.studies.evidence.plan import ROWS, Row, runs_of, shown
 from supernet.studies.evidence.records import key_of
 
