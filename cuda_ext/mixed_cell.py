@@ -41,11 +41,12 @@ _ops = torch.ops.robust_supernet
 
 def training_cell(
     x: Tensor, w_EO: Tensor, kernels3: Sequence[Tensor], kernels1: Sequence[Tensor], eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """The mixed cell in training mode: batch statistics, non-affine BN.
 
     Shapes:   x (B, C, H, W), w_EO (6, 5); kernels3 and kernels1 three stacks each ->
-              out (B, C, H, W), mean and biased variance (6, 2, C) of every edge's two convolutions.
+              out (B, C, H, W), and for each of nodes 1, 2, 3 mean and biased variance (S, 2, C) of
+              its S incoming edges' two convolutions.
     Gradient: to x, w_EO and the kernels, once; a second derivative is refused. None to mean, var.
     Raises:   ValueError naming the tensor, what was expected and what was received.
     Differs:  equal to ops.mixed.MixedCell's reference form, which is its test.
@@ -54,7 +55,7 @@ def training_cell(
     _check_cell(x, kernels1, 1, "kernels1")
     check_values(x, w_EO, "w_EO", (NUM_EDGES, NUM_OPS))
     result = _ops.training_cell(_channels_last(x), w_EO, list(kernels3), list(kernels1), eps)
-    return result[0], result[1], result[2]
+    return result[0], result[1:4], result[4:7]
 
 
 def attack_cell(
@@ -134,11 +135,10 @@ def _by_source(w: Tensor) -> Sequence[Tensor]:
 def _training_forward(
     x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor], eps: float
 ) -> list[Tensor]:
-    """[out, mean, var, node 1, node 2, relus (3), 3x3 outputs (3), 1x1 outputs (3)]."""
+    """[out, means (3), variances (3), nodes 1, 2, relus (3), 3x3 outputs (3), 1x1 outputs (3)]."""
     C = x.shape[1]
-    nodes, relus, statistics = [x], [F.relu(x)], []
-    y3: list[Tensor] = []
-    y1: list[Tensor] = []
+    nodes, relus = [x], [F.relu(x)]
+    means, variances, y3, y1 = (list[Tensor]() for _ in range(4))
     for node in (1, 2, 3):
         y3.append(_convolve(relus[-1], kernels3[node - 1]))
         y1.append(_convolve(relus[-1], kernels1[node - 1]))
@@ -153,19 +153,19 @@ def _training_forward(
         )  # fmt: skip
         nodes.append(out)
         relus.append(relu)
-        statistics.append((mean, var))
-    mean, var = (torch.cat(values) for values in zip(*statistics, strict=True))
-    return [nodes[3], mean, var, *nodes[1:3], *relus[:3], *y3, *y1]
+        means.append(mean)
+        variances.append(var)
+    return [nodes[3], *means, *variances, *nodes[1:3], *relus[:3], *y3, *y1]
 
 
 def _training_backward(
     g: Tensor, x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor],
-    saved: list[Tensor], eps: float, need_x: bool, need_kernels: bool,
+    saved: list[Tensor], eps: float, need_w: bool, need_x: bool, need_kernels: bool,
 ) -> list[Tensor]:  # fmt: skip
-    """[dw_EO, dx if needed, six kernel gradients if needed (3x3 then 1x1)]."""
+    """Of these what is needed: [dw_EO, dx, six kernel gradients (3x3 then 1x1)]."""
     C = x.shape[1]
-    mean, var, nodes = saved[0], saved[1], [x, *saved[2:4]]
-    relus, y3, y1 = saved[4:7], saved[7:10], saved[10:13]
+    means, variances, nodes = saved[:3], saved[3:6], [x, *saved[6:8]]
+    relus, y3, y1 = saved[8:11], saved[11:14], saved[14:17]
     dy3, dy1 = [torch.empty_like(y) for y in y3], [torch.empty_like(y) for y in y1]
     weights = _by_source(w_EO[:, SKIP : POOL + 1 : POOL - SKIP])
     gradients: list[Any] = [None, None, None, _channels_last(g)]
@@ -178,7 +178,7 @@ def _training_backward(
         parts1, parts3 = _slices(y1, edges, C), _slices(y3, edges, C)
         dw[node], coef = _ops.training_node_sums(
             g, [nodes[SOURCE[e]] for e in edges], parts1, parts3,
-            w_EO[rows], mean[rows], var[rows], eps,
+            w_EO[rows], means[node - 1], variances[node - 1], eps,
         )  # fmt: skip
         _ops.norm_backward(
             g, _interleave(parts1, parts3), coef,
@@ -198,7 +198,7 @@ def _training_backward(
                 [gradients[TARGET[e]] for e in OUTGOING[source]], weights[source], [dr3, dr1],
                 nodes[source], [gradients[source]],
             )  # fmt: skip
-    result = [torch.cat(dw[1:]).to(w_EO.dtype)]
+    result = [torch.cat(dw[1:]).to(w_EO.dtype)] if need_w else []
     if need_x:
         result.append(gradients[0])
     return result + dk3 + dk1 if need_kernels else result
@@ -213,16 +213,16 @@ def _fake_training_forward(
 ) -> list[Tensor]:
     C = x.shape[1]
     wide = arithmetic_type(x.dtype)
-    mean, var = (x.new_empty((6, 2, C), dtype=wide) for _ in range(2))
+    statistics = [x.new_empty((S, 2, C), dtype=wide) for S in (1, 2, 3, 1, 2, 3)]
     stacks = [_empty(x, n * C) for n in (3, 2, 1, 3, 2, 1)]
-    return [_empty(x, C), mean, var, *(_empty(x, C) for _ in range(5)), *stacks]
+    return [_empty(x, C), *statistics, *(_empty(x, C) for _ in range(5)), *stacks]
 
 
 def _fake_training_backward(
     g: Tensor, x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor],
-    saved: list[Tensor], eps: float, need_x: bool, need_kernels: bool,
+    saved: list[Tensor], eps: float, need_w: bool, need_x: bool, need_kernels: bool,
 ) -> list[Tensor]:  # fmt: skip
-    result = [torch.empty_like(w_EO)]
+    result = [torch.empty_like(w_EO)] if need_w else []
     if need_x:
         result.append(torch.empty_like(x, memory_format=torch.channels_last))
     kernels = kernels3 + kernels1 if need_kernels else []
@@ -242,12 +242,13 @@ def _training_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     need_kernels = need3 or need1
     if grads[0] is None:
         return None, None, [None] * 3, [None] * 3, None
-    dw, *others = _ops.training_cell_backward(
-        grads[0], x, w_EO, rest[:3], rest[3:6], rest[6:], ctx.eps, need_x, need_kernels
+    found = _ops.training_cell_backward(
+        grads[0], x, w_EO, rest[:3], rest[3:6], rest[6:], ctx.eps, need_w, need_x, need_kernels
     )
-    dx = others.pop(0) if need_x else None
-    dk3, dk1 = (others[:3], others[3:]) if need_kernels else ([None] * 3, [None] * 3)
-    return dx, dw if need_w else None, dk3, dk1, None
+    dw = found.pop(0) if need_w else None
+    dx = found.pop(0) if need_x else None
+    dk3, dk1 = (found[:3], found[3:]) if need_kernels else ([None] * 3, [None] * 3)
+    return dx, dw, dk3, dk1, None
 
 
 # Attack ---------------------------------------------------------------------------------------
