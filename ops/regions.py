@@ -84,7 +84,8 @@ class Region:
 
     def run(self, body: Body, inputs: Sequence[Tensor], key: Hashable = None) -> Tensors:
         """body(*inputs). `key` says all that the body depends on besides tensors."""
-        if not self._may_capture(inputs[0]):
+        self.say_why_not(inputs[0])
+        if self.never or self.process.failed or not self._on_gpu(inputs[0]):
             return body(*inputs)
         state = self.state()
         # What has no place yet counts as another place.
@@ -107,12 +108,13 @@ class Region:
         """Whether there is a graph that calls are replayed from."""
         return self._graph is not None
 
-    def _may_capture(self, x: Tensor) -> bool:
-        if x.device.type not in self.devices or x.is_meta:
-            return False
-        if self.never:
+    def say_why_not(self, x: Tensor) -> None:
+        """Log, once, what stands against capturing where these inputs are on a GPU."""
+        if self.never and self._on_gpu(x):
             self.process.say(self.name, self.never)
-        return not (self.never or self.process.failed)
+
+    def _on_gpu(self, x: Tensor) -> bool:
+        return x.device.type in self.devices and not x.is_meta
 
     def _capture(
         self, full: Hashable, body: Body, inputs: Sequence[Tensor], state: Sequence[Tensor]

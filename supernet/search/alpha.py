@@ -47,7 +47,10 @@ class Alpha:
         self.optimiser = torch.optim.Adam(
             strategy.parameters(), lr=config.alpha_lr, betas=BETAS, weight_decay=WEIGHT_DECAY
         )
-        self.region = Region("alpha's pass", net.trained_tensors, why_not_captured(strategy, ranks))
+        never = why_not_captured(strategy, ranks)
+        if strategy.differentiates_weights:
+            never = never or "it goes through a step of the weights; attacks are captured"
+        self.region = Region("alpha's pass", net.trained_tensors, never)
 
     def step(
         self,
@@ -106,6 +109,7 @@ class Alpha:
         self, w_EO: Tensor, alpha_batch: Batch, weight_batch: Batch, attack: StepAttack | None
     ) -> Losses:
         (xa, ya), (xw, yw) = alpha_batch, weight_batch
+        self.region.say_why_not(xa)
         robust = None
         if attack is not None:
             model = self.strategy.fold(self.net, w_EO)

@@ -31,7 +31,6 @@ class DARTS2(DARTS):
     """
 
     differentiates_weights = True
-    varies = "darts2 differentiates through a step of the weights"
 
     def alpha_gradients(self, losses: Losses, step: WeightStep) -> tuple[Tensor, Tensor]:
         # Several graphs are built and freed, each from alpha: that of one w_EO would serve one.
