@@ -46,7 +46,8 @@ class Strategy(nn.Module):
     A new strategy is a subclass in a file of its own and a line in STRATEGIES. It defines
     `edge_weights` (what one step runs with; may be random) and `expected_weights` (their mean or
     mode: what is evaluated, logged and derived from). Rows of both sum to 1. A strategy that draws
-    one operator per edge also says how the network runs and folds with such weights.
+    one operator per edge also says how the network runs and folds with such weights, and that its
+    passes vary.
     """
 
     differentiates_weights = False
