@@ -17,6 +17,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cuda_ext.cell_parts import (
+    INCOMING,
+    NUM_EDGES,
+    OUTGOING,
+    SOURCE,
+    TARGET,
+    by_source,
+    channels_last,
+    convolve,
+    convolve_backward,
+    empty,
+    interleave,
+    slices,
+)
 from cuda_ext.common import (
     any_needed,
     arithmetic_type,
@@ -26,26 +40,17 @@ from cuda_ext.common import (
 )
 from cuda_ext.mixed_op import NUM_OPS, POOL, SKIP
 
-INCOMING: tuple[tuple[int, ...], ...] = ((), (0,), (1, 2), (3, 4, 5))
-"""Edges into each node."""
-OUTGOING = ((0, 1, 3), (2, 4), (5,))
-"""Edges out of each node, in the order of its stack."""
-SOURCE: tuple[int, ...] = (0, 0, 1, 0, 1, 2)
-NUM_EDGES = len(SOURCE)
-TARGET = (1, 2, 2, 3, 3, 3)
-PLACE = (0, 1, 0, 2, 1, 0)
-"""Where in its source's stack an edge lies."""
-
 _ops = torch.ops.robust_supernet
 
 
 def training_cell(
     x: Tensor, w_EO: Tensor, kernels3: Sequence[Tensor], kernels1: Sequence[Tensor], eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """The mixed cell in training mode: batch statistics, non-affine BN.
 
     Shapes:   x (B, C, H, W), w_EO (6, 5); kernels3 and kernels1 three stacks each ->
-              out (B, C, H, W), mean and biased variance (6, 2, C) of every edge's two convolutions.
+              out (B, C, H, W), and for each of nodes 1, 2, 3 mean and biased variance (S, 2, C) of
+              its S incoming edges' two convolutions.
     Gradient: to x, w_EO and the kernels, once; a second derivative is refused. None to mean, var.
     Raises:   ValueError naming the tensor, what was expected and what was received.
     Differs:  equal to ops.mixed.MixedCell's reference form, which is its test.
@@ -53,8 +58,8 @@ def training_cell(
     _check_cell(x, kernels3, 3, "kernels3")
     _check_cell(x, kernels1, 1, "kernels1")
     check_values(x, w_EO, "w_EO", (NUM_EDGES, NUM_OPS))
-    result = _ops.training_cell(_channels_last(x), w_EO, list(kernels3), list(kernels1), eps)
-    return result[0], result[1], result[2]
+    result = _ops.training_cell(channels_last(x), w_EO, list(kernels3), list(kernels1), eps)
+    return result[0], result[1:4], result[4:7]
 
 
 def attack_cell(
@@ -75,7 +80,7 @@ def attack_cell(
     for name, tensor in (("r", r), ("w", w), ("bias", bias)):
         if tensor.requires_grad:
             raise ValueError(f"{name} requires a gradient, expected a constant")
-    result = _ops.attack_cell(_channels_last(x), _channels_last(r), w, list(kernels), bias)
+    result = _ops.attack_cell(channels_last(x), channels_last(r), w, list(kernels), bias)
     return result[0], result[1]
 
 
@@ -89,63 +94,23 @@ def _check_cell(x: Tensor, kernels: Sequence[Tensor], size: int, name: str) -> N
         check_tensor(x, kernel, f"{name}[{j}]", ((3 - j) * C, C, size, size))
 
 
-def _channels_last(t: Tensor) -> Tensor:
-    return t.contiguous(memory_format=torch.channels_last)
-
-
-def _empty(like: Tensor, channels: int) -> Tensor:
-    B, _, H, W = like.shape
-    shape = (B, channels, H, W)
-    return torch.empty(
-        shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
-    )
-
-
-def _convolve(r: Tensor, kernel: Tensor) -> Tensor:
-    # Autocast must not change the dtype behind the operator's back.
-    with torch.autocast(r.device.type, enabled=False):
-        return _channels_last(F.conv2d(r, kernel, padding=kernel.shape[-1] // 2))
-
-
-def _convolve_backward(
-    g: Tensor, r: Tensor, kernel: Tensor, need_input: bool, need_kernel: bool
-) -> tuple[Tensor | None, Tensor | None]:
-    pad = kernel.shape[-1] // 2
-    return torch.ops.aten.convolution_backward(
-        g, r, kernel, None, [1, 1], [pad, pad], [1, 1], False, [0, 0], 1,
-        [need_input, need_kernel, False],
-    )[:2]  # fmt: skip
-
-
-def _slices(stacks: Sequence[Tensor], edges: Sequence[int], C: int) -> list[Tensor]:
-    """The parts of source-node stacks that belong to these edges."""
-    return [stacks[SOURCE[e]].narrow(1, PLACE[e] * C, C) for e in edges]
-
-
-def _by_source(w: Tensor) -> Sequence[Tensor]:
-    """(w_skip, w_pool) of the edges out of each node. An index list would make the host wait."""
-    rows = torch.stack([w[e] for edges in OUTGOING for e in edges])
-    return rows.split([len(edges) for edges in OUTGOING])
-
-
 # Training -------------------------------------------------------------------------------------
 
 
 def _training_forward(
     x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor], eps: float
 ) -> list[Tensor]:
-    """[out, mean, var, node 1, node 2, relus (3), 3x3 outputs (3), 1x1 outputs (3)]."""
+    """[out, means (3), variances (3), nodes 1, 2, relus (3), 3x3 outputs (3), 1x1 outputs (3)]."""
     C = x.shape[1]
-    nodes, relus, statistics = [x], [F.relu(x)], []
-    y3: list[Tensor] = []
-    y1: list[Tensor] = []
+    nodes, relus = [x], [F.relu(x)]
+    means, variances, y3, y1 = (list[Tensor]() for _ in range(4))
     for node in (1, 2, 3):
-        y3.append(_convolve(relus[-1], kernels3[node - 1]))
-        y1.append(_convolve(relus[-1], kernels1[node - 1]))
+        y3.append(convolve(relus[-1], kernels3[node - 1]))
+        y1.append(convolve(relus[-1], kernels1[node - 1]))
         edges = INCOMING[node]
-        parts1, parts3 = _slices(y1, edges, C), _slices(y3, edges, C)
+        parts1, parts3 = slices(y1, edges, C), slices(y3, edges, C)
         mean, var = (
-            values.view(-1, 2, C) for values in _ops.channel_moments(_interleave(parts1, parts3))
+            values.view(-1, 2, C) for values in _ops.channel_moments(interleave(parts1, parts3))
         )
         out, relu = _ops.training_node_write(
             [nodes[SOURCE[e]] for e in edges], parts1, parts3,
@@ -153,43 +118,43 @@ def _training_forward(
         )  # fmt: skip
         nodes.append(out)
         relus.append(relu)
-        statistics.append((mean, var))
-    mean, var = (torch.cat(values) for values in zip(*statistics, strict=True))
-    return [nodes[3], mean, var, *nodes[1:3], *relus[:3], *y3, *y1]
+        means.append(mean)
+        variances.append(var)
+    return [nodes[3], *means, *variances, *nodes[1:3], *relus[:3], *y3, *y1]
 
 
 def _training_backward(
     g: Tensor, x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor],
-    saved: list[Tensor], eps: float, need_x: bool, need_kernels: bool,
+    saved: list[Tensor], eps: float, need_w: bool, need_x: bool, need_kernels: bool,
 ) -> list[Tensor]:  # fmt: skip
-    """[dw_EO, dx if needed, six kernel gradients if needed (3x3 then 1x1)]."""
+    """Of these what is needed: [dw_EO, dx, six kernel gradients (3x3 then 1x1)]."""
     C = x.shape[1]
-    mean, var, nodes = saved[0], saved[1], [x, *saved[2:4]]
-    relus, y3, y1 = saved[4:7], saved[7:10], saved[10:13]
+    means, variances, nodes = saved[:3], saved[3:6], [x, *saved[6:8]]
+    relus, y3, y1 = saved[8:11], saved[11:14], saved[14:17]
     dy3, dy1 = [torch.empty_like(y) for y in y3], [torch.empty_like(y) for y in y1]
-    weights = _by_source(w_EO[:, SKIP : POOL + 1 : POOL - SKIP])
-    gradients: list[Any] = [None, None, None, _channels_last(g)]
+    weights = by_source(w_EO[:, SKIP : POOL + 1 : POOL - SKIP])
+    gradients: list[Any] = [None, None, None, channels_last(g)]
     dw: list[Any] = [None] * 4
     dk3: list[Any] = [None] * 3
     dk1: list[Any] = [None] * 3
     for node in (3, 2, 1):
         edges, g = INCOMING[node], gradients[node]
         rows = slice(edges[0], edges[-1] + 1)
-        parts1, parts3 = _slices(y1, edges, C), _slices(y3, edges, C)
+        parts1, parts3 = slices(y1, edges, C), slices(y3, edges, C)
         dw[node], coef = _ops.training_node_sums(
             g, [nodes[SOURCE[e]] for e in edges], parts1, parts3,
-            w_EO[rows], mean[rows], var[rows], eps,
+            w_EO[rows], means[node - 1], variances[node - 1], eps,
         )  # fmt: skip
         _ops.norm_backward(
-            g, _interleave(parts1, parts3), coef,
-            _interleave(_slices(dy1, edges, C), _slices(dy3, edges, C)),
+            g, interleave(parts1, parts3), coef,
+            interleave(slices(dy1, edges, C), slices(dy3, edges, C)),
         )  # fmt: skip
         source = node - 1
         need_source = source > 0 or need_x
-        dr3, dk3[source] = _convolve_backward(
+        dr3, dk3[source] = convolve_backward(
             dy3[source], relus[source], kernels3[source], need_source, need_kernels
         )
-        dr1, dk1[source] = _convolve_backward(
+        dr1, dk1[source] = convolve_backward(
             dy1[source], relus[source], kernels1[source], need_source, need_kernels
         )
         if need_source:
@@ -198,14 +163,10 @@ def _training_backward(
                 [gradients[TARGET[e]] for e in OUTGOING[source]], weights[source], [dr3, dr1],
                 nodes[source], [gradients[source]],
             )  # fmt: skip
-    result = [torch.cat(dw[1:]).to(w_EO.dtype)]
+    result = [torch.cat(dw[1:]).to(w_EO.dtype)] if need_w else []
     if need_x:
         result.append(gradients[0])
     return result + dk3 + dk1 if need_kernels else result
-
-
-def _interleave(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
-    return [t for pair in zip(first, second, strict=True) for t in pair]
 
 
 def _fake_training_forward(
@@ -213,16 +174,16 @@ def _fake_training_forward(
 ) -> list[Tensor]:
     C = x.shape[1]
     wide = arithmetic_type(x.dtype)
-    mean, var = (x.new_empty((6, 2, C), dtype=wide) for _ in range(2))
-    stacks = [_empty(x, n * C) for n in (3, 2, 1, 3, 2, 1)]
-    return [_empty(x, C), mean, var, *(_empty(x, C) for _ in range(5)), *stacks]
+    statistics = [x.new_empty((S, 2, C), dtype=wide) for S in (1, 2, 3, 1, 2, 3)]
+    stacks = [empty(x, n * C) for n in (3, 2, 1, 3, 2, 1)]
+    return [empty(x, C), *statistics, *(empty(x, C) for _ in range(5)), *stacks]
 
 
 def _fake_training_backward(
     g: Tensor, x: Tensor, w_EO: Tensor, kernels3: list[Tensor], kernels1: list[Tensor],
-    saved: list[Tensor], eps: float, need_x: bool, need_kernels: bool,
+    saved: list[Tensor], eps: float, need_w: bool, need_x: bool, need_kernels: bool,
 ) -> list[Tensor]:  # fmt: skip
-    result = [torch.empty_like(w_EO)]
+    result = [torch.empty_like(w_EO)] if need_w else []
     if need_x:
         result.append(torch.empty_like(x, memory_format=torch.channels_last))
     kernels = kernels3 + kernels1 if need_kernels else []
@@ -242,12 +203,13 @@ def _training_gradient(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     need_kernels = need3 or need1
     if grads[0] is None:
         return None, None, [None] * 3, [None] * 3, None
-    dw, *others = _ops.training_cell_backward(
-        grads[0], x, w_EO, rest[:3], rest[3:6], rest[6:], ctx.eps, need_x, need_kernels
+    found = _ops.training_cell_backward(
+        grads[0], x, w_EO, rest[:3], rest[3:6], rest[6:], ctx.eps, need_w, need_x, need_kernels
     )
-    dx = others.pop(0) if need_x else None
-    dk3, dk1 = (others[:3], others[3:]) if need_kernels else ([None] * 3, [None] * 3)
-    return dx, dw if need_w else None, dk3, dk1, None
+    dw = found.pop(0) if need_w else None
+    dx = found.pop(0) if need_x else None
+    dk3, dk1 = (found[:3], found[3:]) if need_kernels else ([None] * 3, [None] * 3)
+    return dx, dw, dk3, dk1, None
 
 
 # Attack ---------------------------------------------------------------------------------------
@@ -260,10 +222,10 @@ def _attack_forward(
     C = x.shape[1]
     nodes, relus, z = [x], [r], []
     for node in (1, 2, 3):
-        z.append(_convolve(relus[-1], kernels[node - 1]))
+        z.append(convolve(relus[-1], kernels[node - 1]))
         edges = INCOMING[node]
         out, relu = _ops.attack_node(
-            [nodes[SOURCE[e]] for e in edges], _slices(z, edges, C),
+            [nodes[SOURCE[e]] for e in edges], slices(z, edges, C),
             w[edges[0] : edges[-1] + 1], bias[node - 1], True,
         )  # fmt: skip
         nodes.append(out)
@@ -272,16 +234,46 @@ def _attack_forward(
 
 
 def _attack_backward(g: Tensor, relus: list[Tensor], w: Tensor, kernels: list[Tensor]) -> Tensor:
-    """dx. The gradient of every convolution output is that of its target node, so the stack that
-    source j's convolution reads backwards is the gradients of nodes j+1..3 side by side."""
+    """dx. The gradient of every convolution output is that of its target node."""
+    by_edge = g.device.type == "cpu"
+    form = _attack_backward_by_edge if by_edge else _attack_backward_stacked
+    return form(channels_last(g), relus, by_source(w), kernels)
+
+
+def _attack_backward_by_edge(
+    g: Tensor, relus: list[Tensor], weights: Sequence[Tensor], kernels: list[Tensor]
+) -> Tensor:
+    """A convolution for each edge, which reads the gradient of its node as it lies. On a CPU that
+    is faster than fewer large ones, and no gradient is copied into a stack."""
+    gradients: list[Any] = [None, None, None, g]
+    for source in (2, 1, 0):
+        incoming = gradients[source + 1 :]
+        parts: list[Any] = [
+            convolve_backward(each, relus[source], kernel, True, False)[0]
+            for each, kernel in zip(incoming, kernels[source].split(g.shape[1]), strict=True)
+        ]
+        if len(parts) == 3:  # the kernel gathers two
+            parts = [parts[0].add_(parts[1]), parts[2]]
+        gradients[source] = torch.empty_like(relus[source])
+        _ops.node_backward(
+            incoming, weights[source], parts, relus[source], [gradients[source]]
+        )  # fmt: skip
+    dx: Tensor = gradients[0]
+    return dx
+
+
+def _attack_backward_stacked(
+    g: Tensor, relus: list[Tensor], weights: Sequence[Tensor], kernels: list[Tensor]
+) -> Tensor:
+    """A convolution for each source, which reads the gradients of nodes j+1..3 side by side: the
+    fewest launches."""
     C = g.shape[1]
-    stacks = [_empty(g, n * C) for n in (3, 2)] + [_channels_last(g)]
+    stacks = [empty(g, n * C) for n in (3, 2)] + [g]
     for j in (0, 1):
         stacks[j].narrow(1, (2 - j) * C, C).copy_(g)
-    weights = _by_source(w)
     for source in (2, 1, 0):
         incoming = [stacks[source].narrow(1, k * C, C) for k in range(3 - source)]
-        dr, _ = _convolve_backward(stacks[source], relus[source], kernels[source], True, False)
+        dr, _ = convolve_backward(stacks[source], relus[source], kernels[source], True, False)
         # Node j's gradient is written once into every stack that reads it.
         targets = [stacks[j].narrow(1, (source - 1 - j) * C, C) for j in range(source)]
         targets = targets or [torch.empty_like(relus[0])]

@@ -2,13 +2,16 @@
 
 An attack gradient is some hundred short kernels, and launching them costs more than running them. A
 graph launches all k steps at once. It replays fixed addresses, so it owns a copy of the model, and
-each call copies the model's tensors, the images and the labels in and the result out.
+each call copies the model's tensors, the images and the labels in and the result out. Attacks that
+are a part of a captured step (`ops.regions`) are captured there, and not here.
 
 Where a graph cannot be used the loop runs as ordinary calls, with the reason logged once. A graph
-is used only after its first replay gave what the ordinary calls give. After a capture that failed
-the process captures nothing more: in some versions of torch the memory allocator then believes that
-a capture is still under way. Ordinary calls go on with it; `torch.cuda.empty_cache`, which does
-not, is called nowhere here.
+is used only after its first replay gave what the ordinary calls give: bit for bit where algorithms
+repeat (`torch.backends.cudnn.deterministic`), which trainings ask for, else nearly. After a capture
+that failed the process captures nothing more: in some versions of torch the memory allocator then
+believes that a capture is still under way. Ordinary calls go on with it; `torch.cuda.empty_cache`,
+which does not, is called nowhere here. For the same reason a test of captures on a GPU is a process
+of its own, in which a failure is an error (`CAPTURES.strict`).
 """
 
 import copy
@@ -23,6 +26,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ops.captures import CAPTURES, Captures, form, on_side_stream, stream_of
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +46,9 @@ WARM_UP = 2
 
 TOLERANCE = 0.25
 """Mean difference between a graph's first replay and the ordinary calls, over the mean change that
-they make to the images. Not 0: where libraries choose other algorithms, signs of gradients near 0
-flip, and later steps carry that on. A replay that does nothing is at 1, an unrelated one higher."""
-
-
-class CaptureFailed(RuntimeError):
-    """A loop that could not be captured, where that is an error."""
+they make to the images, where algorithms may differ from call to call. Then signs of gradients near
+0 flip, and later steps carry that on; a replay that does nothing is at 1, an unrelated one higher.
+Where `torch.backends.cudnn.deterministic` is set, they may not differ at all."""
 
 
 class AttackGraph:
@@ -60,19 +62,13 @@ class AttackGraph:
         self.buffers = [*tensors_of(self.model), self.x_adv, self.x, self.y]
         # Streams and captures are those of the current device, which need not be the images'.
         with torch.cuda.device(self.x_adv.device):
-            self._warm_up(step)
+            with on_side_stream():
+                for _ in range(WARM_UP):
+                    step(self.model, self.x_adv, self.x, self.y)
             self.graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graph):
                 for _ in range(steps):
                     step(self.model, self.x_adv, self.x, self.y)
-
-    def _warm_up(self, step: Step) -> None:
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(WARM_UP):
-                step(self.model, self.x_adv, self.x, self.y)
-        torch.cuda.current_stream().wait_stream(stream)
 
     @torch.no_grad()
     def run(self, model: Model, x_adv: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -87,19 +83,17 @@ class AttackLoops:
     """Runs attack loops, on CUDA as graphs that are captured per model form and shape and kept.
 
     A loop is captured when it is seen for the second time, so that a last partial batch is not.
-    `strict` makes a capture that fails an error: for tests.
     """
 
     def __init__(
-        self, make_graph: Callable[..., Any] = AttackGraph, *, strict: bool = False
+        self, make_graph: Callable[..., Any] = AttackGraph, *, process: Captures | None = None
     ) -> None:
-        self._make_graph, self._strict = make_graph, strict
-        self._failed = False
+        self._make_graph = make_graph
+        self._process = process or Captures()
         self._seen: set[Hashable] = set()
         self._refused: set[Hashable] = set()
         self._graphs: OrderedDict[Hashable, tuple[Any, Callable[[], Any]]] = OrderedDict()
         self._captures = 0
-        self._logged: set[str] = set()
         # A graph's buffers serve one call at a time.
         self._lock = threading.RLock()
 
@@ -120,7 +114,8 @@ class AttackLoops:
         `key` says all that the step depends on besides its arguments (eps, step size, loss).
         `on_cpu` takes the graph path without a GPU too, with another `make_graph`: for tests.
         """
-        if (x_adv.is_cuda and not x_adv.is_meta) or on_cpu:
+        on_gpu = x_adv.is_cuda and not x_adv.is_meta
+        if (on_gpu or on_cpu) and not self._process.inside:
             with self._lock:
                 graph = self._graph(step, steps, model, x_adv, x, y, key)
                 if graph is not None:
@@ -130,13 +125,13 @@ class AttackLoops:
     def _graph(
         self, step: Step, steps: int, model: Model, x_adv: Tensor, x: Tensor, y: Tensor, key: Any
     ) -> Any:
-        if self._failed or getattr(model, "one_off", False):
+        if self._process.failed or getattr(model, "one_off", False):
             return None
         tensors = tensors_of(model)
         if not tensors:
             return self._eager("the model shows no tensors that could be copied into a graph")
-        forms = (_form(t) for t in (x_adv, x, y, *tensors))
-        full_key = (key, steps, _stream(x_adv), signature(model), *forms)
+        forms = (form(t) for t in (x_adv, x, y, *tensors))
+        full_key = (key, steps, stream_of(x_adv), signature(model), *forms)
         graph, owner = self._graphs.get(full_key, (None, lambda: None))
         if graph is not None and (owner() is model or not isinstance(model, nn.Module)):
             self._graphs.move_to_end(full_key)
@@ -158,15 +153,14 @@ class AttackLoops:
             graph = self._make_graph(*arguments)
             difference = _difference(graph, *arguments)
         except Exception as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            if self._strict:
-                raise CaptureFailed(f"an attack cannot be captured: {reason}") from error
-            self._failed = True
-            return self._eager(f"the capture failed: {reason}; nor will any other of this process")
-        if not difference <= TOLERANCE:  # NaN is not agreement either
+            self._process.fail(_NAME, error)
+            return None
+        allowed = 0.0 if torch.backends.cudnn.deterministic else TOLERANCE
+        if not difference <= allowed:  # NaN is not agreement either
             self._refused.add(full_key)
-            return self._eager(f"its first replay is {difference:.2g} of the attack's own change "
-                               "away from ordinary calls")  # fmt: skip
+            self._process.refuse(_NAME, f"its first replay is {difference:.2g} of the attack's own "
+                                        "change away from ordinary calls")  # fmt: skip
+            return None
         model = arguments[2]
         owner = weakref.ref(model) if isinstance(model, nn.Module) else lambda: None
         self._graphs[full_key] = (graph, owner)
@@ -175,9 +169,10 @@ class AttackLoops:
         return graph
 
     def _eager(self, reason: str) -> None:
-        if reason not in self._logged:
-            self._logged.add(reason)
-            log.warning("an attack runs without a CUDA graph: %s", reason)
+        self._process.say(_NAME, reason)
+
+
+_NAME = "an attack"
 
 
 def _ordinary(step: Step, steps: int, model: Model, x_adv: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -197,7 +192,7 @@ def _difference(
     return 0.0 if away == 0 else away / change if change else math.inf
 
 
-ATTACK_LOOPS = AttackLoops()
+ATTACK_LOOPS = AttackLoops(process=CAPTURES)
 """The loops of this process."""
 
 
@@ -268,12 +263,3 @@ def _leaves(thing: Any) -> Iterator[Any]:
             yield from _leaves(vars(item))
         else:
             yield item
-
-
-def _stream(t: Tensor) -> Hashable:
-    """Calls of different streams are not in order, and cannot share a graph's buffers."""
-    return torch.cuda.current_stream(t.device).cuda_stream if t.is_cuda else None
-
-
-def _form(t: Tensor) -> Hashable:
-    return (tuple(t.shape), t.stride(), t.dtype, t.device)

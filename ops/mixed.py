@@ -205,8 +205,8 @@ class MixedCell(nn.Module):
             )
             statistics.append((mean, var))
             nodes.append(out)
-        mean, var = (torch.cat(values) for values in zip(*statistics, strict=True))
-        return nodes[3], Moments(mean, var, correction)
+        means, variances = zip(*statistics, strict=True)
+        return nodes[3], Moments(means, variances, correction)
 
     def _node(
         self, v: list[Tensor], y1: list[Tensor], y3: list[Tensor], w: Tensor

@@ -103,7 +103,7 @@ class Rehearsal(TorchDispatchMode):
             raise HostWait(self.waits[-1])
         self.in_torch = True  # whose own Python for meta tensors asks for their true device
         try:
-            out = func(*args, **kwargs)
+            out = _fused(args) if short.startswith("_fused_") else func(*args, **kwargs)
         finally:
             self.in_torch = False
         results = _tensors(out)
@@ -122,11 +122,12 @@ class Rehearsal(TorchDispatchMode):
     @contextmanager
     def part(self) -> Iterator["Counts"]:
         """What happens inside the block alone; the numbers are there when it ends."""
-        before = (self.launches.total(), self.operators.total(), len(self.waits))
+        before = (self.launches.total(), self.operators.copy(), len(self.waits))
         counts = Counts()
         yield counts
+        counts.names = self.operators - before[1]
         counts.launches = self.launches.total() - before[0]
-        counts.operators = self.operators.total() - before[1]
+        counts.operators = counts.names.total()
         counts.waits = self.waits[before[2] :]
 
 
@@ -139,10 +140,11 @@ def rehearsal() -> Iterator[Rehearsal]:
 
 
 class Counts:
-    """Launches, operators that launch, and waits of one part."""
+    """Launches, operators that launch, these by name, and waits of one part."""
 
     def __init__(self) -> None:
         self.launches, self.operators = 0, 0
+        self.names: Counter[str] = Counter()
         self.waits: list[str] = []
 
 
@@ -234,9 +236,25 @@ def _tensors(thing: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(thing) if isinstance(leaf, Tensor)]
 
 
+def _fused(lists: Sequence[Any]) -> Any:
+    """In place of an optimiser's fused step, which has no form for meta tensors and returns None.
+
+    Raises: RuntimeError where lists differ in what torch's kernel wants alike.
+    """
+    for row in zip(*(a for a in lists if isinstance(a, list)), strict=True):
+        if len({_layout(t) for t in row}) > 1:
+            raise RuntimeError(f"a fused optimiser was given {[_layout(t) for t in row]}")
+    return None
+
+
+def _layout(t: Tensor) -> tuple[Any, ...]:
+    strides = tuple(n for n, size in zip(t.stride(), t.shape, strict=True) if size > 1)
+    return (t.dtype, tuple(t.shape), strides)
+
+
 def _kernels(name: str, args: Sequence[Any], results: list[Tensor]) -> int:
     short = name.split("::")[1]
-    if short.startswith("_foreach"):
+    if short.startswith(("_foreach", "_fused")):
         return _foreach(short, args)
     if short in ("cat", "stack", "_cat"):
         return -(-len(args[0]) // _CAT)
@@ -251,10 +269,7 @@ def _foreach(short: str, args: Sequence[Any]) -> int:
     """Launches of a multi-tensor kernel: it holds so many tensors and so many blocks."""
     lists = [a for a in args if isinstance(a, list | tuple) and a and isinstance(a[0], Tensor)]
     many = len(lists[0])
-    same = all(
-        len({(tuple(t.shape), t.stride(), t.dtype) for t in row}) == 1
-        for row in zip(*lists, strict=True)
-    )
+    same = all(len({_layout(t) for t in row}) == 1 for row in zip(*lists, strict=True))
     if not same and short not in ("_foreach_copy_", "_foreach_norm"):
         return many
     depth = len(lists) + (0 if short.endswith("_") or short == "_foreach_norm" else 1)

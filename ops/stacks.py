@@ -41,10 +41,11 @@ Part = tuple[nn.Parameter, slice]
 
 
 class Moments(NamedTuple):
-    """Batch statistics of one cell: mean and biased var (6, 2, C), and `bessel` of their count."""
+    """Batch statistics of one cell: for each of nodes 1, 2, 3 mean and biased var (S, 2, C) of its
+    S incoming edges, and `bessel` of their count."""
 
-    mean: Tensor
-    var: Tensor
+    mean: Sequence[Tensor]
+    var: Sequence[Tensor]
     correction: float | Tensor
 
 
@@ -136,8 +137,10 @@ class Stack(nn.Module):
         """
         end = number + len(moments)
         norms = [norm for cell, _, _, norm in self._norms() if number <= cell < end]
+        # One piece of a node after the other is one of an edge after the other.
         mean, var = (
-            torch.stack(some).flatten(1, 2) for some in list(zip(*moments, strict=True))[:2]
+            torch.cat([piece for cell in some for piece in cell]).view(end - number, -1, self.C)
+            for some in list(zip(*moments, strict=True))[:2]
         )
         if norms[0].recording:
             pairs = zip(norms, mean.flatten(0, 1), var.flatten(0, 1), strict=True)

@@ -110,9 +110,7 @@ class Bench:
         ours = [form for form in FORMS if "native" in form and form not in arguments.skip]
         if ours and not _native.runs_on(device.type):
             why = _native.why_unavailable() or f"it was built without kernels for {device.type}"
-            raise UserError(
-                f"native cannot run: {why}; build it or give --skip {' '.join(ours)}"
-            )
+            raise UserError(f"native cannot run: {why}; build it or give --skip {' '.join(ours)}")
         self.arguments, self.device, self.module = arguments, device, formulations
         self.threads = torch.get_num_threads()
         torch.manual_seed(0)

@@ -3,8 +3,9 @@
 #
 #     scripts/gpu_check.sh OUT_DIR
 #
-# builds for the GPU at hand, runs the kernel tests on it, compute-sanitizer (memcheck, racecheck)
-# over the tests marked `sanitize`, each kernel against the copy bandwidth, and the benchmark.
+# builds for the GPU at hand, runs the kernel tests on it, a search with CUDA graphs against one
+# without, compute-sanitizer (memcheck, racecheck) over the tests marked `sanitize`, each kernel
+# against the copy bandwidth, and the benchmark.
 # Each step leaves a log in OUT_DIR; summary.json says of each whether it was ok, failed or timed
 # out. A step has until its deadline, so the next one may use what it leaves, and one that fails
 # stops none of those after it. Status 0 when all were ok.
@@ -62,8 +63,10 @@ step build 200 "$python" setup.py build_ext --inplace
 step load 215 "$python" -c 'from cuda_ext import _native; _native.choose("native", "cuda")'
 
 pytest=("$python" -m pytest -q -p no:cacheprovider)
-step tests 265 "${pytest[@]}" \
+step tests 265 "${pytest[@]}" -k "not replay_equals" \
     tests/cuda_ext/test_cuda.py tests/cuda_ext/test_mixed_op.py tests/ops/test_graphs.py
+# An attack and a search, each in a process of its own, by graphs and by ordinary calls.
+step captures 300 "${pytest[@]}" -k replay_equals tests/cuda_ext/test_cuda.py
 
 # torch's allocator hands out pieces of large blocks, where an overrun is no error to the device;
 # without it every tensor is an allocation of its own. Our kernels, and none of torch's, go through
@@ -71,12 +74,12 @@ step tests 265 "${pytest[@]}" \
 sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1
     compute-sanitizer --error-exitcode 3 --kernel-name kns=run_kernel)
 cases=("${pytest[@]}" -m sanitize tests/cuda_ext/test_cuda.py)
-step memcheck 315 "${sanitizer[@]}" --tool memcheck --report-api-errors no "${cases[@]}"
-step racecheck 360 "${sanitizer[@]}" --tool racecheck "${cases[@]}"
+step memcheck 345 "${sanitizer[@]}" --tool memcheck --report-api-errors no "${cases[@]}"
+step racecheck 385 "${sanitizer[@]}" --tool racecheck "${cases[@]}"
 
-step kernels 390 "$python" scripts/bench_kernels.py --device cuda --batch-size 256 \
+step kernels 410 "$python" scripts/bench_kernels.py --device cuda --batch-size 256 \
     --dtype float32 bfloat16 --json "$out/kernels.json"
-step benchmark 470 "$python" scripts/bench_mixed_op.py --device cuda --batch-size 256 \
+step benchmark 474 "$python" scripts/bench_mixed_op.py --device cuda --batch-size 256 \
     --json "$out/gpu.json"
 
 [ -n "$dry" ] || cat "$out/device.log" "$out/kernels.log" "$out/benchmark.log"

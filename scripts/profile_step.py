@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     names = ", ".join(presets.PRESETS)
     add("--preset", metavar="NAME", help=f"One of {names}. Default: automatic.")
     add("--steps", type=int, default=5, help="Steps that are profiled. Default: 5.")
-    add("--skip", type=int, default=5, help="Steps before them, which warm up. Default: 5.")
+    add("--skip", type=int, default=10, help="Steps before them, which warm up. Default: 10.")
     add("--count", action="store_true", help="Count launches and waits instead; needs no GPU.")
     add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
     add_config_flags(parser, SearchConfig)

@@ -55,9 +55,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _clone(commit: str, folder: Path) -> Path:
+    # The clone has no branches of its own: there a branch's name would be taken for a new one.
+    known = ["git", "-C", str(ROOT), "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"]
+    found = subprocess.run(known, capture_output=True, text=True).stdout.strip() or commit
     for command in (
         ["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(folder)],
-        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit],
+        ["git", "-C", str(folder), "checkout", "--quiet", "--detach", found],
     ):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:

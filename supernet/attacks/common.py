@@ -79,22 +79,43 @@ def logits_of(model: Model, x: Tensor) -> Tensor:
     return logits
 
 
-def uniform_noise(x: Tensor, radius: float, generator: torch.Generator | None) -> Tensor:
-    """U(-radius, radius) like x; the same numbers for every memory format of x.
+def draw(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """U(0, 1) in x's shape, of which an attack makes its start; the same for every memory format.
 
-    Drawn on the generator's device (on x's where there is none) and moved: the same seed gives
-    the same noise on that device, whatever else runs.
+    Drawn on the generator's device (on x's where there is none): the same seed gives the same
+    numbers on that device, whatever else runs.
     """
     device = x.device if generator is None else generator.device
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    noise = torch.rand(x.shape, generator=generator, device=device, dtype=dtype)
-    noise = noise.mul_(2 * radius).sub_(radius)
+    return torch.rand(x.shape, generator=generator, device=device, dtype=dtype)
+
+
+def uniform_noise(
+    x: Tensor, radius: float, generator: torch.Generator | None, drawn: Tensor | None = None
+) -> Tensor:
+    """U(-radius, radius) like x, made of `drawn` where that is given, else of `draw`.
+
+    Raises: ValueError for `drawn` of another shape.
+    """
+    numbers = draw(x, generator) if drawn is None else drawn
+    if numbers.shape != x.shape:
+        raise ValueError(
+            f"drawn has shape {tuple(numbers.shape)} for images of {tuple(x.shape)}; give the "
+            "numbers of draw(x, generator)"
+        )
+    noise = numbers.mul(2 * radius).sub_(radius)
     return torch.empty_like(x, requires_grad=False).copy_(noise)
 
 
 @contextmanager
-def undrawn_if_refused(generator: torch.Generator | None, x: Tensor) -> Iterator[None]:
-    """Where the block raises, the generator of the noise has its state of before."""
+def undrawn_if_refused(
+    generator: torch.Generator | None, x: Tensor, drawn: Tensor | None = None
+) -> Iterator[None]:
+    """Where the block raises, the generator of the noise has its state of before. Numbers that were
+    drawn before are not its."""
+    if drawn is not None:
+        yield
+        return
     if generator is None:
         on_cuda = x.device.type == "cuda"
         generator = (

@@ -19,6 +19,7 @@ def fgsm(
     generator: torch.Generator | None = None,
     loss: str = "ce",
     trusted: bool = False,
+    drawn: Tensor | None = None,
 ) -> Tensor:
     """x_adv = clip(x + step_size * sign(grad_x loss(model(x), y))), to the eps ball and to [0, 1].
 
@@ -30,7 +31,7 @@ def fgsm(
     Gradient: none flows through the result.
     Raises:   ValueError for arguments out of range and for steps other than 1.
     Source:   Goodfellow et al. 2015, arXiv:1412.6572, section 4.
-    Differs:  the network is in evaluation mode; `generator` is accepted and not used.
+    Differs:  the network is in evaluation mode; `generator` and `drawn` are accepted and not used.
     """
     check_single_step("fgsm", steps)
     x, y, eps = prepare(

@@ -26,6 +26,7 @@ def fgsm_rs(
     generator: torch.Generator | None = None,
     loss: str = "ce",
     trusted: bool = False,
+    drawn: Tensor | None = None,
 ) -> Tensor:
     """x_adv = clip(x + eta + step_size * sign(grad at x + eta)), eta ~ U(-eps, eps).
 
@@ -34,6 +35,7 @@ def fgsm_rs(
 
     trusted: the values of x and y are known to be good and are not looked at, which on a GPU
         makes the host wait.
+    drawn: U(0, 1) in x's shape, drawn before (`common.draw`); then no number is drawn here.
 
     Shapes:   x (B, ...), y (B,) integers -> like x, same dtype and memory format, detached.
     Units:    eps and step_size in the pixel range [0, 1]; step_size None is 1.25 * eps.
@@ -47,6 +49,6 @@ def fgsm_rs(
         model, x, y, eps=eps, step_size=step_size, steps=steps, loss=loss, trusted=trusted
     )
     step_size = 1.25 * eps if step_size is None else float(step_size)
-    with frozen(model), undrawn_if_refused(generator, x):
-        start = (x + uniform_noise(x, eps, generator)).clamp_(0, 1)
+    with frozen(model), undrawn_if_refused(generator, x, drawn):
+        start = (x + uniform_noise(x, eps, generator, drawn)).clamp_(0, 1)
         return signed_steps(model, start, x, y, 1, eps=eps, step_size=step_size, loss=loss)

@@ -29,6 +29,7 @@ def n_fgsm(
     loss: str = "ce",
     noise: float = 2.0,
     trusted: bool = False,
+    drawn: Tensor | None = None,
 ) -> Tensor:
     """x_adv = clip to [0, 1] of x + eta + step_size * sign(grad at x + eta), eta ~ U(-k, k) * eps.
 
@@ -37,6 +38,7 @@ def n_fgsm(
 
     trusted: the values of x and y are known to be good and are not looked at, which on a GPU
         makes the host wait.
+    drawn: U(0, 1) in x's shape, drawn before (`common.draw`); then no number is drawn here.
 
     Shapes:   x (B, ...), y (B,) integers -> like x, same dtype and memory format, detached.
     Units:    eps and step_size in the pixel range [0, 1]; step_size None is eps; noise in eps.
@@ -52,6 +54,6 @@ def n_fgsm(
         model, x, y, eps=eps, step_size=step_size, steps=steps, loss=loss, trusted=trusted
     )
     step_size = eps if step_size is None else float(step_size)
-    with frozen(model), undrawn_if_refused(generator, x):
-        start = (x + uniform_noise(x, noise * eps, generator)).clamp_(0, 1)
+    with frozen(model), undrawn_if_refused(generator, x, drawn):
+        start = (x + uniform_noise(x, noise * eps, generator, drawn)).clamp_(0, 1)
         return signed_steps(model, start, x, y, 1, eps=None, step_size=step_size, loss=loss)

@@ -26,6 +26,7 @@ def pgd(
     loss: str = "ce",
     random_start: bool = True,
     trusted: bool = False,
+    drawn: Tensor | None = None,
 ) -> Tensor:
     """x_0 = x + U(-eps, eps); x_t+1 = clip(x_t + step_size * sign(grad at x_t)); returns x_steps.
 
@@ -34,6 +35,7 @@ def pgd(
 
     trusted: the values of x and y are known to be good and are not looked at, which on a GPU
         makes the host wait.
+    drawn: U(0, 1) in x's shape, drawn before (`common.draw`); then no number is drawn here.
 
     Shapes:   x (B, ...), y (B,) integers -> like x, same dtype and memory format, detached.
     Units:    eps and step_size in the pixel range [0, 1]; step_size None is 2.5 * eps / steps.
@@ -47,6 +49,8 @@ def pgd(
         model, x, y, eps=eps, step_size=step_size, steps=steps, loss=loss, trusted=trusted
     )
     step_size = 2.5 * eps / steps if step_size is None else float(step_size)
-    with frozen(model), undrawn_if_refused(generator, x):
-        x_adv = (x + uniform_noise(x, eps, generator)).clamp_(0, 1) if random_start else x.clone()
+    with frozen(model), undrawn_if_refused(generator, x, drawn):
+        x_adv = x.clone()
+        if random_start:
+            x_adv = (x + uniform_noise(x, eps, generator, drawn)).clamp_(0, 1)
         return signed_steps(model, x_adv, x, y, steps, eps=eps, step_size=step_size, loss=loss)

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ops.fold import fold_sampled, fold_stage, one_hot
@@ -102,6 +103,22 @@ class Supernet(Skeleton):
             *(part for stack in self.stacks for part in stack.reached(by_edge)),
             *(part for module in rest for part in _with_gradient(module)),
         ]
+
+    def trained_tensors(self) -> list[Tensor]:
+        """The parameters and running statistics, each once, for who watches or holds them."""
+        parts = (self.stem, self.stacks, self.reductions, self.last_bn, self.classifier)
+        modules = [module for part in parts for module in part.modules()]
+        return [
+            tensor
+            for module in modules
+            for tensor in (*module._parameters.values(), *module._buffers.values())
+            if tensor is not None
+        ]
+
+    @property
+    def form_of_passes(self) -> tuple[bool, torch.dtype, str]:
+        """All that decides how a pass is computed, besides tensors."""
+        return self.training, self.train_dtype, self.impl
 
     def _apply(self, fn: Any, recurse: bool = True) -> "Supernet":
         super()._apply(fn, recurse)

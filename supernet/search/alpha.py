@@ -1,32 +1,38 @@
-"""Moves alpha: a step on images of the alpha half, then beta-decay."""
+"""Moves alpha: a step on images of the alpha half, then beta-decay.
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+The costly part, from folding and attack to the losses' gradients at the edge weights, is a region
+(`ops.regions`): on a GPU it is captured as one CUDA graph. What follows are some operators on 30
+numbers.
+"""
+
+import functools
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ops.candidates import kept_statistics
-from supernet.attacks.accuracy import Attack
+from ops.regions import Region
 from supernet.attacks.frozen import constant_weights
 from supernet.distributed import ALONE, Ranks
 from supernet.nets.supernet import Supernet
 from supernet.search.config import SearchConfig
 from supernet.search.halves import Batch
 from supernet.search.objectives import Objective, conflict_angle
+from supernet.search.step_attack import StepAttack
 from supernet.search.strategies import Losses, Strategy, WeightStep
+from supernet.search.strategies.base import edge_gradients
 from supernet.search.strategies.regularisers import decay_step
 
 # Published settings of DARTS.
 BETAS, WEIGHT_DECAY = (0.5, 0.999), 1e-3
 
 
-class Attacked(NamedTuple):
-    """The attacked images of one alpha step; None where nothing asks for them."""
-
-    alpha: Tensor | None
-    weights: Tensor | None
+def why_not_captured(strategy: Strategy, ranks: Ranks) -> str:
+    """Why a search's passes are never captured as CUDA graphs; empty where they may be."""
+    if ranks.count > 1:
+        return "several processes share its batches; attacks are captured"
+    return f"{strategy.varies}; attacks are captured" if strategy.varies else ""
 
 
 class Alpha:
@@ -41,12 +47,16 @@ class Alpha:
         self.optimiser = torch.optim.Adam(
             strategy.parameters(), lr=config.alpha_lr, betas=BETAS, weight_decay=WEIGHT_DECAY
         )
+        never = why_not_captured(strategy, ranks)
+        if strategy.differentiates_weights:
+            never = never or "it goes through a step of the weights; attacks are captured"
+        self.region = Region("alpha's pass", net.trained_tensors, never)
 
     def step(
         self,
         alpha_batch: Batch,
         weight_batch: Batch,
-        attack: Attack | None,
+        attack: StepAttack | None,
         weight_step: WeightStep,
         *,
         progress: float,
@@ -57,50 +67,69 @@ class Alpha:
         Of several processes each has parts of the batches, and all make the same step.
         """
         w_EO = self.strategy.edge_weights()
-        attacked = self._attacked(w_EO.detach(), alpha_batch, weight_batch, attack)
-        losses = self._losses(alpha_batch, weight_batch, attacked)
-        # Alpha's forward passes move no running statistics: those belong to the weights' images.
-        with kept_statistics(self.net), self._constants():
-            parts = self.strategy.alpha_gradients(w_EO, losses, weight_step)
+        if self.strategy.differentiates_weights:
+            losses = self._losses(w_EO.detach(), alpha_batch, weight_batch, attack)
+            with kept_statistics(self.net):
+                parts = self.strategy.alpha_gradients(losses, weight_step)
+        else:
+            gradients_TEO, losses_T = self._first_order(w_EO.detach(), alpha_batch, attack)
+            parts = self.strategy.through_edges(w_EO, gradients_TEO), losses_T
         # From here on all processes do the same.
         gradients_TP, losses_T = self.ranks.summed(parts)
         direction, coefficients_T = self.objective.direction(gradients_TP)
         self._move(direction.view_as(self.strategy.alpha), progress)
         return self._record(gradients_TP, losses_T, coefficients_T)
 
-    def _constants(self) -> AbstractContextManager[None]:
-        """The weights as constants, unless the strategy differentiates them, too."""
-        if self.strategy.differentiates_weights:
-            return nullcontext()
-        return constant_weights(self.net)
+    def at_edges(
+        self, attack: StepAttack | None, x: Tensor, y: Tensor, w_EO: Tensor, *drawn: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The body of the region: attack images where alpha follows the robust loss, and
+        differentiate the objective's terms with respect to the edge weights.
 
-    def _attacked(
-        self, w_EO: Tensor, alpha_batch: Batch, weight_batch: Batch, attack: Attack | None
-    ) -> Attacked:
-        robust = "robust" in self.objective.terms
-        if attack is None or not (robust or self.strategy.needs_training_batch):
-            return Attacked(None, None)
-        model = self.strategy.fold(self.net, w_EO)
-        return Attacked(
-            attack(model, *alpha_batch) if robust else None,
-            attack(model, *weight_batch) if self.strategy.needs_training_batch else None,
-        )
+        `drawn` are the attack's random numbers, and there are none without one.
+        """
+        robust = attack(self.strategy.fold(self.net, w_EO), x, y, *drawn) if attack else None
+        # Alpha's forward passes move no running statistics: those belong to the weights' images.
+        with kept_statistics(self.net), constant_weights(self.net):
+            return edge_gradients(lambda leaf: self._terms(leaf, x, robust, y), w_EO)
 
-    def _losses(self, alpha_batch: Batch, weight_batch: Batch, attacked: Attacked) -> Losses:
+    def _first_order(
+        self, w_EO: Tensor, batch: Batch, attack: StepAttack | None
+    ) -> tuple[Tensor, Tensor]:
+        x, y = batch
+        attack = attack if "robust" in self.objective.terms else None
+        drawn = [attack.draw(x)] if attack else []
+        gradients_TEO, losses_T = self.region.run(
+            functools.partial(self.at_edges, attack), [x, y, w_EO, *drawn],
+            key=(attack, self.net.form_of_passes),
+        )  # fmt: skip
+        return gradients_TEO, losses_T
+
+    def _losses(
+        self, w_EO: Tensor, alpha_batch: Batch, weight_batch: Batch, attack: StepAttack | None
+    ) -> Losses:
         (xa, ya), (xw, yw) = alpha_batch, weight_batch
-        images = {"clean": xa, "robust": attacked.alpha}
-        trained = xw if attacked.weights is None else attacked.weights
-
-        def loss(w_EO: Tensor, x: Tensor | None, y: Tensor) -> Tensor:
-            assert x is not None, "a robust term has attacked images"
-            mean = F.cross_entropy(self.strategy.logits(self.net, x, w_EO), y)
-            return self.ranks.weigh(mean, len(y), self.config.batch_size)
-
+        self.region.say_why_not(xa)
+        robust = None
+        if attack is not None:
+            model = self.strategy.fold(self.net, w_EO)
+            if "robust" in self.objective.terms:
+                robust = attack(model, xa, ya, attack.draw(xa))
+            xw = attack(model, xw, yw, attack.draw(xw))
         return Losses(
-            validation=lambda w_EO: [loss(w_EO, images[t], ya) for t in self.objective.terms],
-            training=lambda w_EO: loss(w_EO, trained, yw),
+            validation=lambda w_EO: self._terms(w_EO, xa, robust, ya),
+            training=lambda w_EO: self._loss(w_EO, xw, yw),
             summed=self.ranks.summed,
         )
+
+    def _terms(self, w_EO: Tensor, clean: Tensor, robust: Tensor | None, y: Tensor) -> list[Tensor]:
+        images = {"clean": clean, "robust": robust}
+        return [self._loss(w_EO, images[term], y) for term in self.objective.terms]
+
+    def _loss(self, w_EO: Tensor, x: Tensor | None, y: Tensor) -> Tensor:
+        assert x is not None, "a robust term has attacked images"
+        mean = F.cross_entropy(self.strategy.logits(self.net, x, w_EO), y)
+        return self.ranks.weigh(mean, len(y), self.config.batch_size)
 
     def _move(self, gradient_EO: Tensor, progress: float) -> None:
         alpha, regulariser = self.strategy.alpha, self.strategy.regulariser()

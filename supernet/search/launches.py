@@ -15,6 +15,7 @@ from supernet.search.alpha import Alpha
 from supernet.search.config import SearchConfig
 from supernet.search.halves import Batch
 from supernet.search.objectives import make_objective
+from supernet.search.step_attack import StepAttack
 from supernet.search.strategies import make_strategy
 from supernet.search.weights import Weights
 
@@ -24,8 +25,10 @@ SAMPLED: Ops = (3, 1, 2, 3, 1, 4)
 
 PARTS = (
     "fold", "attack", "attack gradient", "alpha step", "weight step", "cell fold", "cell gradient",
-    "cell step",
+    "cell step", "alpha region", "weight region", "clean region",
 )  # fmt: skip
+REGIONS = PARTS[-3:]
+"""Those that a GPU launches as one CUDA graph each."""
 
 
 def count_launches(
@@ -41,6 +44,9 @@ def count_launches(
     cell fold        a sampled cell, folded with the statistics of a batch
     cell gradient    one gradient of that to the images
     cell step        a pass of the sampled cell, clipping and SGD
+    alpha region     fold, attack, and the passes to the edge weights
+    weight region    fold, attack, pass, clipping and SGD
+    clean region     pass, clipping and SGD, as before the warm-up is over
 
     Optimisers have their state before a step is counted.
     Raises: ops.rehearsal.HostWait where a part reads a value back.
@@ -50,7 +56,7 @@ def count_launches(
         step = _Step(config, num_classes, side)
         for name in parts:
             part = step.part(name)
-            if name.endswith("step"):
+            if name.endswith(("step", "region")):
                 part()
             with on_gpu.part() as found[name]:
                 part()
@@ -65,13 +71,14 @@ class _Step:
         x = torch.rand(config.batch_size, 3, side, side, device=DEVICE)
         x = x.contiguous(memory_format=torch.channels_last)
         self.batch: Batch = (x, torch.zeros(len(x), dtype=torch.long, device=DEVICE))
-        self.attack = functools.partial(
-            ATTACKS[config.attack], eps=8 / 255, trusted=True,
-            steps=config.attack_steps if config.attack == "pgd" else 1,
-        )  # fmt: skip
         # Automatic is bfloat16 on the GPUs of today.
         name = "bfloat16" if config.attack_dtype == "auto" else config.attack_dtype
         self.dtype = getattr(torch, name)
+        run = functools.partial(
+            ATTACKS[config.attack], eps=8 / 255, trusted=True,
+            steps=config.attack_steps if config.attack == "pgd" else 1,
+        )  # fmt: skip
+        self.attack = StepAttack(run, None, self.dtype)
         objective = make_objective(config.objective, config.alpha_follows, config.robust_weight)
         self.alpha = Alpha(self.net, self.strategy, objective, config)
         settings = (self.net, self.strategy, config, 100, torch.Generator())
@@ -79,19 +86,26 @@ class _Step:
 
     def part(self, name: str) -> Callable[[], object]:
         """What is counted under this name, ready to run."""
+        part, x, y = functools.partial, *self.batch
+        if name in REGIONS:
+            w_EO = self.strategy.edge_weights().detach()
+            inputs = (x, y, w_EO)
+            if name == "clean region":
+                return part(self.weights.mixture_step, None, *inputs)
+            body = self.alpha.at_edges if name == "alpha region" else self.weights.mixture_step
+            return part(body, self.attack, *inputs, self.attack.draw(x))
         if name == "fold":
             return self._fold
         if name == "cell fold":
             return self._fold_cell
         if name == "alpha step":
             return self._alpha_step
-        part = functools.partial
         if name.endswith("step"):
             weights = self.cell if name == "cell step" else self.weights
             return part(weights.step, self.batch, None, single_cells=weights is self.cell)
         folded = self._fold_cell() if name == "cell gradient" else self._fold()
         if name == "attack":
-            return part(self.attack, folded, *self.batch)
+            return part(self.attack.run, folded, *self.batch)
         return part(input_gradient, folded, *self.batch, "ce")
 
     def _fold(self) -> FoldedNetwork:
@@ -102,9 +116,8 @@ class _Step:
 
     def _alpha_step(self) -> None:
         # The attacked images are those of the batch: attacks are counted on their own.
-        self.alpha.step(
-            self.batch, self.batch, lambda model, x, y: x, self.weights.upcoming(), progress=0.5
-        )
+        there = StepAttack(lambda model, x, y, drawn: x, None)
+        self.alpha.step(self.batch, self.batch, there, self.weights.upcoming(), progress=0.5)
 
 
 class _OneCell(Weights):

@@ -1,9 +1,10 @@
 """The search itself: one supernet, one alpha, two optimisers, and their state.
 
 One step attacks and differentiates an alpha batch, moves alpha, then attacks and differentiates a
-weight batch and moves the weights. `Search` holds everything that a checkpoint must hold and says
-in which order things happen; `halves`, `weights` and `alpha` do them, `measure` and `gains` look at
-the network, `supernet.runs.search_run` makes a run directory of it.
+weight batch and moves the weights; a GPU replays both as CUDA graphs (`ops.regions`). `Search`
+holds everything that a checkpoint must hold and says in which order things happen; `halves`,
+`weights` and `alpha` do them, `measure` and `gains` look at the network, `supernet.runs.search_run`
+makes a run directory of it.
 """
 
 import functools
@@ -20,7 +21,6 @@ from supernet.attacks.arithmetic import resolve_attack_dtype
 from supernet.data import ImageData, load_dataset
 from supernet.distributed import ALONE, Ranks
 from supernet.finite import Watch, norm
-from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
 from supernet.precision import repeatable
 from supernet.randomness import Randomness
@@ -29,6 +29,7 @@ from supernet.search.config import SearchConfig
 from supernet.search.derive import restriction
 from supernet.search.halves import Batch, Halves
 from supernet.search.objectives import make_objective
+from supernet.search.step_attack import StepAttack
 from supernet.search.strategies import make_strategy
 from supernet.search.weights import Weights
 from supernet.shared_batches import gather_rows
@@ -153,7 +154,7 @@ class Search:
             self._alpha_step(weight_batch, attack)
             self._weight_step(weight_batch, attack, single_cells=True)
 
-    def _alpha_step(self, weight_batch: Batch, attack: Attack | None) -> None:
+    def _alpha_step(self, weight_batch: Batch, attack: StepAttack | None) -> None:
         values = self.alpha.step(
             self.images.next_alpha(), weight_batch, attack, self.weights.upcoming(),
             progress=self.step / self.total_steps,
@@ -169,22 +170,18 @@ class Search:
         self.watch.note(state, self.step + 1, remedy)
         self._count(values)
 
-    def _weight_step(self, batch: Batch, attack: Attack | None, *, single_cells: bool) -> None:
+    def _weight_step(self, batch: Batch, attack: StepAttack | None, *, single_cells: bool) -> None:
         loss = self.weights.step(batch, attack, single_cells=single_cells)
         values = {"train_loss": loss, "norm of the weights": norm(self.net.parameters())}
         self.watch.note(values, self.step + 1, self.remedy)
         self._count({"train_loss": loss})
 
-    def make_attack(self) -> Attack | None:
+    def make_attack(self) -> StepAttack | None:
         """The attack of a step, in `attack_dtype`; None in a clean search."""
-        if self.attack is None or self.attack_dtype == "float32":
-            return self.attack
-        attack, dtype = self.attack, getattr(torch, str(self.attack_dtype))
-
-        def lowered(model: FoldedNetwork, x: Tensor, y: Tensor) -> Tensor:
-            return attack(model.to(dtype), x, y)
-
-        return lowered
+        if self.attack is None:
+            return None
+        dtype = getattr(torch, str(self.attack_dtype))
+        return StepAttack(self.attack, self.random["attack"], dtype)
 
     def epoch_means(self) -> dict[str, float]:
         """Means over the steps of the epoch that has just ended."""

@@ -49,7 +49,10 @@ FORMS = {
         impl="native", folds=True, dtype=torch.bfloat16, measurements=(*ATTACKS, *STEPS)
     ),
     "native_all_bfloat16": Formulation(
-        impl="native", folds=True, dtype=torch.bfloat16, train_dtype=torch.bfloat16,
+        impl="native",
+        folds=True,
+        dtype=torch.bfloat16,
+        train_dtype=torch.bfloat16,
         measurements=(*PASSES, *STEPS),
     ),
     "compiled": Formulation(compiles=True),

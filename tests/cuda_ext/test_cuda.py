@@ -10,11 +10,9 @@ from torch import Tensor
 
 from cuda_ext import _native
 from cuda_ext.mixed_op import attack_step
-from ops.graphs import AttackLoops
 from ops.mixed import MixedCell
-from supernet.attacks.common import input_gradient
-from supernet.nets.supernet import Supernet
 from tests.cuda_ext.cases import LAYOUTS, SANITIZED, SHAPES, node_inputs, relative_error
+from tests.cuda_ext.test_captures import run_captures
 from tests.cuda_ext.test_emulated import TOLERANCE, run_all
 
 pytestmark = pytest.mark.skipif(
@@ -114,25 +112,11 @@ def test_training_cell_is_as_near_to_double_precision_as_the_modules() -> None:
         assert relative_error(n, e) < 4 * relative_error(m, e) + 1e-5
 
 
-def test_a_captured_attack_equals_the_eager_one() -> None:
-    net = Supernet(C=16, N=1, impl="native").cuda()
-    x, y = torch.rand(8, 3, 32, 32, device="cuda"), torch.arange(8, device="cuda")
-
-    def step(model, x_adv, x, y):  # type: ignore[no-untyped-def]
-        grad = input_gradient(model, x_adv, y, "ce")
-        attack_step(x_adv, grad, x, eps=8 / 255, step_size=2 / 255)
-
-    loops, results = AttackLoops(strict=True), []
-    for scale in (1.0, 1.0, 0.5):  # eager, captured, replayed with other weights
-        model = net.fold_mixture(torch.full((6, 5), 0.2 * scale, device="cuda"))
-        graphed = loops.run(step, 3, model, x.clone(), x, y, key="test")
-        eager = x.clone()
-        for _ in range(3):
-            step(model, eager, x, y)
-        results.append((graphed, eager))
-    assert len(loops._graphs) == 1 and not loops._logged
-    for graphed, eager in results:
-        assert torch.equal(graphed, eager)
+@pytest.mark.parametrize("what", ["attack", "search"])
+def test_a_replay_equals_ordinary_calls(what: str) -> None:
+    """In a process of its own, where a capture that fails is an error and spoils no other test."""
+    done = run_captures(what, "cuda")
+    assert done.returncode == 0, done.stderr
 
 
 MANY = (129, 16, 1024, 1024)  # 2,164,260,864 elements, more than 2^31

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from cuda_ext import mixed_cell
+from cuda_ext import cell_parts, mixed_cell
+from cuda_ext.common import arithmetic_type
 from cuda_ext.mixed_cell import attack_cell, training_cell
 from ops import space
 from ops.fold import fold_mixture
@@ -20,16 +21,16 @@ pytestmark = needs_native
 def stacks(cell: MixedCell, op: int) -> list[Tensor]:
     return [
         torch.cat([cell.edges[e].ops[op].conv.weight for e in edges])
-        for edges in mixed_cell.OUTGOING
+        for edges in cell_parts.OUTGOING
     ]
 
 
 def test_the_graph_is_that_of_the_search_space() -> None:
-    assert tuple(zip(mixed_cell.TARGET, mixed_cell.SOURCE, strict=True)) == space.EDGES
-    assert tuple(tuple(edges) for edges in space.OUTGOING[:3]) == mixed_cell.OUTGOING
-    assert tuple(tuple(edges) for edges in space.INCOMING[1:]) == mixed_cell.INCOMING[1:]
-    for edge, source in enumerate(mixed_cell.SOURCE):
-        assert mixed_cell.OUTGOING[source][mixed_cell.PLACE[edge]] == edge
+    assert tuple(zip(cell_parts.TARGET, cell_parts.SOURCE, strict=True)) == space.EDGES
+    assert tuple(tuple(edges) for edges in space.OUTGOING[:3]) == cell_parts.OUTGOING
+    assert tuple(tuple(edges) for edges in space.INCOMING[1:]) == cell_parts.INCOMING[1:]
+    for edge, source in enumerate(cell_parts.SOURCE):
+        assert cell_parts.OUTGOING[source][cell_parts.PLACE[edge]] == edge
     for name in ("SKIP", "CONV1", "CONV3", "POOL"):
         from cuda_ext import mixed_op
 
@@ -112,6 +113,21 @@ def test_attack_cell_equals_the_modules_in_eval_mode(shape: tuple[int, ...], lay
     (expected_dx,) = torch.autograd.grad(expected, x, g)
     (dx,) = torch.autograd.grad(out, x, g)
     assert relative_error(dx, expected_dx) < 1e-10
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_attack_goes_backwards_alike_by_edge_and_by_source(dtype: torch.dtype) -> None:
+    """On a CPU it goes edge by edge, on a GPU the gradients of several edges lie in a stack."""
+    layout = torch.channels_last
+    g, *relus = (torch.randn(2, 4, 7, 5, dtype=dtype).to(memory_format=layout) for _ in range(4))
+    weights = cell_parts.by_source(torch.rand(6, 2, dtype=arithmetic_type(dtype)))
+    kernels = [torch.randn(n * 4, 4, 3, 3, dtype=dtype) for n in (3, 2, 1)]
+    one, other = (
+        form(g, relus, weights, kernels)
+        for form in (mixed_cell._attack_backward_by_edge, mixed_cell._attack_backward_stacked)
+    )
+    assert other.abs().max() > 1
+    assert relative_error(one, other) < (1e-12 if dtype == torch.float64 else 0.05)
 
 
 def test_second_derivative_of_the_training_cell_is_refused() -> None:

@@ -13,14 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ops.graphs import (
-    MAX_GRAPHS,
-    AttackGraph,
-    AttackLoops,
-    CaptureFailed,
-    signature,
-    tensors_of,
-)
+from ops.captures import CaptureFailed, Captures
+from ops.graphs import MAX_GRAPHS, AttackGraph, AttackLoops, signature, tensors_of
 from supernet.cells.genotype import Genotype
 from supernet.nets.derived import DerivedNetwork
 from supernet.nets.supernet import Supernet
@@ -134,7 +128,7 @@ def test_a_failed_capture_can_be_an_error() -> None:
     def refuse(*arguments: Any) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    loops = AttackLoops(refuse, strict=True)
+    loops = AttackLoops(refuse, process=Captures(strict=True))
     run(loops, Scale(2.0, 0.0))
     with pytest.raises(CaptureFailed, match="cannot be captured: operation not permitted"):
         run(loops, Scale(2.0, 0.0))
@@ -172,6 +166,24 @@ def test_a_few_flipped_signs_are_no_reason_to_refuse_a_graph() -> None:
     for _ in range(3):
         out = loops.run(step, 3, Scale(2.0, 0.0), x.clone(), x, x, key="key", on_cpu=True)
     assert out[0] == 0.0 and out[1] == 8.0
+
+
+def test_where_algorithms_repeat_no_sign_may_flip(caplog: Any) -> None:
+    class Flipped(FakeGraph):
+        def run(self, *arguments: Any) -> Tensor:
+            x_adv = super().run(*arguments)
+            x_adv[0] = 0.0
+            return x_adv
+
+    x, loops = torch.ones(100), AttackLoops(Flipped)
+    with torch.backends.cudnn.flags(deterministic=True), caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            out = loops.run(step, 3, Scale(2.0, 0.0), x.clone(), x, x, key="key", on_cpu=True)
+        assert (out == 8.0).all() and "its first replay is 0.0" in caplog.text
+        strict = AttackLoops(Flipped, process=Captures(strict=True))
+        strict.run(step, 3, Scale(2.0, 0.0), x.clone(), x, x, key="key", on_cpu=True)
+        with pytest.raises(CaptureFailed, match="an attack is replayed wrongly"):
+            strict.run(step, 3, Scale(2.0, 0.0), x.clone(), x, x, key="key", on_cpu=True)
 
 
 def test_a_first_sight_is_logged_once(loops: AttackLoops, caplog: Any) -> None:

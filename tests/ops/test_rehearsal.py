@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.sgd import sgd
 
 from ops.rehearsal import DEVICE, HostWait, rehearsal
 
@@ -61,6 +62,21 @@ def test_backward_passes_are_seen_too() -> None:
         x = torch.empty(3, device=DEVICE, requires_grad=True)
         Reads.apply(x).sum().backward()
     assert on_gpu.waits
+
+
+def test_a_fused_optimiser_wants_lists_laid_out_alike() -> None:
+    def step(gradient_format: torch.memory_format) -> None:
+        weight = torch.empty(4, 4, 3, 3, device=DEVICE, memory_format=torch.channels_last)
+        gradient = torch.empty(4, 4, 3, 3, device=DEVICE, memory_format=gradient_format)
+        rate = torch.empty((), device=DEVICE)
+        sgd([weight], [gradient], [torch.empty_like(weight)], fused=True, weight_decay=0.1,
+            momentum=0.9, lr=rate, dampening=0, nesterov=True, maximize=False)  # fmt: skip
+
+    with rehearsal() as on_gpu:
+        step(torch.channels_last)
+        assert on_gpu.launches == {"aten::_fused_sgd_": 1} and not on_gpu.waits
+        with pytest.raises(RuntimeError, match="a fused optimiser was given"):
+            step(torch.contiguous_format)
 
 
 def test_launches_are_those_of_torch() -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = ["device", "build", "load", "tests", "memcheck", "racecheck", "kernels", "benchmark"]
+STEPS = [
+    "device", "build", "load", "tests", "captures", "memcheck", "racecheck", "kernels", "benchmark",
+]  # fmt: skip
+CAPTURES = "tests/cuda_ext/test_cuda.py"
 KILL_AFTER = 5  # seconds that a step has to end once its time is over
 
 pytestmark = [
@@ -48,6 +51,8 @@ def test_the_steps_end_in_order_within_eight_minutes(tmp_path: Path) -> None:
     assert not any((tmp_path / "out").iterdir())
     commands = {line[2]: line[3] for line in lines if line}
     assert "--dtype float32 bfloat16" in commands["kernels"]
+    named = re.findall(r"def (test_\w*replay_equals\w*)", (ROOT / CAPTURES).read_text())
+    assert len(named) == 1 and commands["captures"].endswith(f"-k replay_equals {CAPTURES}")
     for tool in ("memcheck", "racecheck"):
         assert f"--tool {tool} " in commands[tool] and " -m sanitize " in commands[tool]
 

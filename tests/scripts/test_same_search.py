@@ -1,5 +1,6 @@
 """The proof rule as a command: this checkout against a commit of itself."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,22 @@ def test_the_last_commit_gives_the_same_alpha(tmp_path: Path) -> None:
     done = run_script("same_search.py", "HEAD", "--flags", TINY, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     assert done.stdout.count("the same, bit for bit") == 2
+
+
+def test_a_branch_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone of a checkout that is on another branch has no branch of this name."""
+    there = tmp_path / "there"
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    for command in (
+        ["init", "--quiet", "-b", "main"], ["commit", "--quiet", "--allow-empty", "-m", "one"],
+        ["checkout", "--quiet", "-b", "other"], ["commit", "--quiet", "--allow-empty", "-m", "two"],
+    ):  # fmt: skip
+        there.mkdir(exist_ok=True)
+        subprocess.run(["git", *identity, *command], cwd=there, check=True)
+    monkeypatch.setattr(same_search, "ROOT", there)
+    folder = same_search._clone("main", tmp_path / "clone")
+    log = ["git", "-C", str(folder), "log", "--format=%s"]
+    assert subprocess.run(log, capture_output=True, text=True).stdout == "one\n"
 
 
 def test_another_alpha_is_said_and_ends_with_status_1(

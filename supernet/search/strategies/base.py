@@ -46,14 +46,16 @@ class Strategy(nn.Module):
     A new strategy is a subclass in a file of its own and a line in STRATEGIES. It defines
     `edge_weights` (what one step runs with; may be random) and `expected_weights` (their mean or
     mode: what is evaluated, logged and derived from). Rows of both sum to 1. A strategy that draws
-    one operator per edge also says how the network runs and folds with such weights.
+    one operator per edge also says how the network runs and folds with such weights, and that its
+    passes vary.
     """
 
-    needs_training_batch = False
-    """Whether `alpha_gradients` calls `losses.training`."""
     differentiates_weights = False
-    """Whether `alpha_gradients` needs gradients of the network's weights; else they are constants
-    while it runs."""
+    """Whether alpha's gradient goes through the network's weights, by `alpha_gradients`; else it
+    goes through the edge weights alone, by `through_edges`."""
+    varies = ""
+    """Why passes of this strategy have not one form in every step, which a CUDA graph must have;
+    empty where they have."""
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
         super().__init__()
@@ -82,22 +84,33 @@ class Strategy(nn.Module):
     def set_progress(self, fraction: float) -> None:
         """Called before each epoch: 0 in the first, 1 in the last, linear between."""
 
-    def alpha_gradients(
-        self, w_EO: Tensor, losses: Losses, step: WeightStep
-    ) -> tuple[Tensor, Tensor]:
-        """(gradients (T, 30), losses (T,)) of the validation terms with respect to alpha.
+    def through_edges(self, w_EO: Tensor, gradients_TEO: Tensor) -> Tensor:
+        """Gradients (T, 30) with respect to alpha, from those with respect to the edge weights.
 
-        w_EO is what `edge_weights` gave for this step. First order: the weights are held at their
-        current values.
+        w_EO is what `edge_weights` gave for this step. First order: the network's weights are held
+        at their current values.
         Source: Liu et al. 2019, arXiv:1806.09055, with xi = 0.
         """
-        # Each backward ends at a leaf of its own, so that it frees its graph and touches no weight
-        # gradient; a vector-Jacobian product of 30 numbers then carries it to alpha.
-        leaf = w_EO.detach().requires_grad_()
-        gradients, values = [], []
-        for term in losses.validation(leaf):
-            (at_weights,) = torch.autograd.grad(term, leaf)
-            (at_alpha,) = torch.autograd.grad(w_EO, self.alpha, at_weights, retain_graph=True)
-            gradients.append(at_alpha.flatten())
-            values.append(term.detach())
-        return torch.stack(gradients), torch.stack(values)
+        # A vector-Jacobian product of 30 numbers for each term.
+        gradients = [
+            torch.autograd.grad(w_EO, self.alpha, gradient_EO, retain_graph=True)[0].flatten()
+            for gradient_EO in gradients_TEO
+        ]
+        return torch.stack(gradients)
+
+    def alpha_gradients(self, losses: Losses, step: WeightStep) -> tuple[Tensor, Tensor]:
+        """(gradients (T, 30), losses (T,)) of the validation terms with respect to alpha, for a
+        strategy that `differentiates_weights`."""
+        raise NotImplementedError
+
+
+def edge_gradients(
+    validation: Callable[[Tensor], list[Tensor]], w_EO: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(gradients to the edge weights of these terms (T, 6, 5), the terms (T,)); to nothing else."""
+    # Each backward ends at a leaf of its own, so that it frees its graph and touches no weight
+    # gradient.
+    leaf = w_EO.detach().requires_grad_()
+    terms = validation(leaf)
+    gradients = [torch.autograd.grad(term, leaf)[0] for term in terms]
+    return torch.stack(gradients), torch.stack([term.detach() for term in terms])

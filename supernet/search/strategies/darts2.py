@@ -30,13 +30,10 @@ class DARTS2(DARTS):
     Adversarial images are those made at the current weights; they are not attacked again at w'.
     """
 
-    needs_training_batch = True
     differentiates_weights = True
 
-    def alpha_gradients(
-        self, w_EO: Tensor, losses: Losses, step: WeightStep
-    ) -> tuple[Tensor, Tensor]:
-        # Several graphs are built and freed, each from alpha: w_EO's own would serve only one.
+    def alpha_gradients(self, losses: Losses, step: WeightStep) -> tuple[Tensor, Tensor]:
+        # Several graphs are built and freed, each from alpha: that of one w_EO would serve one.
         return unrolled_gradients(
             self.alpha,
             step,

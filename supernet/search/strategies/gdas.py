@@ -23,6 +23,7 @@ class GDAS(Strategy):
              numbers, which gives them a gradient that depends on no operator; here they get none.
     """
 
+    varies = "gdas computes other operators in every step"
     tau = TAU_START
 
     def set_progress(self, fraction: float) -> None:

@@ -1,10 +1,15 @@
 """An alpha step: Adam along the combined gradient, decay, and nothing else that moves."""
 
+import contextlib
+
 import pytest
 import torch
+from torch import Tensor
 
 from cuda_ext import _native
+from supernet.search import alpha
 from supernet.search.alpha import Alpha
+from supernet.search.step_attack import StepAttack
 from supernet.search.strategies.regularisers import decay_step
 from tests.supernet.search.test_search import make_search
 
@@ -14,7 +19,8 @@ def test_alpha_moves_no_running_statistics_and_no_weight() -> None:
     search.net.train()
     before = {n: b.clone() for n, b in search.net.named_buffers()}
     batch = search.images.next_alpha()
-    found = search.alpha.step(batch, batch, search.attack, search.weights.upcoming(), progress=0.5)
+    attack = search.make_attack()
+    found = search.alpha.step(batch, batch, attack, search.weights.upcoming(), progress=0.5)
     assert all(torch.equal(b, before[n]) for n, b in search.net.named_buffers())
     assert all(p.grad is None for p in search.net.parameters())
     assert set(found) == {
@@ -50,8 +56,9 @@ def test_without_gradients_of_the_weights_alpha_is_the_same_bit_for_bit(
         return forward(*arguments)  # type: ignore[arg-type]
 
     one.net.forward_features = watched  # type: ignore[assignment, method-assign]
-    monkeypatch.setattr(other.strategy, "differentiates_weights", True)
     for search in (one, other):
+        if search is other:
+            monkeypatch.setattr(alpha, "constant_weights", contextlib.nullcontext)
         torch.manual_seed(3)  # drnas and gdas draw
         search.net.train()
         batch = search.images.next_alpha()
@@ -69,10 +76,11 @@ def test_only_the_images_that_are_asked_for_are_attacked(strategy: str, images: 
     search.net.train()
     seen = []
 
-    def attack(model: object, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def unchanged(model: object, x: Tensor, y: Tensor, drawn: Tensor) -> Tensor:
         seen.append(len(y))
         return x
 
+    attack = StepAttack(unchanged, None)
     batch = search.images.next_alpha()
     search.alpha.step(batch, batch, attack, search.weights.upcoming(), progress=0.0)
     assert len(seen) == images

@@ -175,10 +175,10 @@ def test_attacks_run_in_the_configured_arithmetic_and_the_rest_does_not(dtype: s
     x, y = search.images.held_out(16)
     inner, seen = search.attack, []
 
-    def attack(model: FoldedNetwork, x: Tensor, y: Tensor) -> Tensor:
+    def attack(model: FoldedNetwork, x: Tensor, y: Tensor, drawn: Tensor) -> Tensor:
         seen.append(model.stem.weight.dtype)
         assert inner is not None
-        return inner(model, x, y)
+        return inner(model, x, y, drawn=drawn)
 
     search.attack = attack
     made = search.make_attack()
@@ -186,7 +186,7 @@ def test_attacks_run_in_the_configured_arithmetic_and_the_rest_does_not(dtype: s
     w_EO = search.strategy.expected_weights()
     cell = search.net.fold_cell((3, 2, 3, 1, 3, 4), x=x)
     for model in (search.net.fold_mixture(w_EO), cell):
-        x_adv = made(model, x, y)
+        x_adv = made(model, x, y, made.draw(x))
         assert x_adv.dtype == torch.float32 and 0.05 < (x_adv - x).abs().max() <= 0.1 + 1e-6
     search.train_step()
     assert len(seen) == 4 and set(seen) == {getattr(torch, str(search.attack_dtype))}

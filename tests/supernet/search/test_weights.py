@@ -12,7 +12,7 @@ from supernet.search.halves import Batch
 from supernet.search.search import Search
 from tests.supernet.search.test_search import make_search, snapshot
 
-PLAIN = {"path_share": 1.0, "attack": "fgsm", "lr": 0.5}
+PLAIN = {"path_share": 1.0, "attack": "fgsm", "attack_dtype": "float32", "lr": 0.5}
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def leaning(**fields: object) -> Search:
 def test_a_step_is_the_gradient_of_the_mean_loss(kind: str) -> None:
     search, other = leaning(path_kind=kind), leaning(path_kind=kind)
     expected = expected_step(other, other.images.next_weights())
-    search.weights.step(search.images.next_weights(), search.attack, single_cells=True)
+    search.weights.step(search.images.next_weights(), search.make_attack(), single_cells=True)
     for found, wanted in zip(search.net.parameters(), expected, strict=True):
         torch.testing.assert_close(found.detach(), wanted, rtol=1e-4, atol=1e-6)
     # The running statistics moved with the mixture alone.
@@ -94,10 +94,17 @@ def test_without_single_cells_it_is_the_mixture() -> None:
     assert not cells and torch.equal(mixtures[0], search.strategy.expected_weights())
 
 
+def test_a_step_of_the_mixture_leaves_no_gradient() -> None:
+    """A captured one would lie in the graph's memory."""
+    search = leaning()
+    search.weights.step(search.images.next_weights(), search.make_attack(), single_cells=False)
+    assert all(p.grad is None for p in search.net.parameters())
+
+
 def test_a_single_cell_moves_no_running_statistics() -> None:
     search = leaning()
     before = snapshot(search)
-    search.weights.step(search.images.next_weights(), search.attack, single_cells=True)
+    search.weights.step(search.images.next_weights(), search.make_attack(), single_cells=True)
     for name, value in search.net.state_dict().items():
         if "running_" in name or name.endswith("num_batches_tracked"):
             assert torch.equal(value, before[name]), name

@@ -1,0 +1,100 @@
+"""What all CUDA graphs of a process have in common: whether one has failed, what was said of it.
+
+`ops.graphs` captures attacks, `ops.regions` parts of a step. After a capture that failed the
+process captures nothing more: in some versions of torch the memory allocator then believes that a
+capture is still under way. Ordinary calls go on with it; `torch.cuda.empty_cache`, which does not,
+is called nowhere here but before a capture. For the same reason a test of captures on a GPU is a
+process of its own, in which a failure is an error (`CAPTURES.strict`).
+"""
+
+import logging
+import threading
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+
+class CaptureFailed(RuntimeError):
+    """What could not be captured, where that is an error."""
+
+
+class Captures:
+    """What all captures of a process have in common."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        """Whether a capture that fails, or replays something else, is an error: for tests."""
+        self.failed = False
+        """Whether one has failed: then there are no more."""
+        self._logged: set[str] = set()
+        self._inside = threading.local()
+
+    def say(self, what: str, reason: str) -> None:
+        """Log, once, that something runs as ordinary calls."""
+        line = f"{what} runs without a CUDA graph: {reason}"
+        if line not in self._logged:
+            self._logged.add(line)
+            log.warning(line)
+
+    def fail(self, what: str, error: Exception) -> None:
+        """A capture has failed.
+
+        Raises: CaptureFailed where `strict`.
+        """
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        if self.strict:
+            raise CaptureFailed(f"{what} cannot be captured: {reason}") from error
+        self.failed = True
+        self.say(what, f"the capture failed: {reason}; nor will any other of this process")
+
+    def refuse(self, what: str, reason: str) -> None:
+        """A replay was not what it should be.
+
+        Raises: CaptureFailed where `strict`.
+        """
+        if self.strict:
+            raise CaptureFailed(f"{what} is replayed wrongly: {reason}")
+        self.say(what, reason)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Inside, this thread's attacks are a part of something that is captured as a whole."""
+        before, self._inside.whole = self.inside, True
+        try:
+            yield
+        finally:
+            self._inside.whole = before
+
+    @property
+    def inside(self) -> bool:
+        """Whether this thread is in a `whole` block."""
+        return getattr(self._inside, "whole", False)
+
+
+CAPTURES = Captures()
+"""Those of this process."""
+
+
+@contextmanager
+def on_side_stream() -> Iterator[None]:
+    """Work on another stream, in order with the current one: where libraries allocate and choose
+    algorithms before a capture."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        yield
+    torch.cuda.current_stream().wait_stream(stream)
+
+
+def stream_of(t: Tensor) -> Hashable:
+    """Calls of different streams are not in order, and cannot share a graph's buffers."""
+    return torch.cuda.current_stream(t.device).cuda_stream if t.is_cuda else None
+
+
+def form(t: Tensor) -> Hashable:
+    """All of a tensor but its values and its place."""
+    return (tuple(t.shape), t.stride(), t.dtype, t.device)
