@@ -76,6 +76,7 @@ class Refinement:
         pool = SideBySide(
             data, self.folder / LEDGER, done=done, ranks=self.ranks,
             processes=self.config.processes or automatic_processes(data, self.ranks),
+            workers=self.config.workers,
         )  # fmt: skip
         with bar, pool:
             sweeps = []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supernet.errors import UserError
-from supernet.on_ray import Lost, OnRay, Share
+from supernet.on_ray import Lost, OnRay, Share, address_of, check_workers, require_ray
 
 
 def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,6 +20,24 @@ def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         OnRay(),
     ):
         pass
+
+
+def test_what_workers_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    for workers, address in (
+        ("ray", None),
+        ("ray:auto", "auto"),
+        ("ray:10.0.0.1:6379", "10.0.0.1:6379"),
+    ):
+        check_workers(workers)
+        assert address_of(workers) == address
+    for workers in ("", "rays", "ray:", "ray:a b", "threads"):
+        with pytest.raises(UserError, match=r"is unknown; choose processes, ray .*ray:HOST:PORT"):
+            check_workers(workers)
+    check_workers("processes")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    require_ray("processes")
+    with pytest.raises(UserError, match=r"--workers ray:auto needs Ray\. Ray is not installed"):
+        require_ray("ray:auto")
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +56,21 @@ def _answer(shared: dict[str, Any], item: int) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGKILL)
     if item == shared.get("raises"):
         raise ValueError("no such number")
+    if item == shared.get("refuses"):
+        raise UserError("the number is refused; take another")
     return {"item": item, "attempts": attempts, "root": os.environ.get("PYTHONPATH", "")}
 
 
 @pytest.mark.slow
 def test_each_item_has_one_result_whatever_dies(ray: OnRay, tmp_path: Path) -> None:
-    shared = {"folder": str(tmp_path), "dies": {2: 1, 5: 99}, "raises": 7}
+    shared = {"folder": str(tmp_path), "dies": {2: 1, 5: 99}, "raises": 7, "refuses": 8}
     found = dict(ray.results(_answer, shared, range(9), Share(cpus=1, retries=2)))
     assert sorted(found) == list(range(9))
     assert isinstance(found[5], Lost) and "WorkerCrashed" in found[5].reason
     assert found[7] == Lost("ValueError: no such number")
+    assert found[8] == Lost("the number is refused; take another")
     assert found[2]["attempts"] == 2
-    assert [found[item]["attempts"] for item in (0, 1, 3, 4, 6, 8)] == [1] * 6
+    assert [found[item]["attempts"] for item in (0, 1, 3, 4, 6)] == [1] * 5
     assert (tmp_path / "5").read_text() == "3"  # the first attempt and two more
     assert str(Path(__file__).parents[2]) in found[0]["root"]
 
