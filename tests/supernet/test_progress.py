@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from supernet import progress
-from supernet.progress import Progress, say_without_terminal, with_progress
+from supernet.progress import Progress, hushed, say_without_terminal, with_progress
+from tests.test_imports import imported
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,3 +94,49 @@ def test_quiet_says_nothing_in_a_log(
     assert capsys.readouterr().err == ""
     list(with_progress("abc", "rank", "cell"))
     assert "rank: 3 of 3 cells\n" in capsys.readouterr().err
+
+
+def test_a_total_may_be_unknown_or_change_and_units_have_their_plural(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with Progress("compiling", None, "file") as bar:
+        now[0] += 60
+        bar.update(2)
+    with Progress("AutoAttack", 1000, "pass", unit_scale=True) as bar:
+        now[0] += 60
+        bar.update(250)
+        assert bar.n == 250
+        bar.total = 500
+        now[0] += 60
+        bar.update(0)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "compiling: 2 files", "AutoAttack: 250 of 1,000 passes, 03:00 left",
+        "AutoAttack: 250 of 500 passes, 02:00 left",
+    ]  # fmt: skip
+
+
+def test_a_quiet_command_hushes_what_it_calls(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with hushed(), hushed(False):
+        assert list(with_progress(iter("abc"), "reading", "picture", total=3)) == ["a", "b", "c"]
+        say_without_terminal("a line")
+    assert capsys.readouterr().err == ""
+    with hushed(False):
+        list(with_progress(iter("abc"), "reading", "picture", total=3))
+        say_without_terminal("a line")
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "reading: 3 of 3 pictures", "a line"
+    ]  # fmt: skip
+
+
+def test_every_bar_is_made_here() -> None:
+    files = [
+        path for room in ("supernet", "ops", "scripts") for path in (ROOT / room).rglob("*.py")
+    ]
+    users = {path.relative_to(ROOT).as_posix() for path in files if "tqdm.tqdm" in imported(path)}
+    assert users == {"supernet/progress.py"}
