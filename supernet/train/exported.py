@@ -45,7 +45,7 @@ PARTS = {
 _ROW = {
     "attack": str, "accuracy": SHARE, "eps": SHARE, "seed": SEED, "images": COUNT, "split": str,
     "steps": (COUNT, None), "step_size": Maybe((AMOUNT, None)), "version": Maybe(str),
-    "random_start": Maybe(bool), "restarts": Maybe(COUNT),
+    "random_start": Maybe(bool), "restarts": Maybe(COUNT), "balanced_accuracy": Maybe(SHARE),
 }  # fmt: skip
 """What a card takes from a row of evaluation.json, with its shape."""
 
