@@ -27,7 +27,7 @@ def fit_recipes(config: SweepConfig) -> tuple[SweepConfig, Recipes, Lines]:
     side = config.side
     for text in config.recipes:
         name, fields, given = read_recipe(text)
-        images = {"dataset": config.dataset, "side": config.side, "val": config.val}
+        images: dict[str, Any] = {"dataset": config.dataset, "side": config.side, "val": config.val}
         training = TrainConfig(**fields, **images, genotype="000000")
         training, said = fit_training(training, given, on_gpu=on_gpu)
         recipes[name] = {**fields, **{key: getattr(training, key) for key in FITTED}}
