@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TextIO
 from supernet import invocation
 from supernet.errors import UserError, refusal
 from supernet.files import DISK_ERRORS
-from supernet.progress import hushed
+from supernet.quiet import hushed
 from supernet.threads import prepare_threads
 
 USER_ERROR = 2

@@ -6,10 +6,11 @@ A log file gets a line a minute and never a carriage return; --quiet shows nothi
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tqdm import tqdm
+
+from supernet.quiet import is_quiet
 
 Item = TypeVar("Item")
 
@@ -19,20 +20,18 @@ LINE_SECONDS = 60.0
 """Between two lines without a terminal."""
 
 
-_hushed = False
-
-
 class Progress(tqdm):  # type: ignore[type-arg]
     """A bar on standard error; without a terminal a line now and then, with `quiet` nothing.
 
-    total: how many units there are, None where nobody knows. It may change on the way.
+    total: how many units there are, None where nobody knows. It may change on the way. Where there
+        are none, nothing shows.
     """
 
     def __init__(
         self, what: str, total: float | None, unit: str, *, quiet: bool = False, initial: int = 0,
         **options: Any,
     ) -> None:  # fmt: skip
-        quiet = quiet or _hushed
+        quiet = quiet or is_quiet() or total == 0
         super().__init__(
             total=total, initial=initial, desc=what, unit=unit,
             disable=True if quiet else None, **{"dynamic_ncols": True, **options},
@@ -75,19 +74,7 @@ def with_progress(
             bar.update()
 
 
-@contextmanager
-def hushed(quiet: bool = True) -> Iterator[None]:
-    """Inside, everything here is quiet: in a command with --quiet, whatever it calls, and in
-    processes that work for another."""
-    global _hushed
-    before, _hushed = _hushed, _hushed or quiet
-    try:
-        yield
-    finally:
-        _hushed = before
-
-
 def say_without_terminal(text: str, *, quiet: bool = False) -> None:
     """A line on standard error in place of a bar: only where that is no terminal."""
-    if not (quiet or _hushed or sys.stderr.isatty()):
+    if not (quiet or is_quiet() or sys.stderr.isatty()):
         print(text, file=sys.stderr, flush=True)

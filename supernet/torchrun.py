@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from supernet.distributed import ALONE, PATIENCE, STEP_TIMEOUT, Lost, Ranks, first_line, lost
 from supernet.errors import UserError
-from supernet.progress import hushed
+from supernet.quiet import hushed
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun, or any other launcher, tells a process by its environment."""

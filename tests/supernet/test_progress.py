@@ -1,6 +1,7 @@
 """Bars on a terminal, plain lines without one, nothing with --quiet."""
 
 import fcntl
+import io
 import os
 import pty
 import select
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from supernet import progress
-from supernet.progress import Progress, hushed, say_without_terminal, with_progress
+from supernet.progress import Progress, say_without_terminal, with_progress
+from supernet.quiet import hushed, is_quiet
 from tests.test_imports import imported
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,11 @@ for _ in progress.with_progress(range(8), "gains", "batch", quiet="quiet" in sys
     time.sleep(0.05)
 progress.say_without_terminal("gains: done", quiet="quiet" in sys.argv)
 """
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 def on_a_terminal(*arguments: str) -> str:
@@ -56,6 +63,13 @@ def test_a_terminal_shows_a_bar_with_the_time_left() -> None:
 
 def test_a_step_that_ends_soon_shows_no_bar() -> None:
     assert "batch" not in on_a_terminal("60")
+
+
+def test_a_step_of_nothing_shows_no_bar() -> None:
+    with Progress("search", 0, "step", file=_Terminal()) as bar:
+        assert bar.disable
+    with Progress("search", 1, "step", file=_Terminal()) as bar:
+        assert not bar.disable
 
 
 def test_quiet_shows_nothing_on_a_terminal() -> None:
@@ -123,10 +137,12 @@ def test_a_quiet_command_hushes_what_it_calls(
 ) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     with hushed(), hushed(False):
+        assert is_quiet()
         assert list(with_progress(iter("abc"), "reading", "picture", total=3)) == ["a", "b", "c"]
         say_without_terminal("a line")
     assert capsys.readouterr().err == ""
     with hushed(False):
+        assert not is_quiet()
         list(with_progress(iter("abc"), "reading", "picture", total=3))
         say_without_terminal("a line")
     assert capsys.readouterr().err.splitlines()[-2:] == [

@@ -18,8 +18,9 @@ from supernet.errors import UserError
 from supernet.files import atomic_write, sha256, write_json
 from supernet.on_ray import PROCESSES, Lost, OnRay, Share, address_of, require_ray
 from supernet.processes import one_thread, start_worker
-from supernet.progress import Progress, hushed
+from supernet.progress import Progress
 from supernet.proxies.free_scores import free_scores
+from supernet.quiet import hushed
 from supernet.report.words import duration
 from supernet.runs.machine import describe, resolve_device
 from supernet.studies.ranking.config import RankConfig, located
