@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 own is 15, under which a training beside other work hardly moves)."""
 LEAST_STORE = 80 << 20
 """Bytes. Ray wants 75 MiB or more for what processes share."""
+KNOCK_SECONDS = 10.0
+"""Until an address where nothing answers is given up."""
 MOST_SUBMITTED = 1_000
 """Tasks that Ray knows of at a time, so that a hundred thousand do not fill its memory."""
 
@@ -84,10 +87,12 @@ class OnRay:
             # A short path: sockets lie in it, whose names have a hundred letters at most.
             self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
             options |= {
+                "address": "local",  # whatever RAY_ADDRESS says
                 "num_cpus": self.cpus, "_temp_dir": self._folder, "include_dashboard": False,
                 "object_store_memory": max(LEAST_STORE, 2 * self.store_bytes),
             }  # fmt: skip
         else:
+            self._knock()
             options["address"] = self.address
         try:
             with _importable():
@@ -108,7 +113,21 @@ class OnRay:
     ) -> None:
         self._end()
 
+    def _knock(self) -> None:
+        """Raise a UserError at once where nothing answers at the address: Ray tries for minutes."""
+        host, _, port = (self.address or "").rpartition(":")
+        if host and port.isdecimal():
+            try:
+                socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+            except (OSError, OverflowError) as error:
+                raise self._unreachable(error) from error
+
     def _unreachable(self, error: Exception) -> UserError:
+        if "InvalidAuthToken" in str(error.__cause__):
+            return UserError(
+                f"the Ray cluster at {self.address} asks for a token; set RAY_AUTH_MODE=token, and "
+                "put the cluster's token into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+            )
         where = "be started on this machine" if self.address is None else f"reach {self.address}"
         reason = (str(error).strip().splitlines() or [repr(error)])[0][:200]
         return UserError(

@@ -2,7 +2,12 @@
 
 import os
 import signal
+import socket
+import subprocess
 import sys
+import tempfile
+import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,8 +48,10 @@ def test_what_workers_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def ray() -> Iterator[OnRay]:
     pytest.importorskip("ray", reason="Ray is not installed: pip install '.[sweep]'")
-    with OnRay(cpus=2) as engine:
-        yield engine
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # of a cluster that nobody has named here
+        with OnRay(cpus=2) as engine:
+            yield engine
 
 
 def _answer(shared: dict[str, Any], item: int) -> dict[str, Any]:
@@ -86,8 +93,72 @@ def test_a_task_larger_than_the_machine_is_refused(ray: OnRay) -> None:
         ray.check(Share(gpus=0.5))
 
 
-@pytest.mark.slow
-def test_an_address_where_nothing_is_is_one_sentence() -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[sweep]'")
-    with pytest.raises(UserError, match=r"Ray could not reach 127.0.0.1:1 .*; correct the address"):
+def test_an_address_where_nothing_is_is_one_sentence_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))  # it is not asked
+    with pytest.raises(
+        UserError, match=r"could not reach 127.0.0.1:1 \(.*refused\); correct the add"
+    ):
         OnRay(address="127.0.0.1:1").__enter__()
+
+
+def test_a_cluster_that_asks_for_a_token_is_one_sentence() -> None:
+    error = ConnectionError("Failed to connect to Ray cluster")
+    error.__cause__ = RuntimeError("Last connection error: RPC error: InvalidAuthToken: missing")
+    said = str(OnRay(address="node:6379")._unreachable(error))
+    assert said.startswith("the Ray cluster at node:6379 asks for a token; set RAY_AUTH_MODE=token")
+
+
+CLIENT = """
+import sys
+from supernet.on_ray import OnRay, Share
+from tests.supernet.test_on_ray import _answer
+with OnRay(address=sys.argv[1]) as engine:
+    shared = {"folder": sys.argv[2], "dies": {1: 1}}
+    found = dict(engine.results(_answer, shared, range(3), Share()))
+print(sorted(found), [found[item]["attempts"] for item in range(3)])
+"""
+
+
+@pytest.mark.slow
+def test_a_running_cluster_is_used_and_left_running(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[sweep]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONPATH": root, "RAY_AUTH_MODE": "disabled"}
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # a short path
+        start = ["start", "--head", "--block", f"--port={port}", f"--temp-dir={folder}",
+                 "--num-cpus=1", "--include-dashboard=false", "--disable-usage-stats"]  # fmt: skip
+        head = subprocess.Popen(
+            [sys.executable, "-m", "ray.scripts.scripts", *start], env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            _wait_for(port, head)
+            for number in range(2):  # the first client has not ended it
+                (tmp_path / str(number)).mkdir()
+                command = [sys.executable, "-c", CLIENT, f"127.0.0.1:{port}"]
+                done = subprocess.run(
+                    [*command, str(tmp_path / str(number))], env=environment, cwd=tmp_path,
+                    capture_output=True, text=True, timeout=300,
+                )  # fmt: skip
+                assert done.returncode == 0, done.stderr
+                assert done.stdout.splitlines()[-1] == "[0, 1, 2] [1, 2, 1]"
+                assert head.poll() is None
+        finally:
+            head.terminate()
+            head.wait(timeout=120)
+
+
+def _wait_for(port: int, head: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + 300
+    while time.monotonic() < until and head.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the cluster did not start")
