@@ -13,7 +13,8 @@ fast_step        the same with N-FGSM
 reference is the plain NCHW formulation (five operators and a weighted sum per edge),
 reference_channels_last the same in channels-last, compiled torch.compile of its cells,
 compiled_folded torch.compile of the folded network, native the compiled kernels, native_bfloat16
-the same with attacks in bfloat16, convolutions_only the convolutions that native calls and nothing
+the same with attacks in bfloat16, native_all_bfloat16 the same with the convolutions of the passes
+in bfloat16, too (--train-dtype), convolutions_only the convolutions that native calls and nothing
 else. They take turns, so that a busy minute hits all of them; the median counts, and CPU seconds
 stand beside the wall-clock: where they differ by more than a tenth the machine was busy, and only
 the CPU seconds tell. The compiled ones come after all others, since their compilation takes minutes
@@ -39,11 +40,12 @@ from supernet.errors import UserError
 
 MEASUREMENTS = ("training_node", "alpha_gradient", "attack_gradient", "robust_step", "fast_step")
 FORMS = ("reference", "reference_channels_last", "compiled", "compiled_folded", "native",
-         "native_bfloat16", "convolutions_only")  # fmt: skip
+         "native_bfloat16", "native_all_bfloat16", "convolutions_only")  # fmt: skip
 COMPILED = ("compiled", "compiled_folded")
 RATIOS = {
     "speedup": ("reference", "native"),
     "speedup_bfloat16": ("reference", "native_bfloat16"),
+    "speedup_all_bfloat16": ("reference", "native_all_bfloat16"),
     "native_over_convolutions": ("native", "convolutions_only"),
 }
 """name -> (slow, fast)."""
@@ -109,7 +111,7 @@ class Bench:
         if ours and not _native.runs_on(device.type):
             why = _native.why_unavailable() or f"it was built without kernels for {device.type}"
             raise UserError(
-                f"native cannot run: {why}; build it or give --skip native native_bfloat16"
+                f"native cannot run: {why}; build it or give --skip {' '.join(ours)}"
             )
         self.arguments, self.device, self.module = arguments, device, formulations
         self.threads = torch.get_num_threads()

@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from supernet import cli
 from supernet.errors import UserError
 from supernet.flags import add_config_flags, given_flags
-from supernet.search import config
+from supernet.search import presets
+from supernet.search.config import SearchConfig
 
 KINDS = {
     "our kernels": r"robust_supernet|run_kernel",
@@ -57,8 +58,8 @@ def main() -> None:
     from supernet.runs.machine import describe, resolve_device
     from supernet.search.search import Search, load_images
 
-    settings = config.with_preset(
-        arguments.preset, given_flags(arguments, config.SearchConfig),
+    settings = presets.with_preset(
+        arguments.preset, given_flags(arguments, SearchConfig),
         cuda=torch.cuda.is_available(),
     )  # fmt: skip
     device = resolve_device(settings.device)
@@ -77,12 +78,13 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.argument_parser(__doc__)
     add = parser.add_argument
-    add("--preset", metavar="NAME", help=f"One of {', '.join(config.PRESETS)}. Default: automatic.")
+    names = ", ".join(presets.PRESETS)
+    add("--preset", metavar="NAME", help=f"One of {names}. Default: automatic.")
     add("--steps", type=int, default=5, help="Steps that are profiled. Default: 5.")
     add("--skip", type=int, default=5, help="Steps before them, which warm up. Default: 5.")
     add("--count", action="store_true", help="Count launches and waits instead; needs no GPU.")
     add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
-    add_config_flags(parser, config.SearchConfig)
+    add_config_flags(parser, SearchConfig)
     return parser
 
 
@@ -91,8 +93,8 @@ def count(arguments: argparse.Namespace) -> None:
     from supernet.files import write_json
     from supernet.search.launches import count_launches
 
-    given = given_flags(arguments, config.SearchConfig)
-    settings = config.with_preset(arguments.preset, given, cuda=False)
+    given = given_flags(arguments, SearchConfig)
+    settings = presets.with_preset(arguments.preset, given, cuda=False)
     parts = count_launches(settings)
     print(f"{'':16}{'operators':>10}{'kernels':>10}{'waits':>10}")
     for name, part in parts.items():

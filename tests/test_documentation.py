@@ -18,7 +18,7 @@ import pytest
 from supernet.commands.table import COMMANDS
 from supernet.errors import UserError
 from supernet.flags import given_flags
-from supernet.search import config as search_config
+from supernet.search import presets
 from supernet.search.config import SearchConfig
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.ranking.config import RankConfig
@@ -65,7 +65,7 @@ CONTEXTS = {
 def search_settings(arguments: argparse.Namespace) -> Any:
     if not getattr(arguments, "resume", None):
         given = given_flags(arguments, SearchConfig)
-        search_config.with_preset(arguments.preset, given, cuda=False)
+        presets.with_preset(arguments.preset, given, cuda=False)
 
 
 def train_settings(arguments: argparse.Namespace) -> Any:

@@ -18,13 +18,14 @@ from typing import Any
 from supernet import cli
 from supernet.errors import UserError
 from supernet.flags import add_config_flags, given_flags, preset_help
-from supernet.search import config
+from supernet.search import presets
+from supernet.search.config import SearchConfig
 
 
 def main() -> None:
     """Parse, run, print."""
     arguments = _parser().parse_args()
-    given = given_flags(arguments, config.SearchConfig)
+    given = given_flags(arguments, SearchConfig)
     old = arguments.resume or arguments.source
     if arguments.resume and arguments.source:
         raise UserError("--resume goes on with a run and --from starts a new one; give one of them")
@@ -41,7 +42,7 @@ def main() -> None:
     seeds = _seeds(arguments.seeds) if arguments.seeds else ()
     if not old:
         # Before torch is imported, which takes seconds; it may still choose another preset.
-        config.with_preset(arguments.preset, given, cuda=False)
+        presets.with_preset(arguments.preset, given, cuda=False)
 
     import torch
 
@@ -60,7 +61,7 @@ def main() -> None:
             folder = answer_again(arguments.source, ranks.together(given), quiet=quiet)
         else:
             cuda = torch.cuda.is_available()
-            settings = config.with_preset(arguments.preset, given, cuda=cuda)
+            settings = presets.with_preset(arguments.preset, given, cuda=cuda)
             on_gpu = resolve_device(settings.device).type == "cuda"
             settings, lines = ranks.from_first(
                 lambda: fit_search(settings, given, on_gpu=on_gpu, processes=ranks.count)
@@ -78,7 +79,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.argument_parser(__doc__)
     automatic = "digits for the embedded images, else gpu where CUDA is, else cpu"
-    parser.add_argument("--preset", metavar="NAME", help=preset_help(config.PRESETS, automatic))
+    parser.add_argument("--preset", metavar="NAME", help=preset_help(presets.PRESETS, automatic))
     parser.add_argument("--resume", type=Path, metavar="RUN", help="Continue this run directory.")
     parser.add_argument(
         "--from", dest="source", type=Path, metavar="RUN",
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--seeds", metavar="A,B,..", help="Run these seeds one after the other.")
     parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
-    add_config_flags(parser, config.SearchConfig)
+    add_config_flags(parser, SearchConfig)
     return parser
 
 

@@ -35,6 +35,8 @@ class Formulation:
     """Whether attacks differentiate the folded network."""
     dtype: torch.dtype = torch.float32
     """What attacks run in."""
+    train_dtype: torch.dtype = torch.float32
+    """What convolutions of the passes take, as --train-dtype says it."""
     measurements: tuple[str, ...] = MEASUREMENTS
 
 
@@ -45,6 +47,10 @@ FORMS = {
     # Its passes are those of native.
     "native_bfloat16": Formulation(
         impl="native", folds=True, dtype=torch.bfloat16, measurements=(*ATTACKS, *STEPS)
+    ),
+    "native_all_bfloat16": Formulation(
+        impl="native", folds=True, dtype=torch.bfloat16, train_dtype=torch.bfloat16,
+        measurements=(*PASSES, *STEPS),
     ),
     "compiled": Formulation(compiles=True),
     "compiled_folded": Formulation(impl="batched", compiles=True, folds=True, measurements=ATTACKS),
@@ -77,7 +83,8 @@ class Network:
 
     def loss(self, x: Tensor) -> Tensor:
         """Cross entropy in whatever mode the network is; x keeps its layout."""
-        return F.cross_entropy(self.net.forward_mixture(x, self.w_EO), self.y)
+        with self.net.convolving_in(self.form.train_dtype):
+            return F.cross_entropy(self.net.forward_mixture(x, self.w_EO), self.y)
 
     def training_node(self) -> None:
         """Forward and backward in training mode: gradients to all weights and to w_EO."""

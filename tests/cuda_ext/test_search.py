@@ -7,7 +7,8 @@ import torch
 
 from cuda_ext import _native
 from supernet.data import load_dataset
-from supernet.search.config import SearchConfig, with_preset
+from supernet.search.config import SearchConfig
+from supernet.search.presets import with_preset
 from supernet.search.search import Search
 
 pytestmark = [

@@ -14,10 +14,13 @@ from tests.scripts.inprocess import run_script
 
 pytestmark = pytest.mark.slow
 
-PASSES = ["reference", "reference_channels_last", "native", "convolutions_only", "compiled"]
+PASSES = ["reference", "reference_channels_last", "native", "native_all_bfloat16",
+          "convolutions_only", "compiled"]  # fmt: skip
 ATTACK = ["reference", "reference_channels_last", "native", "native_bfloat16", "convolutions_only",
           "compiled", "compiled_folded"]  # fmt: skip
-STEP = ["reference", "reference_channels_last", "native", "native_bfloat16", "compiled"]
+STEP = ["reference", "reference_channels_last", "native", "native_bfloat16",
+        "native_all_bfloat16", "compiled"]  # fmt: skip
+FORMS = {*PASSES, *ATTACK}
 MEASURED = {
     "training_node": PASSES, "alpha_gradient": PASSES, "attack_gradient": ATTACK,
     "robust_step": STEP, "fast_step": STEP,
@@ -53,14 +56,15 @@ def test_every_formulation_of_every_measurement(tmp_path: Path, reports: list[An
     assert report["busy"] in (True, False)
     for name, forms in MEASURED.items():
         rows = report["results"][name]
-        assert [key for key in rows if key in ATTACK] == forms
+        assert [key for key in rows if key in FORMS] == forms
         for form in forms:
             assert rows[form]["least"] <= rows[form]["seconds"] <= rows[form]["most"]
             assert rows[form]["cpu_seconds"] > 0
             assert any(line.split()[:2] == [name, form] for line in done.stdout.splitlines())
         cpu = {form: rows[form]["cpu_seconds"] for form in forms}
         assert rows["speedup"] == cpu["reference"] / cpu["native"]
-        assert ("speedup_bfloat16" in rows) == ("native_bfloat16" in forms)
+        for form in ("bfloat16", "all_bfloat16"):
+            assert (f"speedup_{form}" in rows) == (f"native_{form}" in forms)
         assert rows["compiled_over_native"] > 0
     assert "first calls of compiled," in done.stdout
     assert set(report["compile_seconds"]["compiled_folded"]) == {"attack_gradient"}
@@ -70,13 +74,13 @@ def test_every_formulation_of_every_measurement(tmp_path: Path, reports: list[An
 def test_each_measurement_is_on_disk_once_it_is_done(tmp_path: Path, reports: list[Any]) -> None:
     done = run_script(
         "bench_mixed_op.py", "--quick", "--C", "2", "--side", "8", "--device", "cpu",
-        "--skip", "reference_channels_last", "native_bfloat16", "compiled_folded",
-        "--measure", "training_node", "attack_gradient",
+        "--skip", "reference_channels_last", "native_bfloat16", "native_all_bfloat16",
+        "compiled_folded", "--measure", "training_node", "attack_gradient",
         "--json", "bench.json", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     others = {"reference", "native", "convolutions_only"}
-    state = [{n: set(rows) & set(ATTACK) for n, rows in r["results"].items()} for r in reports]
+    state = [{n: set(rows) & FORMS for n, rows in r["results"].items()} for r in reports]
     assert state == [
         {"training_node": others},
         {"training_node": others, "attack_gradient": others},

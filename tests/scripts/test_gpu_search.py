@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TINY = shlex.split(
     "--dataset digits --preset digits --C 2 --epochs 1 --warmup-epochs 0 --limit 100 "
-    "--batch-size 16 --probe-images 16 --device cpu"
+    "--batch-size 16 --probe-images 16 --device cpu --refine-moves 0 --refine-steps 1"
 )
 
 pytestmark = [

@@ -18,7 +18,6 @@ from supernet.studies.evidence.judge import within_budget, without_search
 from supernet.studies.evidence.plan import BASE, IMAGES, JUDGE, Row, Run, runs_of
 from supernet.studies.evidence.records import (
     EVIDENCE,
-    FINISHED,
     FORMAT,
     Record,
     answer,
@@ -66,8 +65,7 @@ class Evidence:
     def left(self) -> list[Run]:
         """The runs that are missing, as the settings restrict them.
 
-        Raises: UserError when a folder has another run, a supernet to read from is missing, or a
-        row's other runs have another config.
+        Raises: UserError when a folder has another run, or a row's other runs have another config.
         """
         config = self.config
         wanted = runs_of(
@@ -85,7 +83,6 @@ class Evidence:
                 )
             self.shared.check(run.config())
             _refuse_folder(self.runs / run.name, run.config())
-            self._refuse_without_source(run, {each.name for each in left})
         return left
 
     def record(self, run: Run) -> None:
@@ -107,15 +104,6 @@ class Evidence:
     def write(self) -> None:
         """Write evidence.json."""
         write_evidence(self.path, self.content)
-
-    def _refuse_without_source(self, run: Run, names: set[str]) -> None:
-        source = run.source
-        if source is None or source in names or (self.runs / source / FINISHED).is_file():
-            return
-        raise UserError(
-            f"{run.name} reads from the supernet of {self.runs / source}, which is not there; run "
-            f"--rows {run.row.source} first, or leave {run.row.name} out"
-        )
 
 
 def _head(config: EvidenceConfig, rows: tuple[Row, ...], table: Table) -> Record:

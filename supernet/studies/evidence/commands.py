@@ -17,16 +17,13 @@ OUTPUT = "output.txt"
 
 def command_of(run: Run, config: EvidenceConfig) -> list[str]:
     """The call of the search that begins a run, or goes on with it where it was stopped."""
-    runs = Path(config.runs)
-    folder = runs / run.name
+    folder = Path(config.runs) / run.name
     where = [] if config.jobs == 1 else ["--processes", str(_share(config))]
     if config.data_root is not None:
         where += ["--data-root", config.data_root]
     command = [*process("search"), *where]
     if has_checkpoint(folder):
         return [*command, "--resume", str(folder)]
-    if run.source is not None:
-        return [*command, "--from", str(runs / run.source), *run.own_flags, "--out", str(folder)]
     return [*command, *run.flags, "--seed", str(run.seed), "--out", str(folder)]
 
 

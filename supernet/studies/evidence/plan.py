@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from supernet import cli
 from supernet.errors import UserError
 from supernet.flags import add_config_flags, given_flags
-from supernet.search.config import SearchConfig, with_preset
+from supernet.search.config import SearchConfig
+from supernet.search.presets import with_preset
 from supernet.settings import choose
 
 BASE = "--robust --preset cpu --prior none"
@@ -56,8 +57,6 @@ class Row:
     seeds: tuple[int, ...] = FEW
     budgets: tuple[str, ...] = ()
     """Each is a search of its own, with `--max-params`."""
-    source: str | None = None
-    """The row whose trained supernet of the same seed answers again, instead of a new one."""
     images: tuple[str, ...] = tuple(images.name for images in IMAGES)
     guides: tuple[str, ...] = ("answer",)
     """What the page shows a line for: the answer, or the cell by alpha, gains, free, ..."""
@@ -109,13 +108,8 @@ class Run:
     def flags(self) -> tuple[str, ...]:
         """Everything but seed and place, as on the command line of scripts/search.py."""
         images = f"--dataset {self.images.name} {self.images.flags}"
-        return (*shlex.split(f"{BASE} {images} {self.more}"), *self.own_flags)
-
-    @property
-    def own_flags(self) -> tuple[str, ...]:
-        """Those of the row and the budget alone."""
         limit = () if self.budget is None else ("--max-params", self.budget)
-        return (*shlex.split(self.row.flags), *limit)
+        return (*shlex.split(f"{BASE} {images} {self.more} {self.row.flags}"), *limit)
 
     @property
     def key(self) -> tuple[str, str, str | None, int]:
@@ -125,12 +119,8 @@ class Run:
     @property
     def name(self) -> str:
         """Its folder: `cifar10/main-budgets-0.4M-seed5`."""
-        return _name(*self.key)
-
-    @property
-    def source(self) -> str | None:
-        """The folder of the run whose supernet it reads; None where it trains its own."""
-        return self.row.source and _name(self.images.name, self.row.source, None, self.seed)
+        budget = "" if self.budget is None else f"-{self.budget}"
+        return f"{self.images.name}/{self.row.name}{budget}-seed{self.seed}"
 
     @property
     def group(self) -> tuple[str, int]:
@@ -196,10 +186,6 @@ def _runs(row: Row, images: Images, seed: int, more: str) -> Iterator[Run]:
         return
     for budget in row.budgets or (None,):
         yield Run(images, row, seed, budget, more)
-
-
-def _name(images: str, row: str, budget: str | None, seed: int) -> str:
-    return f"{images}/{row}{'' if budget is None else f'-{budget}'}-seed{seed}"
 
 
 @functools.cache

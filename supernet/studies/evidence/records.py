@@ -100,7 +100,6 @@ def record_of(run: Run, folder: Path, table: Table) -> Record:
         "budget": run.budget,
         "seed": run.seed,
         "flags": shlex.join(run.flags),
-        "from": run.source,
         "chosen_by": derivation["chosen_by"],
         "cells": {
             guide: judged(table, cell["code"], run.images.name)

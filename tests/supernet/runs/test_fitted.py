@@ -14,13 +14,13 @@ from supernet.data.own import OwnImages
 from supernet.distributed import Ranks
 from supernet.runs import fitted
 from supernet.runs.fitted import fit_search, fit_training
-from supernet.search import config as search_config
+from supernet.search import presets
 from supernet.train import config as train_config
 
 
 def _search(preset: str = "cpu", **given: Any) -> Any:
     given = {"dataset": "folder:x", **given}
-    return search_config.with_preset(preset, given, cuda=False), given
+    return presets.with_preset(preset, given, cuda=False), given
 
 
 def _training(preset: str = "benchmark", **given: Any) -> Any:

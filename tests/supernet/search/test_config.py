@@ -10,7 +10,7 @@ from supernet.attacks import ATTACKS
 from supernet.errors import UserError
 from supernet.flags import field_docs
 from supernet.search import config
-from supernet.search.config import PRESETS, SearchConfig, with_preset
+from supernet.search.config import SearchConfig
 from supernet.settings import ATTACK_NAMES, from_saved
 
 
@@ -24,21 +24,6 @@ def test_every_field_is_documented() -> None:
     docs = field_docs(SearchConfig)
     assert set(docs) == {field.name for field in dataclasses.fields(SearchConfig)}
     assert all(text.endswith(".") for text in docs.values())
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_are_valid_and_flags_win(name: str) -> None:
-    settings = with_preset(name, {"robust": True, "epochs": 7, "warmup_epochs": 0}, cuda=False)
-    assert settings.epochs == 7
-    assert settings.alpha_follows == (("clean",) if name == "cpu" else ("clean", "robust"))
-
-
-def test_the_automatic_preset() -> None:
-    assert PRESETS["digits"]()["C"] == with_preset(None, {}, cuda=True).C
-    assert PRESETS["cpu"]()["N"] == with_preset(None, {"dataset": "cifar10"}, cuda=False).N
-    assert PRESETS["gpu"]()["N"] == with_preset(None, {"dataset": "cifar10"}, cuda=True).N
-    with pytest.raises(UserError, match="--preset 'tpu' is unknown; choose one of digits, cpu"):
-        with_preset("tpu", {}, cuda=False)
 
 
 @pytest.mark.parametrize(
@@ -123,21 +108,6 @@ def test_the_hash_leaves_out_where_pictures_lie() -> None:
     hashes = [SearchConfig(dataset=name).hash() for name in ("folder:a", "folder:/b", "pack:a")]
     assert hashes[0] == hashes[1] != hashes[2]
     assert SearchConfig(dataset="cifar10").hash() != SearchConfig(dataset="cifar100").hash()
-
-
-@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0), (2, 1), (3, 2), (20, 2)])
-def test_a_presets_warm_up_leaves_an_epoch_for_alpha(epochs: int, warmup: int) -> None:
-    assert with_preset("digits", {"epochs": epochs}, cuda=False).warmup_epochs == warmup
-
-
-def test_a_warm_up_that_was_asked_for_is_not_shortened() -> None:
-    with pytest.raises(UserError, match="--warmup-epochs is 2; it must be below --epochs 2"):
-        with_preset("digits", {"epochs": 2, "warmup_epochs": 2}, cuda=False)
-
-
-def test_a_search_without_a_supernet_keeps_its_preset() -> None:
-    given = {"epochs": 0, "proposals": ("free",), "prior": ("none",)}
-    assert with_preset("digits", given, cuda=False).warmup_epochs == 2
 
 
 def test_within_a_budget_trainings_decide_between_cells_that_are_named() -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from supernet.search.config import PRESETS, SearchConfig
+from supernet.search.config import SearchConfig
 from supernet.search.launches import PARTS, count_launches
+from supernet.search.presets import PRESETS
 from tests.cuda_ext.cases import needs_native
 
 

@@ -19,8 +19,7 @@ __all__ = ["invented", "invented_root"]
 ROWS = (
     Row("main", "as it is", seeds=(5, 6), images=("cifar10", "cifar100")),
     Row("other", "with more", "--beta-decay 0", seeds=(5,), images=("cifar10",)),
-    Row("main-budgets", "within", seeds=(5,), images=("cifar10",), budgets=("0.4M", "0.8M"),
-        source="main"),
+    Row("main-budgets", "within", seeds=(5,), images=("cifar10",), budgets=("0.4M", "0.8M")),
 )  # fmt: skip
 CELLS = {"alpha": "333333", "gains": "323133", "refined": "333133"}
 """What every invented search ends with."""

@@ -16,7 +16,7 @@ def cell(code: str, pgd_8: float, rank: int, params: int = 800_000) -> dict[str,
 
 def run(row: str, seed: int, refined: Any, gains: Any, **more: Any) -> dict[str, Any]:
     return {
-        "dataset": "cifar10", "row": row, "budget": None, "seed": seed, "flags": "", "from": None,
+        "dataset": "cifar10", "row": row, "budget": None, "seed": seed, "flags": "",
         "chosen_by": "refined", "cells": {"alpha": gains, "gains": gains, "refined": refined},
         "proposals": {}, "path": [gains["code"], refined["code"]], "trainings": 10 * (seed + 1),
         "cpu_seconds": {"supernet": 600.0, "refine": 60.0 * seed}, "front": None, "seconds": 60.0,
@@ -33,7 +33,7 @@ def front(first: float, all_of_them: float, **compared: list[float]) -> dict[str
 def row(name: str, seeds: list[int], **more: Any) -> dict[str, Any]:
     return {
         "name": name, "words": f"words of {name}", "flags": "", "seeds": seeds, "budgets": [],
-        "source": None, "images": ["cifar10"], "guides": ["answer"], **more,
+        "images": ["cifar10"], "guides": ["answer"], **more,
     }  # fmt: skip
 
 

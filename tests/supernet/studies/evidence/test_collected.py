@@ -115,16 +115,6 @@ def test_trainings_on_other_images_are_refused(config: EvidenceConfig) -> None:
         Evidence(other, ROWS).left()
 
 
-def test_a_supernet_to_read_from_must_be_there(config: EvidenceConfig) -> None:
-    budgets = dataclasses.replace(config, rows=("main-budgets",))
-    with pytest.raises(UserError, match=r"reads from the supernet of .*main-seed5, .* --rows main"):
-        Evidence(budgets, ROWS).left()
-    write_search(Path(config.runs), run_of("cifar10/main-seed5"))
-    assert len(Evidence(budgets, ROWS).left()) == 2
-    both = dataclasses.replace(config, rows=("main", "main-budgets"), runs=f"{config.runs}-other")
-    assert len(Evidence(both, ROWS).left()) == 6
-
-
 def test_evidence_of_another_format_is_refused(config: EvidenceConfig) -> None:
     path = Path(config.out) / "evidence.json"
     write_json(path, {"runs": []})

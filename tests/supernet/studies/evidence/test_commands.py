@@ -29,19 +29,6 @@ def test_what_is_called_for_a_folder(tmp_path: Path) -> None:
     assert command_of(planned, config)[2:] == ["--resume", str(folder)]
 
 
-def test_a_budget_reads_from_the_supernet_of_its_seed(tmp_path: Path) -> None:
-    planned = run_of("cifar10/main-budgets-0.8M-seed5")
-    config = EvidenceConfig(runs=str(tmp_path), data_root="images")
-    folder = tmp_path / "cifar10" / "main-budgets-0.8M-seed5"
-    assert command_of(planned, config)[2:] == [
-        "--data-root", "images", "--from", str(tmp_path / "cifar10" / "main-seed5"),
-        "--max-params", "0.8M", "--out", str(folder),
-    ]  # fmt: skip
-    folder.mkdir(parents=True)
-    (folder / "checkpoint.pt").touch()
-    assert command_of(planned, config)[4:] == ["--resume", str(folder)]
-
-
 @pytest.mark.parametrize(("jobs", "share"), [(2, 3), (4, 1), (9, 1)])
 def test_jobs_share_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int, share: int

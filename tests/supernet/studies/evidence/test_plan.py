@@ -8,7 +8,8 @@ import pytest
 
 from supernet.errors import UserError
 from supernet.files import read_json
-from supernet.search.config import SearchConfig, with_preset
+from supernet.search.config import SearchConfig
+from supernet.search.presets import with_preset
 from supernet.studies.evidence.plan import ROWS, Row, runs_of, shown
 from supernet.studies.evidence.records import key_of
 
@@ -80,11 +81,11 @@ def test_held_out_seeds_first_and_a_group_at_a_time() -> None:
     assert len({run.name for run in runs}) == len(runs)
 
 
-def test_what_reads_a_supernet_has_its_folder() -> None:
-    row = Row("within", "", seeds=(5,), images=("cifar10",), budgets=("0.2M",), source="main")
+def test_a_budget_is_a_search_of_its_own() -> None:
+    row = Row("within", "", seeds=(5,), images=("cifar10",), budgets=("0.2M",))
     (run,) = runs_of((row,))
     assert run.name == "cifar10/within-0.2M-seed5"
-    assert (run.source, run.own_flags) == ("cifar10/main-seed5", ("--max-params", "0.2M"))
+    assert run.flags[-2:] == ("--max-params", "0.2M")
 
 
 def test_restrictions() -> None:
