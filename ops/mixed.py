@@ -48,7 +48,8 @@ def why_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch.flo
         return f"compiled kernels of {_native.file()}"
     if impl == taken:
         return "plain PyTorch, as --impl asks"
-    return f"plain PyTorch, since {_native.why_not(device_type, dtype)}"
+    reason = _native.why_unavailable() or _native.why_not(device_type, dtype)
+    return f"plain PyTorch: {reason}"
 
 
 class MixedOp(nn.Module):

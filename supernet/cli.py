@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TextIO
 from supernet import invocation
 from supernet.errors import UserError, refusal
 from supernet.files import DISK_ERRORS
+from supernet.quiet import hushed
 from supernet.threads import prepare_threads
 
 USER_ERROR = 2
@@ -79,7 +80,8 @@ def _is_one_of_many() -> bool:
 def _status_of(main: Callable[[], None]) -> int:
     """0, or the status with which the main ends the process, as --help does."""
     try:
-        main()
+        with hushed("--quiet" in sys.argv):  # the same flag in all commands that have it
+            main()
     except SystemExit as end:
         if isinstance(end.code, str):
             raise

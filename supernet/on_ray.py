@@ -5,10 +5,13 @@ with a process or a machine; what a result means is the caller's.
 """
 
 import contextlib
+import importlib.util
 import logging
 import os
+import re
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +21,8 @@ from typing import Any, TypeVar
 
 from supernet.errors import UserError
 
+PROCESSES = "processes"
+"""What `--workers` is where no Ray is wanted."""
 MISSING = (
     "Ray is not installed; install it with python -m pip install '.[sweep]' in the checkout, or "
     "python -m pip install 'ray>=2.40'"
@@ -27,6 +32,8 @@ ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 own is 15, under which a training beside other work hardly moves)."""
 LEAST_STORE = 80 << 20
 """Bytes. Ray wants 75 MiB or more for what processes share."""
+KNOCK_SECONDS = 10.0
+"""Until an address where nothing answers is given up."""
 MOST_SUBMITTED = 1_000
 """Tasks that Ray knows of at a time, so that a hundred thousand do not fill its memory."""
 
@@ -65,6 +72,7 @@ class OnRay:
         self.address, self.cpus, self.store_bytes = address, cpus, store_bytes
         self._ray: Any = None
         self._folder: str | None = None
+        self._put: tuple[Any, Any] | None = None
 
     def __enter__(self) -> "OnRay":
         for name, value in ENVIRONMENT.items():
@@ -79,10 +87,12 @@ class OnRay:
             # A short path: sockets lie in it, whose names have a hundred letters at most.
             self._folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
             options |= {
+                "address": "local",  # whatever RAY_ADDRESS says
                 "num_cpus": self.cpus, "_temp_dir": self._folder, "include_dashboard": False,
                 "object_store_memory": max(LEAST_STORE, 2 * self.store_bytes),
             }  # fmt: skip
         else:
+            self._knock()
             options["address"] = self.address
         try:
             with _importable():
@@ -103,16 +113,31 @@ class OnRay:
     ) -> None:
         self._end()
 
+    def _knock(self) -> None:
+        """Raise a UserError at once where nothing answers at the address: Ray tries for minutes."""
+        host, _, port = (self.address or "").rpartition(":")
+        if host and port.isdecimal():
+            try:
+                socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+            except (OSError, OverflowError) as error:
+                raise self._unreachable(error) from error
+
     def _unreachable(self, error: Exception) -> UserError:
+        if "InvalidAuthToken" in str(error.__cause__):
+            return UserError(
+                f"the Ray cluster at {self.address} asks for a token; set RAY_AUTH_MODE=token, and "
+                "put the cluster's token into ~/.ray/auth_token or RAY_AUTH_TOKEN"
+            )
         where = "be started on this machine" if self.address is None else f"reach {self.address}"
         reason = (str(error).strip().splitlines() or [repr(error)])[0][:200]
         return UserError(
-            f"Ray could not {where} ({reason}); correct the address, or leave --address out to use "
-            "this machine"
+            f"Ray could not {where} ({reason}); correct the address, or leave it out to use this "
+            "machine"
         )
 
     def _end(self) -> None:
         with _deaf():
+            self._put = None
             self._ray.shutdown()
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -159,7 +184,7 @@ class OnRay:
         left = iter(items)
         running: dict[Any, Item] = {}
         try:
-            reference = ray.put(shared)
+            reference = self._reference(shared)
             while True:
                 while len(running) < MOST_SUBMITTED and (item := next(left, None)) is not None:
                     running[task.remote(reference, item)] = item
@@ -181,10 +206,38 @@ class OnRay:
                 "again: the same command goes on"
             ) from error
 
+    def _reference(self, shared: Any) -> Any:
+        """Ray's name for what items share; the same object is sent once."""
+        if self._put is None or self._put[0] is not shared:
+            self._put = (shared, self._ray.put(shared))
+        return self._put[1]
+
+
+def check_workers(workers: str) -> None:
+    """Raises: UserError where a `--workers` is neither processes, ray nor ray:ADDRESS."""
+    if workers != PROCESSES and not re.fullmatch(r"ray(:\S+)?", workers):
+        raise UserError(
+            f"--workers '{workers}' is unknown; choose {PROCESSES}, ray (on this machine), or a "
+            "running cluster, ray:auto or ray:HOST:PORT"
+        )
+
+
+def require_ray(workers: str) -> None:
+    """Raises: UserError where `--workers` asks for Ray, and it is not installed."""
+    if workers != PROCESSES and importlib.util.find_spec("ray") is None:
+        raise UserError(f"--workers {workers} needs Ray. {MISSING}")
+
+
+def address_of(workers: str) -> str | None:
+    """The cluster's address in `--workers ray:ADDRESS`; None is this machine."""
+    return workers.partition(":")[2] or None
+
 
 def _reason(error: Exception) -> str:
     """One line about what ended an item."""
     cause = getattr(error, "cause", None)
+    if isinstance(cause, UserError):
+        return str(cause)
     if isinstance(cause, BaseException):  # the function raised
         return f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")

@@ -18,6 +18,7 @@ import torch.distributed as dist
 
 from supernet.distributed import ALONE, PATIENCE, STEP_TIMEOUT, Lost, Ranks, first_line, lost
 from supernet.errors import UserError
+from supernet.quiet import hushed
 
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun, or any other launcher, tells a process by its environment."""
@@ -46,7 +47,8 @@ def joined() -> Iterator[Ranks]:
         except RuntimeError as error:
             raise Lost(f"the processes do not find each other ({first_line(error)})") from error
         try:
-            yield _here
+            with hushed(not _here.first):
+                yield _here
         except (UserError, KeyboardInterrupt) as error:
             status = 130 if isinstance(error, KeyboardInterrupt) else 2
             if not _is_to_say(error, _here):

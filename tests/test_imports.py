@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 LAYERS = (
-    ("errors", "invocation"),
+    ("errors", "invocation", "quiet"),
     ("files", "finite", "text", "settings", "shapes", "processes", "progress", "threads",
      "precision", "on_ray", "distributed"),
     ("randomness", "shared_batches", "torchrun", "flags", "cli"),

@@ -19,12 +19,11 @@ from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from pyautoattack.fab_pt import FABAttack_PT
 from pyautoattack.square import SquareAttack
 from torch import Tensor
-from tqdm import tqdm
 
 from supernet.attacks.accuracy import right_answers
 from supernet.attacks.common import Model, as_batch, check_labels, check_pixels, logits_of
 from supernet.attacks.frozen import frozen
-from supernet.progress import say_without_terminal
+from supernet.progress import Progress, say_without_terminal
 
 STANDARD = ("apgd_ce", "apgd_t", "fab_t", "square")
 """In the order of Croce & Hein: cheap and strong first, so that the dearer ones get few images."""
@@ -272,10 +271,7 @@ class _Meter:
         self.pending, self.show = list(attacks), show
         self.done = 0
         total = images * sum(self.costs.values())
-        self.bar = tqdm(
-            total=total, desc="AutoAttack", unit="pass", unit_scale=True, dynamic_ncols=True,
-            disable=None if show else True,
-        )  # fmt: skip
+        self.bar = Progress("AutoAttack", total, "pass", unit_scale=True, quiet=not show)
 
     def watch(self, predict: Model) -> Model:
         """`predict`, which moves the bar at each call."""

@@ -179,7 +179,7 @@ def baselines(table: Table, arguments: argparse.Namespace) -> None:
             raise UserError(f"unknown method '{method}'; choose from {', '.join(searches.METHODS)}")
     shared = {"queries": arguments.queries, "seeds": arguments.seeds, "settings": settings}
     searches.check_budget(**shared)
-    with report.progress_bar(arguments.seeds) as progress:
+    with report.progress_bar() as progress:
         result: dict[str, Any] = searches.single_objective(
             table,
             arguments.dataset,

@@ -112,10 +112,12 @@ _radii.__name__ = "list of radii"
 
 
 def _table(content: dict[str, Any]) -> str:
+    from supernet.report.standalone import BY_CLASS, classes_differ
+
     stand_in = " (a STAND-IN)" if content["stand_in"] else ""
     side, trained = content["image_size"], content["trained_image_size"]
     other_side = "" if trained in (None, side) else f"; trained with {trained}x{trained}"
-    uneven = any(abs(r["balanced_accuracy"] - r["accuracy"]) > 5e-5 for r in content["results"])
+    uneven = classes_differ(content["results"])
     lines = [
         "",
         f"cell       {content['arch']}  (code {content['code']}, C={content['C']},"
@@ -124,7 +126,7 @@ def _table(content: dict[str, Any]) -> str:
         f" {content['source']}{other_side}",
         "",
         f"{'attack':12} {'eps':>9} {'steps':>6} {'accuracy':>9} {'seconds':>8}"
-        + (f" {'by class':>9}" if uneven else ""),
+        + (f" {BY_CLASS:>9}" if uneven else ""),
     ]
     for row in content["results"]:
         eps = f"{round(row['eps'] * 255, 3):g}/255" if row["eps"] else ""

@@ -47,5 +47,6 @@ def _summary(done: "Exported") -> str:
             f"logits     differ at most by: {checked}",
             f"accuracies {done.evaluated}",
             f"written    {done.folder}: {', '.join(done.files)}",
+            *([f"left out   {done.left_out}"] if done.left_out else []),
         ]
     )

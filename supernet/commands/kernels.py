@@ -18,7 +18,7 @@ from pathlib import Path
 from supernet import cli
 from supernet.errors import UserError
 from supernet.invocation import ROOT
-from supernet.progress import say_without_terminal
+from supernet.progress import Progress, say_without_terminal
 
 BUILD = """
 import pathlib, sys
@@ -86,14 +86,12 @@ def _build(path: Path) -> None:
 
 def _watch(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     """Count the compiled files while the compiler works."""
-    from tqdm import tqdm
-
     say_without_terminal("compiling, which takes minutes")
-    with tqdm(desc="compiling", unit="file", disable=None) as bar:
+    with Progress("compiling", None, "file") as bar:
         while process.poll() is None:
             time.sleep(SECONDS)
-            bar.n = len(list(folder.glob(".build-*/temp/**/*.o")))
-            bar.refresh()
+            bar.update(len(list(folder.glob(".build-*/temp/**/*.o"))) - bar.n)
+            bar.refresh()  # the clock of the bar goes on
 
 
 def _state() -> str:

@@ -5,7 +5,6 @@ import http.client
 import os
 import re
 import shutil
-import sys
 import tarfile
 import tempfile
 import time
@@ -14,10 +13,9 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from supernet.errors import UserError
 from supernet.files import atomic_write
+from supernet.progress import Progress
 
 TIMEOUT_SECONDS = 30
 CHUNK_BYTES = 1 << 20
@@ -95,9 +93,7 @@ def _stream(url: str, stream: object) -> tuple[str, bytes]:
         total = int(length) if re.fullmatch("[0-9]{1,15}", length) else 0
         received, last = 0, time.monotonic() + MOST_SECONDS
         name = url.rsplit("/", 1)[-1]
-        with tqdm(
-            total=total or None, unit="B", unit_scale=True, desc=name, file=sys.stderr, disable=None
-        ) as bar:
+        with Progress(name, total or None, "byte", unit_scale=True) as bar:
             while chunk := answer.read(CHUNK_BYTES):
                 start = start or chunk[:16]
                 received += len(chunk)

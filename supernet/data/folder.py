@@ -29,6 +29,7 @@ from supernet.data.splits import (
     stratified_test,
 )
 from supernet.errors import UserError
+from supernet.progress import with_progress
 from supernet.threads import available_cpus
 
 TEST_SHARE = 0.2
@@ -319,7 +320,8 @@ def _pictures(files: Sequence[Path], y: LabelArray, side: int, found: Remarkable
         # would come before the error that refuses them.
         with warnings.catch_warnings(), ThreadPoolExecutor(available_cpus()) as pool:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            list(pool.map(read_one, range(len(index))))
+            done = pool.map(read_one, range(len(index)))
+            list(with_progress(done, "reading", "picture", total=len(index)))
         _refuse_dim(found)
         return pixels
 

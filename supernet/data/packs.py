@@ -29,6 +29,7 @@ from supernet.data.splits import (
 )
 from supernet.errors import UserError
 from supernet.invocation import named
+from supernet.progress import with_progress
 from supernet.threads import available_cpus
 
 COLUMNS = 40
@@ -228,7 +229,8 @@ class _Header:
             # Pillow decodes outside the interpreter lock: two threads halve the time.
             with ThreadPoolExecutor(available_cpus()) as pool:
                 sheets = pool.map(lambda data: _decode(data, self.side), raw)
-                for number, tiles in zip(wanted, sheets, strict=True):
+                shown = with_progress(sheets, "reading", "sheet", total=len(raw))
+                for number, tiles in zip(wanted, shown, strict=True):
                     here = index // per == number
                     pixels[here] = tiles[index[here] - number * per]
         except (*DAMAGE, IndexError, SyntaxError, Image.DecompressionBombError) as error:

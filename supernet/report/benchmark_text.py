@@ -3,14 +3,14 @@
 Accuracies and regrets are printed in percent; JSON has fractions.
 """
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from supernet.benchmark.baselines import Progress
 from supernet.benchmark.rows import baseline_rows
 from supernet.benchmark.table import COLUMNS, COSTS, Table
+from supernet.progress import Progress as Bar
 from supernet.report.words import (
     baseline_name,
     better_than,
@@ -256,22 +256,16 @@ def _mean_sd(numbers: Mapping[str, Sequence[float]], place: int) -> str:
 
 
 @contextmanager
-def progress_bar(seeds: int) -> Iterator[Progress]:
-    """A progress bar per method on standard error, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from tqdm import tqdm
+def progress_bar() -> Iterator[Progress]:
+    """Shows how far each method is, one after another."""
+    with ExitStack() as stack:
+        bars: list[Bar] = []
 
-    bar = tqdm(total=seeds, unit="run", leave=False)
+        def show(method: str, done: int, total: int) -> None:
+            if done == 0:
+                stack.close()
+                bar = Bar(method, total, "run", leave=False)
+                bars[:] = [stack.enter_context(bar)]
+            bars[0].update()
 
-    def show(method: str, done: int, total: int) -> None:
-        if done == 0:
-            bar.reset(total)
-            bar.set_description(method)
-        bar.update()
-
-    try:
         yield show
-    finally:
-        bar.close()

@@ -127,7 +127,7 @@ EVALUATION = {
         "name": str, "attack": str, "accuracy": SHARE, "eps": SHARE, "seed": SEED,
         "seconds": AMOUNT, "steps": (COUNT, None), "step_size": Maybe((AMOUNT, None)),
         "images": Maybe(COUNT), "split": Maybe(str), "version": Maybe(str),
-        "stages": Maybe([STAGE]),
+        "balanced_accuracy": Maybe(SHARE), "stages": Maybe([STAGE]),
     }, 1, 1000),
 }  # fmt: skip
 """Of evaluation.json."""

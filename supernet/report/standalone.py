@@ -1,5 +1,6 @@
 """The section on the found cell's own network: trained alone, attacked, next to the table."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supernet.benchmark.table import COLUMNS, DATASETS
@@ -25,6 +26,8 @@ PANELS: tuple[Panel, ...] = (
         ),
     ),
 )
+BY_CLASS = "by class"
+"""The heading of the mean of the classes' accuracies."""
 ATTACK_NAMES = {
     "clean": "none (clean)",
     "fgsm": "FGSM",
@@ -99,7 +102,7 @@ def _measured_words(evaluation: dict[str, Any]) -> str:
 
 
 def _results(run: RunFiles, evaluation: dict[str, Any]) -> str:
-    dataset = evaluation["dataset"]
+    dataset, by_class = evaluation["dataset"], classes_differ(evaluation["results"])
     cell = Genotype.parse(evaluation["code"])
     entry = run.query(cell) if dataset in DATASETS and not evaluation["stand_in"] else None
     rows = []
@@ -110,14 +113,24 @@ def _results(run: RunFiles, evaluation: dict[str, Any]) -> str:
             percent(result["accuracy"]),
             "-" if result["attack"] == "worst_case" else duration(result["seconds"]),
         ]
+        if by_class:
+            row.insert(3, percent(result["balanced_accuracy"]))
         if entry is not None:
             known = result["name"] in COLUMNS
             row.append(percent(entry["results"][dataset][result["name"]] if known else None))
         rows.append(row)
-    header = ["attack", "eps", "accuracy", "time"]
+    header = ["attack", "eps", "accuracy", *([BY_CLASS] if by_class else []), "time"]
     if entry is not None:
         header.append(f"benchmark, {dataset_name(dataset)}")
-    return table(header, rows, align="llrrr"[: len(header)])
+    return table(header, rows, align="ll" + "r" * (len(header) - 2))
+
+
+def classes_differ(results: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the mean accuracy of the classes tells more than the accuracy: where they differ, as
+    they do with uneven classes."""
+    return all("balanced_accuracy" in row for row in results) and any(
+        abs(row["balanced_accuracy"] - row["accuracy"]) > 5e-5 for row in results
+    )
 
 
 def result_name(result: dict[str, Any]) -> str:

@@ -45,6 +45,7 @@ def write_finalists(
     pool = SideBySide(
         images, folder / LEDGER, ranks=search.ranks,
         processes=config.processes or automatic_processes(images, search.ranks),
+        workers=config.workers,
     )  # fmt: skip
     outcomes = _outcomes(pool, recipe, [cell for _, cell in classes], quiet)
     record = {

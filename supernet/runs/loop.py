@@ -68,6 +68,28 @@ _EXACT = (
 )
 
 
+FEW_IMAGES = 4
+"""Fewer images than this give batch norm statistics that change from step to step."""
+
+
+def warn_of_few_images(batch_size: int, ranks: Ranks, *, synchronised: bool) -> None:
+    """Say where batch norm takes its statistics from very few images: those of a step, or without
+    synchronised statistics those that a process has of it.
+
+    batch_size: images of a step, of all processes together.
+    """
+    images = batch_size if synchronised else batch_size // ranks.count
+    if images < FEW_IMAGES:
+        alone = ranks.count == 1 or synchronised
+        where = "" if alone else " in each process, because of --no-sync-batch-norm"
+        print(
+            f"warning: batch norm takes its statistics from {images} image{'s' * (images > 1)} of "
+            f"a step{where}: they change from step to step, and running statistics do not fit; "
+            f"raise --batch-size{'' if alone else ' or leave --no-sync-batch-norm out'}",
+            file=sys.stderr,
+        )
+
+
 class Run(ABC, Generic[AnyJob]):
     """A run in its directory. `seconds` and `resumed` are of a run that goes on.
 

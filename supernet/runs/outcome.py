@@ -1,11 +1,13 @@
 """What TensorBoard gets of a finished search: the result, its refinement and its finalists."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
+from supernet.progress import with_progress
 from supernet.report import finalists, refinement
 from supernet.report.records import read_finalists, read_refinement
 from supernet.report.run_files import FINALISTS_FILE, REFINEMENT_FILE, RunFiles
@@ -21,15 +23,25 @@ OF_FINALISTS = ("finalist_robust", "finalist_clean")
 """What only a run with finalists is compared by."""
 
 
-def log_outcome(tracker: Tracker, folder: Path, table: Table, step: int) -> None:
+def log_outcome(
+    tracker: Tracker, folder: Path, table: Table, step: int, *, quiet: bool = False
+) -> None:
     """Log what a run directory says of its answer, at its last step."""
     run = RunFiles.read(folder, table)
-    compared = ("params", run.judge[1], "rank", *OF_FINALISTS, "flops")
-    tracker.result(run.cell, result_values(run), run.config, step, compared)
-    for name, section in SECTIONS.items():
-        blocks = section(run)
+
+    def result() -> None:
+        compared = ("params", run.judge[1], "rank", *OF_FINALISTS, "flops")
+        tracker.result(run.cell, result_values(run), run.config, step, compared)
+
+    def text(name: str) -> None:
+        blocks = SECTIONS[name](run)
         if blocks:
             tracker.text(name, "\n\n".join(blocks), step)
+
+    texts = [functools.partial(text, name) for name in SECTIONS]
+    parts: list[Callable[[], None]] = [result, *texts]
+    for part in with_progress(parts, "TensorBoard", "part", quiet=quiet):
+        part()
     for number, values in enumerate(refinement_values(run)):
         tracker.scalars(values, number)
 

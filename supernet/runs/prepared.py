@@ -8,7 +8,9 @@ from typing import Any
 import torch
 
 from ops.mixed import resolve_impl
+from supernet.distributed import Ranks
 from supernet.errors import UserError
+from supernet.on_ray import PROCESSES, require_ray
 from supernet.precision import training_arithmetic
 from supernet.runs.checkpoint import load_last
 from supernet.runs.folder import CONFIG, read_description
@@ -82,6 +84,7 @@ def attack_dtype_of(config: SearchConfig, description: dict[str, Any]) -> str:
 def _search_on(device: torch.device, config: SearchConfig, impl: str, attack_dtype: str) -> Search:
     ranks = current()
     device = ranks.device(device)
+    _check_workers(config.workers, ranks, device)
     try:
         resolve_impl(impl, device.type)
     except RuntimeError as error:
@@ -89,6 +92,23 @@ def _search_on(device: torch.device, config: SearchConfig, impl: str, attack_dty
     data = ranks.in_turn(lambda: load_images(config, device))
     ranks.refuse_different({"config": config.what(), "set of images": data.digest}, "at the start")
     return Search(config, data, device, impl, attack_dtype, ranks)
+
+
+def _check_workers(workers: str, ranks: Ranks, device: torch.device) -> None:
+    """Raises: UserError at the start about what would else come up at the refinement."""
+    require_ray(workers)
+    if workers == PROCESSES:
+        return
+    if ranks.count > 1:
+        raise UserError(
+            f"--workers {workers} spreads the short trainings by itself, and torchrun's processes "
+            "do it without; leave one of them out"
+        )
+    if device.index:
+        raise UserError(
+            f"--workers {workers} gives each training a GPU by itself; give --device cuda, and "
+            "choose GPUs with CUDA_VISIBLE_DEVICES"
+        )
 
 
 def _runs(impl: str, device: torch.device) -> bool:

@@ -61,7 +61,8 @@ class Refinement:
         standing = self.scored.standing(self.scored.guide)
         data = self.images.as_split(HELD_OUT)
         used: dict[Trial, Outcome] = {}
-        bar = Progress("refine", self._planned(len(cells)), "step", quiet=self.quiet)
+        planned = self._planned(len(cells))
+        bar = Progress("refine", planned, "step", quiet=self.quiet)
 
         def done(trial: Trial, outcome: Outcome) -> None:
             bar.update(trial.recipe.steps)
@@ -76,6 +77,7 @@ class Refinement:
         pool = SideBySide(
             data, self.folder / LEDGER, done=done, ranks=self.ranks,
             processes=self.config.processes or automatic_processes(data, self.ranks),
+            workers=self.config.workers,
         )  # fmt: skip
         with bar, pool:
             sweeps = []
@@ -84,7 +86,7 @@ class Refinement:
                 rounds=len(self.config.refine_steps), moves=self.config.moves,
             ):  # fmt: skip
                 sweeps.append(sweep)
-                if not self.quiet:
+                if planned and not self.quiet:
                     bar.write(sentence(sweep))
         return {
             "proposals": {name: [c.code for c in group] for name, group in proposals.items()},

@@ -43,7 +43,7 @@ from supernet.runs.folder import (
 )
 from supernet.runs.front_json import front_record
 from supernet.runs.genotype_json import genotype_record
-from supernet.runs.loop import Run
+from supernet.runs.loop import Run, warn_of_few_images
 from supernet.runs.machine import describe, device_name, refuse_other_surroundings
 from supernet.runs.outcome import log_outcome
 from supernet.runs.prepared import (
@@ -228,6 +228,10 @@ class SearchRun(Run[Search]):
                 print(f"         {sentence}")
             print(f"kernels  {why_impl(search.net.impl, search.device.type)}")
             print(f"run      {self.folder}, config {config.hash()}", flush=True)
+            if config.epochs:
+                warn_of_few_images(
+                    config.batch_size, self.ranks, synchronised=config.sync_batch_norm
+                )
 
     def measure(self) -> dict[str, Any]:
         """Accuracies of the mixture, alpha's state, its cell, and warnings."""
@@ -292,7 +296,7 @@ class SearchRun(Run[Search]):
         if config.finalists:
             self._train_finalists(answers_in_order(refinement, answers), answers)
         if self.ranks.first:
-            log_outcome(self.tracker, self.folder, self.table, search.step)
+            log_outcome(self.tracker, self.folder, self.table, search.step, quiet=self.quiet)
             write_report(self.folder, self.table, quiet=self.quiet)
 
     def _refine(self, cells: dict[str, list[Genotype]], proposals: Proposals) -> dict[str, Any]:

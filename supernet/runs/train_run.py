@@ -33,7 +33,7 @@ from supernet.runs.folder import (
     plain,
     read_description,
 )
-from supernet.runs.loop import Run
+from supernet.runs.loop import Run, warn_of_few_images
 from supernet.runs.machine import (
     describe,
     device_of_run,
@@ -145,6 +145,9 @@ class TrainRun(Run[Training]):
         """Log the cell that is trained."""
         if not self.resumed:
             self.tracker.cell(self.job.genotype, 0)
+        if not self.quiet:
+            config = self.job.config
+            warn_of_few_images(config.batch_size, self.ranks, synchronised=config.sync_batch_norm)
 
     def measure(self) -> dict[str, Any]:
         """Accuracy on the first test images."""

@@ -10,6 +10,7 @@ from typing import Any
 from supernet.benchmark.judged_by import other_datasets
 from supernet.benchmark.table import DATASETS
 from supernet.errors import UserError
+from supernet.on_ray import check_workers
 from supernet.settings import (
     ATTACK_NAMES,
     TRAIN_ATTACKS,
@@ -34,7 +35,8 @@ ATTACK_DTYPES = ("auto", "float32", "bfloat16")
 IMPL_NAMES = ("auto", "reference", "batched", "native")
 
 WHERE_FIELDS = (
-    "out", "data_root", "val", "keep_epochs", "processes", "finalists", "finalist_steps",
+    "out", "data_root", "val", "keep_epochs", "processes", "workers", "finalists",
+    "finalist_steps",
 )  # fmt: skip
 """Fields that do not change the result (places, what to keep, what to check it by). The hash
 leaves them out, and a resumed run may change them."""
@@ -163,6 +165,9 @@ class SearchConfig:
     processes: int | None = setting(None, least=1, most=1024, group="refinement")
     """Trainings at a time, each with one thread on a CPU. Automatic is the number of CPU cores, or
     4 on a GPU. The outcome does not depend on it."""
+    workers: str = setting("processes", group="refinement")
+    """What makes these trainings and those of finalists: processes, or ray (extra sweep), which
+    repeats one whose process was killed; ray:auto and ray:HOST:PORT are clusters that run."""
 
     probe_images: int = setting(512, least=1, group="run")
     """Images of the alpha half that are evaluated after each epoch."""
@@ -190,6 +195,7 @@ class SearchConfig:
             raise UserError("--objective mgda weighs two losses; it needs --robust")
         if not self.refine_steps:
             raise UserError("--refine-steps is empty; write 50,100,200, or --refine-moves 0")
+        check_workers(self.workers)
         self._check_prior()
         self._check_proposals()
         for epoch in self.keep_epochs:

@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from supernet.cells.genotype import Genotype
 from supernet.report.markdown import plain, table
 from supernet.report.record_shapes import AMOUNT, CODE, COUNT, POSITIVE, SEED, SHARE
-from supernet.report.standalone import attack_words, result_name
+from supernet.report.standalone import BY_CLASS, attack_words, classes_differ, result_name
 from supernet.report.words import dataset_name, percent, pixels
 from supernet.shapes import require
 
@@ -78,15 +78,16 @@ def model_card(
     facts: of `published`. results: the rows of evaluation.json; empty where none was made.
     files: name -> what it is. size: a sentence about what the folded form saves.
     """
+    by_class = classes_differ(results)
     data = ModelCardData(
         license=license or UNKNOWN_LICENCE,
         library_name="timm",
         pipeline_tag="image-classification",
         tags=TAGS,
         datasets=[HUB_DATASETS[name] for name in [_images(facts)] if name in HUB_DATASETS] or None,
-        metrics=["accuracy"],
+        metrics=["accuracy", *(["balanced_accuracy"] if by_class else [])],
         model_name=_title(facts),
-        eval_results=[_result(row, facts) for row in results] or None,
+        eval_results=[each for row in results for each in _results(row, facts, by_class)] or None,
     )
     blocks = [
         f"---\n{data.to_yaml()}\n---",
@@ -141,24 +142,30 @@ def _settings(row: dict[str, Any]) -> dict[str, Any]:
     return {"norm": "Linf", **{name: row[name] for name in names if row.get(name) is not None}}
 
 
-def _result(row: dict[str, Any], facts: dict[str, Any]) -> EvalResult:
+def _results(row: dict[str, Any], facts: dict[str, Any], by_class: bool) -> list[EvalResult]:
     images = _images(facts)
-    return EvalResult(
-        task_type="image-classification",
-        dataset_type=HUB_DATASETS.get(images, images),
-        dataset_name=dataset_name(images),
-        dataset_split=row["split"],
-        metric_type="accuracy",
-        metric_name=_metric(row),
-        metric_value=row["accuracy"],
-        metric_args=_settings(row),
-    )
+    kinds = {"accuracy": _metric(row)}
+    if by_class:
+        kinds["balanced_accuracy"] = f"balanced {_metric(row)}"
+    return [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type=HUB_DATASETS.get(images, images),
+            dataset_name=dataset_name(images),
+            dataset_split=row["split"],
+            metric_type=kind,
+            metric_name=name,
+            metric_value=row[kind],
+            metric_args=_settings(row),
+        )
+        for kind, name in kinds.items()
+    ]
 
 
 def _accuracies(results: list[dict[str, Any]]) -> list[str]:
     if not results:
         return ["## Accuracy", "The network has not been evaluated."]
-    rows = []
+    rows, by_class = [], classes_differ(results)
     for row in results:
         settings = _settings(row)
         name = "worst case of these" if row["attack"] == "worst_case" else plain(result_name(row))
@@ -166,6 +173,7 @@ def _accuracies(results: list[dict[str, Any]]) -> list[str]:
         rows.append([
             name, pixels(row["eps"]) if row["eps"] else "-", str(row["steps"] or "-"),
             pixels(step) if step else "-", percent(row["accuracy"]),
+            *([percent(row["balanced_accuracy"])] if by_class else []),
         ])  # fmt: skip
     first = results[0]
     words = (
@@ -173,7 +181,10 @@ def _accuracies(results: list[dict[str, Any]]) -> list[str]:
         f"{first['seed']}. An image counts where it is right as it is and attacked."
     )
     header = ["attack", "eps", "steps", "step size", "accuracy"]
-    return ["## Accuracy", words, table(header, rows, "llrrr")]
+    if by_class:
+        header.append(BY_CLASS)
+        words += " By class is the mean of the classes' accuracies, each counted alike."
+    return ["## Accuracy", words, table(header, rows, "ll" + "r" * (len(header) - 2))]
 
 
 def _training(facts: dict[str, Any]) -> list[str]:

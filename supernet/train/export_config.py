@@ -15,7 +15,10 @@ class ExportConfig:
 
     model: str | None = setting(None, none="none")
     """model.pt of a training, or its folder."""
-    formats: tuple[str, ...] = setting(FORMATS, choices=FORMATS)
+    formats: tuple[str, ...] | None = setting(
+        None, choices=FORMATS, none="program,onnx,safetensors, without onnx where its packages are "
+        "not installed",
+    )  # fmt: skip
     """Formats to write."""
     license: str | None = setting(None, hint="apache-2.0", none="unknown")
     """Licence of the weights for the model card, by the hub's name for it, for instance
@@ -27,5 +30,5 @@ class ExportConfig:
         check_settings(self)
         if not self.model:
             raise UserError("no network was named; give --model runs/NAME/standalone")
-        if not self.formats:
+        if self.formats is not None and not self.formats:
             raise UserError(f"--formats is empty; name some of {', '.join(FORMATS)}")

@@ -4,6 +4,7 @@ model.pt2  model.onnx  model.safetensors  README.md  genotype.json  cell.svg  ce
 """
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from supernet.shapes import Items, Maybe, require
 from supernet.train import formats
 from supernet.train.card import model_card, published, require_facts
 from supernet.train.export import SAFETENSORS, load_model, safetensors_bytes
-from supernet.train.export_config import ExportConfig
+from supernet.train.export_config import FORMATS, ExportConfig
 from supernet.train.inference import InferenceNetwork, count
 
 TOLERANCE = 1e-4
@@ -45,7 +46,7 @@ PARTS = {
 _ROW = {
     "attack": str, "accuracy": SHARE, "eps": SHARE, "seed": SEED, "images": COUNT, "split": str,
     "steps": (COUNT, None), "step_size": Maybe((AMOUNT, None)), "version": Maybe(str),
-    "random_start": Maybe(bool), "restarts": Maybe(COUNT),
+    "random_start": Maybe(bool), "restarts": Maybe(COUNT), "balanced_accuracy": Maybe(SHARE),
 }  # fmt: skip
 """What a card takes from a row of evaluation.json, with its shape."""
 
@@ -80,6 +81,8 @@ class Exported:
     """File -> the largest difference of its logits from the network's."""
     evaluated: str
     """Where the accuracies of the card are from, or why it has none."""
+    left_out: str = ""
+    """Why there is no ONNX file though nobody left it out."""
 
 
 def export(config: ExportConfig) -> Exported:
@@ -88,23 +91,22 @@ def export(config: ExportConfig) -> Exported:
     Raises: UserError for a model that cannot be read, a package that is missing, a folder that
             holds something else, or logits that differ; nothing is written then.
     """
-    if "onnx" in config.formats:
-        formats.require_onnx()
+    chosen, left_out = _formats(config)
     network, metadata = load_model(str(config.model))
     model = Path(str(config.model)).expanduser()
     source = model if model.is_dir() else model.parent
     folder = source / "export" if config.out is None else Path(config.out).expanduser()
-    _check_folder(folder, config)
+    _check_folder(folder, chosen)
     side = _side(metadata, source)
     require_facts(metadata, model if model.is_file() else source)
     facts = published(metadata)
     small = InferenceNetwork(network)
     sizes = _sizes(network, small, side)
-    contents = _contents(config, network, small, facts, side)
+    contents = _contents(chosen, network, small, facts, side)
     differences = _differences(network, contents, side)
     results, evaluated = _evaluation(source, metadata)
     index = published_order().index(network.genotype)
-    files = {FILES[name][0]: FILES[name][1] for name in config.formats} | PARTS
+    files = {FILES[name][0]: FILES[name][1] for name in chosen} | PARTS
     card = model_card(
         facts, results, index=index, files=files, license=config.license,
         size=f"The folded form gives the same logits with {sizes}.",
@@ -113,16 +115,29 @@ def export(config: ExportConfig) -> Exported:
     draw_cell(network.genotype, folder / "cell")
     return Exported(
         folder=folder, files=["README.md", *files], facts=facts, index=index, sizes=sizes,
-        differences=differences, evaluated=evaluated,
+        differences=differences, evaluated=evaluated, left_out=left_out,
     )  # fmt: skip
 
 
-def _check_folder(folder: Path, config: ExportConfig) -> None:
+def _formats(config: ExportConfig) -> tuple[tuple[str, ...], str]:
+    """The formats to write, and why one is left out that the user did not name.
+
+    Raises: UserError where ONNX is named and its packages are not there.
+    """
+    if config.formats is None:
+        lacks = formats.onnx_lacks()
+        return tuple(name for name in FORMATS if not (lacks and name == "onnx")), lacks
+    if "onnx" in config.formats:
+        formats.require_onnx()
+    return config.formats, ""
+
+
+def _check_folder(folder: Path, chosen: Sequence[str]) -> None:
     """Refuse a run directory, whose genotype.json is another, and files of an earlier export."""
     if (folder / "config.json").exists():
         raise UserError(f"{folder} is a run directory; name another folder with --out")
     for name, (file, _) in FILES.items():
-        if name not in config.formats and (folder / file).exists():
+        if name not in chosen and (folder / file).exists():
             raise UserError(
                 f"{folder / file} is of an earlier export and would stay; remove it, or name "
                 "another folder with --out"
@@ -146,7 +161,7 @@ def _sizes(network: DerivedNetwork, small: InferenceNetwork, side: int) -> Sizes
 
 
 def _contents(
-    config: ExportConfig,
+    chosen: Sequence[str],
     network: DerivedNetwork,
     small: InferenceNetwork,
     facts: dict[str, Any],
@@ -155,7 +170,7 @@ def _contents(
     """File -> its bytes."""
     program = None
     contents = {}
-    for name in with_progress(config.formats, "export", "format"):
+    for name in with_progress(chosen, "export", "format"):
         if name == "safetensors":
             contents[SAFETENSORS] = safetensors_bytes(network, facts)
             continue

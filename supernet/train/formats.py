@@ -20,14 +20,18 @@ INPUT, OUTPUT, BATCH = "images", "logits", "batch"
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
+def onnx_lacks() -> str:
+    """What ONNX needs that is not installed, with the command that installs it; else empty."""
+    absent = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if not absent:
+        return ""
+    return f"ONNX needs {', '.join(absent)}; run `pip install {' '.join(absent)}`"
+
+
 def require_onnx() -> None:
     """Raises: UserError with the command that installs what ONNX needs, where it is not there."""
-    absent = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
-    if absent:
-        raise UserError(
-            f"ONNX needs {', '.join(absent)}; run `pip install {' '.join(absent)}`, or leave ONNX"
-            " out with --formats program,safetensors"
-        )
+    if onnx_lacks():
+        raise UserError(f"{onnx_lacks()}, or leave ONNX out with --formats program,safetensors")
 
 
 def to_program(network: nn.Module, side: int) -> "torch.export.ExportedProgram":

@@ -3,6 +3,7 @@
 An outcome depends on cell, recipe, seed and images alone. Neither the number of processes nor the
 order in which they finish, nor a run that was killed and goes on, changes one. Under torchrun each
 rank has processes of its own and trains its share; all get all outcomes, and the first writes them.
+Ray can take the place of the processes: it starts a training anew whose process was killed.
 """
 
 import concurrent.futures
@@ -21,9 +22,11 @@ import torch
 
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData
+from supernet.data.sharing import TENSORS, as_arrays, from_arrays
 from supernet.distributed import ALONE, Ranks
 from supernet.errors import UserError
 from supernet.files import append_jsonl, recover_jsonl, temporary_neighbour
+from supernet.on_ray import PROCESSES, Lost, OnRay, Share, address_of
 from supernet.processes import one_thread, start_worker
 from supernet.shapes import Within, misfit
 from supernet.train.short import Outcome, Recipe, train_briefly
@@ -56,6 +59,8 @@ class SideBySide:
 
     data: `train` is what the cells learn from, `test` the held-out images.
     ledger: the file of outcomes, JSON lines.
+    processes: trainings at a time; of a cluster its CPUs say how many.
+    workers: `processes`, `ray` on this machine, or `ray:ADDRESS`, a cluster that runs.
     done: called after each training, in the order in which they finish.
     ranks: those that the trainings are spread over; all ask for the same ones in the same order.
     Raises: UserError when the file holds something else.
@@ -67,16 +72,19 @@ class SideBySide:
         ledger: Path,
         *,
         processes: int = 1,
+        workers: str = PROCESSES,
         done: Callable[[Trial, Outcome], None] | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
         self.data, self.ledger, self.processes, self.done = data, ledger, processes, done
-        self.ranks = ranks
+        self.workers, self.ranks = workers, ranks
         lines = ranks.from_first(lambda: read_ledger(ledger))
         self._known = {trial_key(line): Outcome(**line["outcome"]) for line in lines}
         self._pool: concurrent.futures.ProcessPoolExecutor | None = None
         self._workers: list[Any] = []
         self._images: Path | None = None
+        self._ray: OnRay | None = None
+        self._arrays: dict[str, Any] = {}
 
     def __enter__(self) -> "SideBySide":
         return self
@@ -95,7 +103,9 @@ class SideBySide:
             self._pool.shutdown(wait=True, cancel_futures=True)
         if self._images is not None:
             self._images.unlink(missing_ok=True)
-        self._pool, self._workers, self._images = None, [], None
+        if self._ray is not None:
+            self._ray.__exit__(kind, error, trace)
+        self._pool, self._workers, self._images, self._ray = None, [], None, None
 
     def is_known(self, trial: Trial) -> bool:
         """Whether the ledger has it."""
@@ -104,7 +114,7 @@ class SideBySide:
     def outcomes(self, trials: Sequence[Trial]) -> list[Outcome]:
         """The outcome of every trial, in their order; those that are not known yet are trained.
 
-        Raises: UserError when a process was killed, saying how to go on.
+        Raises: UserError when a process was killed, saying how to go on; on Ray after four deaths.
         """
         missing = [trial for trial in dict.fromkeys(trials) if not self.is_known(trial)]
         for trial, outcome in self.ranks.spread(missing, self._trained):
@@ -114,6 +124,9 @@ class SideBySide:
         return [self._known[trial_key(trial.key())] for trial in trials]
 
     def _trained(self, trials: list[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        if self.workers != PROCESSES and trials:
+            yield from self._trained_on_ray(trials)
+            return
         if self.processes == 1 or len(trials) == 0:
             with one_thread():
                 for trial in trials:
@@ -151,6 +164,25 @@ class SideBySide:
             self._pool.submit(_train_here, str(self._images), device, trial): trial
             for trial in trials
         }
+
+    def _trained_on_ray(self, trials: list[Trial]) -> Iterator[tuple[Trial, Outcome]]:
+        images = self.data.train_x
+        share = Share(gpus=round(1 / self.processes, 4) if images.is_cuda else 0.0)
+        if self._ray is None:
+            self._arrays = as_arrays(self.data)
+            self._ray = OnRay(
+                address=address_of(self.workers), cpus=self.processes,
+                store_bytes=sum(self._arrays[name].nbytes for name in TENSORS),
+            ).__enter__()  # fmt: skip
+            self._ray.check(share)
+        train = _train_on_gpu if images.is_cuda else _train_on_cpu
+        for trial, outcome in self._ray.results(train, self._arrays, trials, share):
+            if isinstance(outcome, Lost):
+                raise UserError(
+                    f"the short training of {trial.code} was lost ({outcome.reason}); go on with "
+                    "--workers processes: the trainings that finished are kept"
+                )
+            yield trial, outcome
 
     def _write(self, trial: Trial, outcome: Outcome) -> None:
         line = {**trial.key(), "outcome": dataclasses.asdict(outcome)}
@@ -196,10 +228,21 @@ def _written(data: ImageData, folder: Path) -> Path:
 @functools.cache
 def _images(path: str, device: str) -> ImageData:
     values: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    for name in ("train_x", "train_y", "test_x", "test_y"):
+    for name in TENSORS:
         values[name] = values[name].to(device)
     return ImageData(**values)
 
 
 def _train_here(images: str, device: str, trial: Trial) -> Outcome:
     return _train(_images(images, device), trial)
+
+
+def _train_on_cpu(arrays: dict[str, Any], trial: Trial) -> Outcome:
+    with one_thread():
+        return _train(from_arrays(arrays, torch.device("cpu")), trial)
+
+
+def _train_on_gpu(arrays: dict[str, Any], trial: Trial) -> Outcome:
+    """Ray shows a process the GPU that it has given to it, and no other."""
+    with one_thread():
+        return _train(from_arrays(arrays, torch.device("cuda")), trial)

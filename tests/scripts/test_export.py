@@ -55,6 +55,23 @@ def test_it_says_what_is_saved_and_where(model: Path, tmp_path: Path, no_picture
 
 
 @pytest.mark.slow
+def test_onnx_is_left_out_where_its_packages_are_not_there(
+    model: Path, tmp_path: Path, no_pictures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supernet.train.formats.ONNX_PACKAGES", ("json", "not_there"))
+    done = run_script("export.py", "--model", "net", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    last = "left out   ONNX needs not_there; run `pip install not_there`"
+    assert done.stdout.splitlines()[-1] == last
+    there = {path.name for path in (tmp_path / "net/export").iterdir()}
+    assert {"model.pt2", "model.safetensors"} < there and "model.onnx" not in there
+    card = (tmp_path / "net/export/README.md").read_text()
+    assert "model.pt2" in card and "onnx" not in card
+    done = run_script("export.py", "--model", "net", "--formats", "onnx", cwd=tmp_path)
+    assert done.returncode == 2 and "or leave ONNX out with --formats" in done.stderr
+
+
+@pytest.mark.slow
 def test_an_export_is_evaluated_like_the_training(model: Path, tmp_path: Path) -> None:
     """And what is measured is in the card of the next export."""
     arguments = ["--attacks", "clean,fgsm", "--limit", "20"]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.scripts.inprocess import ROOT, run_script
+from tests.workers import below
 
 CELLS = (
     "000300", "333133", "333333", "111111", "222222", "444444", "012301", "323133", "133333",
@@ -45,26 +46,6 @@ def _wait(process: "subprocess.Popen[bytes]", folder: Path, lines: int) -> None:
         assert process.poll() is None, (folder.parent / "stderr").read_text()
         assert time.monotonic() < until
         time.sleep(0.02)
-
-
-def _below(pid: int) -> Iterator[tuple[int, str]]:
-    """(pid, title) of all processes that a process has started, and those that these have."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:  # gone meanwhile
-                continue
-            parents.setdefault(parent, []).append(int(entry.name))
-    waiting = [pid]
-    while waiting:
-        for child in parents.get(waiting.pop(), []):
-            waiting.append(child)
-            try:
-                yield child, (Path("/proc") / str(child) / "cmdline").read_text()
-            except OSError:
-                continue
 
 
 def _alive(pids: list[int]) -> list[int]:
@@ -102,11 +83,11 @@ def test_twelve_cells_whatever_is_killed(
     killed.append(process)
     _wait(process, folder, 2)
     until = time.monotonic() + SECONDS
-    while not (found := [p for p, title in _below(process.pid) if "train_and_meas" in title]):
+    while not (found := [p for p, title in below(process.pid) if "train_and_meas" in title]):
         assert time.monotonic() < until
     os.kill(found[0], signal.SIGKILL)
     _wait(process, folder, 6)
-    everyone = [pid for pid, _ in _below(process.pid)]
+    everyone = [pid for pid, _ in below(process.pid)]
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     before = (folder / "table.jsonl").read_bytes()

@@ -10,6 +10,7 @@ import pytest
 
 from supernet import cli
 from supernet.errors import UserError
+from supernet.quiet import is_quiet
 
 ROOT = Path(__file__).parents[2]
 
@@ -234,3 +235,12 @@ def test_a_name_that_no_log_can_hold_is_refused() -> None:
     message = r"^folder:caf\udce9 is not UTF-8; rename it, or link to it by such a name"
     with pytest.raises(UserError, match=message):
         parser.parse_args(["--dataset", "folder:caf\udce9"])
+
+
+def test_quiet_reaches_what_a_command_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    for argv in (["search", "--quiet"], ["search"]):
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit):
+            cli.run(lambda: seen.append(is_quiet()))
+    assert seen == [True, False]

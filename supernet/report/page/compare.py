@@ -14,7 +14,7 @@ from supernet.report.page import charts, landscape, markup
 from supernet.report.page.cell import cell_picture
 from supernet.report.page.document import Page
 from supernet.report.refinement import path_words
-from supernet.report.run_files import RunFiles
+from supernet.report.run_files import RunFiles, holds_judge
 from supernet.report.words import baseline_name, column_name, dataset_name, duration, percent
 
 PAGE_FILE = "comparison.html"
@@ -38,6 +38,7 @@ def write_comparison(runs: Sequence[RunFiles], path: Path) -> Path:
         "run; this says nothing of other images. Time is that of the whole run, on its machine."
         "</p>"
     )
+    page.add(_seen(named))
     _section(page, "All cells of the benchmark")
     page.scatter_of_all(_scatter(named, runs[0].table), "All cells and the found ones")
     _section(page, "Cells")
@@ -89,7 +90,20 @@ def _answers(runs: Runs) -> str:
             duration(run.record["seconds"]),
         ])  # fmt: skip
     header = ["run", "images", "search", "seed", "cell", "params", "judged by", "accuracy"]
-    return markup.table([*header, "rank", "time"], rows, align="lllrlrlrrr")
+    table = markup.table([*header, "rank", "time"], rows, align="lllrlrlrrr")
+    return f'<div class="lines">{table}</div>'
+
+
+def _seen(runs: Runs) -> str:
+    """Which ranks prove nothing, because a prior knew them."""
+    found: dict[str, list[str]] = {}
+    for name, run in runs.items():
+        if holds_judge(run.record, run.judge[0]):
+            found.setdefault(dataset_name(run.judge[0]), []).append(escape(name))
+    words = [
+        f"{', '.join(names)} chose with a prior that holds {of}" for of, names in found.items()
+    ]
+    return f"<p><strong>No test:</strong> {'; '.join(words)}.</p>" if found else ""
 
 
 def _scatter(runs: Runs, table: Table) -> dict[str, Any]:
@@ -139,4 +153,9 @@ def _settings(runs: Runs) -> str:
 
 
 def _setting(config: Mapping[str, Any], name: str) -> str:
-    return str(config[name]) if name in config else "not a setting of that version"
+    if name not in config:
+        return "not a setting of that version"
+    value = config[name]
+    if value is None or isinstance(value, bool):
+        return {None: "not set", True: "yes", False: "no"}[value]
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -7,6 +7,7 @@ from typing import Any
 
 from supernet.benchmark.table import DATASETS
 from supernet.errors import UserError
+from supernet.on_ray import check_workers
 from supernet.runs.folder import plain, read_description
 from supernet.search.config import SearchConfig
 from supernet.settings import ATTACK_NAMES, check_settings, from_saved, setting
@@ -16,8 +17,8 @@ DEFAULT_PROXIES = (
     "az_progressivity", "az_trainability", "croze", "croze_released",
 )  # fmt: skip
 FREE_FIELDS = (
-    "columns", "combine", "benchmark", "verify", "processes", "bootstrap", "out", "data_root",
-    "ntk_memory", "shipped",
+    "columns", "combine", "benchmark", "verify", "processes", "workers", "bootstrap", "out",
+    "data_root", "ntk_memory", "shipped",
 )  # fmt: skip
 """Fields that change no score: a ranking may go on with other ones."""
 NTK_OUTPUTS = ("sum", "trace")
@@ -100,6 +101,9 @@ class RankConfig:
     """Data set of the columns. Automatic is that of the images, or cifar10."""
     processes: int = setting(1, least=1, most=1024, group="run")
     """Worker processes, one network and one thread each. The scores do not depend on it."""
+    workers: str = setting("processes", group="run")
+    """What the worker processes are: processes, or ray (extra sweep), which scores a cell again
+    whose process was killed; ray:auto and ray:HOST:PORT are clusters that run."""
     bootstrap: int = setting(1000, least=0, group="judgement")
     """Resamples behind each confidence interval."""
     seed: int = setting(0, least=0, group="run")
@@ -111,6 +115,7 @@ class RankConfig:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        check_workers(self.workers)
         if self.ntk_sketches and self.ntk_outputs != "trace":
             raise UserError("--ntk-sketches estimate the trace; give --ntk-outputs trace")
         if self.epoch is not None and self.supernet is None:

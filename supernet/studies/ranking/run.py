@@ -16,9 +16,11 @@ from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import atomic_write, sha256, write_json
+from supernet.on_ray import PROCESSES, Lost, OnRay, Share, address_of, require_ray
 from supernet.processes import one_thread, start_worker
 from supernet.progress import Progress
 from supernet.proxies.free_scores import free_scores
+from supernet.quiet import hushed
 from supernet.report.words import duration
 from supernet.runs.machine import describe, resolve_device
 from supernet.studies.ranking.config import RankConfig, located
@@ -61,8 +63,12 @@ def run_ranking(config: RankConfig, *, quiet: bool = False) -> Path:
     check_columns(config, table)
     cells = draw_cells(table, config)
     device = resolve_device(config.device)
-    if device.type == "cuda" and config.processes > 1:
-        raise UserError("--processes works on the CPU; give --processes 1 with a CUDA device")
+    require_ray(config.workers)
+    if device.type == "cuda" and (config.processes > 1 or config.workers != PROCESSES):
+        raise UserError(
+            "--processes and --workers are of CPUs; leave both out with a CUDA device, or give "
+            "--device cpu"
+        )
     store = Store(Path(config.folder))
     with one_thread():
         scorer, source = make_scorer(config)
@@ -147,7 +153,9 @@ def _score_all(
         say("first the supernet's gains: one pass for all cells, in every process")
     try:
         seconds = estimate_seconds(config, scorer, left)
-        say(f"{len(left)} cells to score, about {duration(seconds)}")
+        cluster = address_of(config.workers)
+        what = "" if cluster is None else f" of one CPU, shared by those of {cluster}"
+        say(f"{len(left)} cells to score, about {duration(seconds)}{what}")
         bar = Progress("rank", len(cells), "cell", initial=done, quiet=quiet)
         with bar, _mapped(config, scorer, genotypes) as scores:
             for cell, found in zip(left, scores, strict=True):
@@ -183,6 +191,11 @@ def _mapped(
     config: RankConfig, scorer: Scorer, genotypes: list[Genotype]
 ) -> Iterator[Iterator[dict[str, float]]]:
     """The scores of the cells, in their order, from this process or from several."""
+    if config.workers != PROCESSES:
+        with OnRay(address=address_of(config.workers), cpus=config.processes) as ray:
+            found = ray.results(_score_on_ray, config, genotypes, Share())
+            yield _in_order(found, genotypes)
+        return
     if config.processes == 1:
         yield map(scorer, genotypes)
         return
@@ -192,6 +205,31 @@ def _mapped(
         yield pool.imap(functools.partial(_score_in_worker, config), genotypes)
 
 
+def _in_order(
+    found: Iterator[tuple[Genotype, Any]], genotypes: list[Genotype]
+) -> Iterator[dict[str, float]]:
+    """Scores in the order of the cells, of those in the order in which they finish.
+
+    Raises: UserError where a cell has none.
+    """
+    early: dict[Genotype, dict[str, float]] = {}
+    for genotype in genotypes:
+        while genotype not in early:
+            cell, scores = next(found)
+            if isinstance(scores, Lost):
+                raise UserError(
+                    f"cell {cell.code} was not scored ({scores.reason}); the cells before it are "
+                    "kept, and the same command goes on"
+                )
+            early[cell] = scores
+        yield early.pop(genotype)
+
+
+def _score_on_ray(config: RankConfig, genotype: Genotype) -> dict[str, float]:
+    with one_thread():
+        return _scorer_of(config)(genotype)
+
+
 def _score_in_worker(config: RankConfig, genotype: Genotype) -> dict[str, float]:
     return _scorer_of(config)(genotype)
 
@@ -199,7 +237,8 @@ def _score_in_worker(config: RankConfig, genotype: Genotype) -> dict[str, float]
 @functools.cache
 def _scorer_of(config: RankConfig) -> Scorer:
     """A worker makes its scorer for the first cell and keeps it for the others."""
-    scorer, _ = make_scorer(config)
+    with hushed():  # the process that asks for scores shows the progress
+        scorer, _ = make_scorer(config)
     return scorer
 
 

@@ -52,7 +52,8 @@ class SweepConfig:
     """Seeds; each cell is trained with every one of them."""
     recipes: tuple[str, ...] = setting(("quick",), group="cells and trainings")
     """Recipes: presets of scripts/train.py, each with flags behind it where wanted and a name
-    before it: "quick,long=benchmark --epochs 100 --ema"."""
+    before it: "quick,long=benchmark --epochs 100 --ema". On your own pictures batches and epochs
+    without a flag follow from what the folder holds."""
 
     dataset: str = setting("digits", group="images")
     """Images: digits, cifar10, cifar100, imagenet16-120, folder:PATH or pack:FILE."""
@@ -110,7 +111,7 @@ class SweepConfig:
         """Name of each recipe -> fields of `TrainConfig`."""
         found: dict[str, dict[str, Any]] = {}
         for text in self.recipes:
-            name, fields = read_recipe(text)
+            name, fields, _ = read_recipe(text)
             if name in found:
                 raise UserError(f"--recipes names '{name}' twice; give one another name: b={text}")
             found[name] = fields
@@ -122,8 +123,9 @@ class SweepConfig:
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
-def read_recipe(text: str) -> tuple[str, dict[str, Any]]:
-    """(name, fields of `TrainConfig`) of `[NAME=]PRESET [FLAGS]`; the name is else the text.
+def read_recipe(text: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """(name, fields of `TrainConfig`, those that flags gave) of `[NAME=]PRESET [FLAGS]`; the name
+    is else the text.
 
     Raises: UserError naming the recipe: an unknown preset or flag, a bad value, or one that the
             sweep sets itself.
@@ -143,7 +145,7 @@ def read_recipe(text: str) -> tuple[str, dict[str, Any]]:
         raise UserError(f"recipe '{text}': {error}".replace("--preset '", "preset '")) from error
     except ValueError as error:  # quotes that do not close
         raise UserError(f"recipe '{text}': {error}; write for example quick --epochs 5") from error
-    return name, {key: v for key, v in config.to_dict().items() if key not in SWEEPS}
+    return name, {key: v for key, v in config.to_dict().items() if key not in SWEEPS}, given
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ import torch
 from supernet.benchmark.own_table import FORMAT as LINE_FORMAT
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
+from supernet.data.sharing import as_arrays
 from supernet.errors import UserError
 from supernet.files import append_jsonl, recover_jsonl, write_json
 from supernet.invocation import command, command_line
@@ -30,7 +31,8 @@ from supernet.runs.machine import describe, same_images
 from supernet.settings import from_saved, without_place
 from supernet.studies.sweep.cells import cells_of
 from supernet.studies.sweep.config import PLACE_FIELDS, TASK_FIELDS, SweepConfig
-from supernet.studies.sweep.work import Plan, Task, as_arrays, train_and_measure
+from supernet.studies.sweep.fitting import Recipes, fit_recipes
+from supernet.studies.sweep.work import Plan, Task, train_and_measure
 from supernet.train.evaluate import check
 
 KIND = "sweep"
@@ -45,7 +47,9 @@ def run_sweep(config: SweepConfig, *, quiet: bool = False) -> Path:
     """
     cells = cells_of(config)
     folder = Path(config.out or f"runs/sweep-{plain(config.dataset)}")
-    recipes = config.trainings
+    config, recipes, lines = fit_recipes(config)
+    if lines and not quiet:
+        print("\n".join(lines))
     images = _load(config, recipes)
     with locked(folder):
         _open(folder, config, next(iter(images.values())))
@@ -57,7 +61,7 @@ def run_sweep(config: SweepConfig, *, quiet: bool = False) -> Path:
         ]  # fmt: skip
         left = [task for task in tasks if task not in known]
         try:
-            _work(config, images, left, path, done=len(tasks) - len(left), quiet=quiet)
+            _work(config, recipes, images, left, path, done=len(tasks) - len(left), quiet=quiet)
         except KeyboardInterrupt as stop:
             count = sum(task in _known(path, recipes, config, None) for task in tasks)
             raise Interrupted(
@@ -182,6 +186,7 @@ def _known(
 
 def _work(
     config: SweepConfig,
+    recipes: Recipes,
     images: Mapping[int | None, ImageData],
     left: list[Task],
     path: Path,
@@ -191,7 +196,6 @@ def _work(
 ) -> None:
     if not left:
         return
-    recipes = config.trainings
     arrays = {limit: as_arrays(data) for limit, data in images.items()}
     size = sum(data.train_x.nbytes + data.test_x.nbytes for data in images.values())
     bar = Progress("sweep", done + len(left), "training", initial=done, quiet=quiet)

@@ -1,27 +1,21 @@
 """One training of a sweep: a cell is trained by a recipe and measured. Runs in a worker."""
 
-import dataclasses
 import os
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from supernet.benchmark.own_table import FORMAT
 from supernet.cells.genotype import Genotype
-from supernet.data import ImageData
+from supernet.data.sharing import from_arrays
 from supernet.finite import Diverged
 from supernet.runs.machine import device_name, versions
 from supernet.train.config import TrainConfig
 from supernet.train.evaluate import evaluate
 from supernet.train.training import Training
-
-TENSORS = ("train_x", "train_y", "test_x", "test_y")
 
 
 class Task(NamedTuple):
@@ -48,12 +42,6 @@ class Plan:
     side: int | None = None
 
 
-def as_arrays(data: ImageData) -> dict[str, Any]:
-    """The fields of images on the CPU, arrays for tensors: processes can share these."""
-    fields = {field.name: getattr(data, field.name) for field in dataclasses.fields(data)}
-    return {**fields, **{name: fields[name].cpu().numpy() for name in TENSORS}}
-
-
 def train_and_measure(plan: Plan, task: Task) -> dict[str, Any]:
     """A line of the sweep's table: the cell, how it was trained, and what came of it.
 
@@ -66,7 +54,7 @@ def train_and_measure(plan: Plan, task: Task) -> dict[str, Any]:
     wall, cpu = time.perf_counter(), time.process_time()
     fields = dict(plan.recipes[task.recipe])
     limit = fields["limit"]
-    data = _images(plan.images[limit], device)
+    data = from_arrays(plan.images[limit], device)
     cell = Genotype.parse(task.code)
     config = TrainConfig(
         **fields, genotype=task.code, dataset=data.name, seed=task.seed, side=plan.side,
@@ -126,15 +114,3 @@ def _names(rows: list[dict[str, Any]]) -> set[str]:
 def _measured(row: dict[str, Any]) -> dict[str, Any]:
     """How an accuracy was measured, without what the line says already."""
     return {key: v for key, v in row.items() if key not in ("dataset", "split", "stages")}
-
-
-def _images(fields: Mapping[str, Any], device: torch.device) -> ImageData:
-    with warnings.catch_warnings():
-        # Memory that processes share is read-only, and nothing here writes to images.
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
-        tensors = {name: torch.from_numpy(_array(fields[name])).to(device) for name in TENSORS}
-    return ImageData(**{**fields, **tensors})
-
-
-def _array(value: Any) -> NDArray[Any]:
-    return np.asarray(value)

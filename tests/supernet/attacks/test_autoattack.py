@@ -1,6 +1,7 @@
 """Exact answers on linear models, and agreement with a second implementation on a small network."""
 
 import copy
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from supernet import progress
 from supernet.attacks import autoattack as module
 from supernet.attacks.autoattack import STANDARD, autoattack
 from supernet.data import load_dataset, to_float
@@ -89,6 +91,24 @@ def test_gradient_attacks_break_exactly_what_lies_within_eps(
     assert torch.equal(broken, distance < eps)
     assert 0.2 < result.accuracy < 0.8
     assert result.accuracy == (distance > eps).double().mean().item()
+
+
+def test_without_a_terminal_it_says_how_far_it_is(
+    linear: tuple[_Linear, Tensor, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    model, x, y, distance = linear
+    options = {"eps": _radius(distance), "attacks": ["apgd_t", "square"], "iterations": 5}
+    autoattack(model, x, y, queries=20, progress=True, **options)
+    said = capsys.readouterr().err.splitlines()
+    counted = [re.match(r"AutoAttack: ([\d,]+) of ([\d,]+) passes", line) for line in said]
+    found = [tuple(int(n.replace(",", "")) for n in m.groups()) for m in counted if m]
+    assert len(found) > 10 and found[-1][0] == found[-1][1] < found[0][1]
+    assert [done for done, _ in found] == sorted(done for done, _ in found)
+    assert sum("images withstand" in line for line in said) == 2
+    autoattack(model, x, y, queries=20, progress=False, **options)
+    assert capsys.readouterr().err == ""
 
 
 def test_square_breaks_some_and_nothing_beyond_eps() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from supernet import progress
 from supernet.data import download
 from supernet.data.download import fetch, file_md5, unpack
 from supernet.errors import UserError
@@ -27,6 +28,17 @@ def test_a_file_with_the_right_md5_arrives(tmp_path: Path) -> None:
     fetch((tmp_path / "remote").as_uri(), target, MD5)
     assert target.read_bytes() == CONTENT
     assert file_md5(target) == MD5
+
+
+def test_a_download_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(download, "CHUNK_BYTES", 20)
+    (tmp_path / "remote").write_bytes(CONTENT)
+    fetch((tmp_path / "remote").as_uri(), tmp_path / "local", MD5)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("remote: 20 of 28 bytes") and said[1] == "remote: 28 of 28 bytes"
 
 
 def test_an_html_page_is_called_what_it_is_and_leaves_nothing(tmp_path: Path) -> None:

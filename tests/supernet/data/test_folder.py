@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from supernet import progress
 from supernet.data.folder import read_folder
 from supernet.errors import UserError
 
@@ -34,6 +35,16 @@ def test_one_subfolder_per_class_is_divided_the_same_way_each_time(tmp_path: Pat
     values = [*train[:, 0, 0, 0].tolist(), *test[:, 0, 0, 0].tolist()]
     assert sorted(values) == [0, 1, 2, 3, 4, 100, 101, 102, 103, 104]
     assert np.array_equal(test, read_folder(tmp_path, 8, seed=0).test.pixels())
+
+
+def test_reading_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    _classes(tmp_path)
+    read_folder(tmp_path, 8, seed=0).train.pixels()
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "reading: 8 of 8 pictures" and said[0].startswith("reading: 1 of 8 pict")
 
 
 def test_pictures_cover_the_square_and_are_cropped_at_the_centre(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from supernet import progress
 from supernet.data import packs
 from supernet.data.packs import read_packs, write_pack
 from supernet.errors import UserError
@@ -40,6 +41,17 @@ def test_a_pack_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert np.array_equal(source.train.read(index), splits["train"][0][index])
     assert source.class_names == NAMES
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.usefixtures("small_sheets")
+def test_reading_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    _write(tmp_path / "a.npz")
+    capsys.readouterr()
+    read_packs([tmp_path / "a.npz"]).train.pixels()
+    assert capsys.readouterr().err.splitlines()[-1] == "reading: 3 of 3 sheets"
 
 
 def test_the_format_is_the_published_one(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_rows_stand_beside_the_table(folder: Path, invented: Table) -> None:
     assert "| apgd_ce | 80 | 30 | 25.00 % | 5 s |" in text
 
 
+def test_uneven_classes_have_a_column(folder: Path) -> None:
+    evaluation = _evaluation()
+    for row in evaluation["results"]:
+        row["balanced_accuracy"] = row["accuracy"] / 2
+    text = _section(folder, evaluation)
+    assert "| attack | eps | accuracy | by class | time | benchmark, CIFAR-10 |" in text
+    assert "| PGD-20 | 8/255 | 30.00 % | 15.00 % | 1 min 1 s |" in text
+
+
 def test_the_training_and_the_images_are_named(folder: Path) -> None:
     text = _section(folder, _evaluation())
     assert "trained for 4 epochs on 5,000 images of cifar10 with PGD-7, batch 64, seed 5" in text

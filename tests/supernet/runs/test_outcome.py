@@ -7,6 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from supernet import progress
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.report.run_files import RunFiles
@@ -58,11 +59,14 @@ def test_each_sweep_has_the_loss_of_its_choice_after_the_longest_trainings(
 
 
 def test_the_events_hold_tables_curves_and_the_page_of_settings(
-    folder: Path, invented: Table
-) -> None:
+    folder: Path, invented: Table, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     tracker = Tracker(folder, {"seed": 4}, resume_step=150)
     log_outcome(tracker, folder, invented, 150)
     tracker.close()
+    assert capsys.readouterr().err.splitlines()[-1] == "TensorBoard: 3 of 3 parts"
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0}).Reload()
     points = [(e.step, e.value) for e in events.Scalars("refinement/held_out_loss")]
     assert points == [(0, 2.25), (1, pytest.approx(1.7))]

@@ -80,6 +80,22 @@ def test_accuracies_stand_with_their_settings() -> None:
     assert "On 40 test images, attacks in L-infinity with seed 3." in text
 
 
+def test_uneven_classes_are_counted_alike_too() -> None:
+    even = [{**row, "balanced_accuracy": row["accuracy"]} for row in ROWS]
+    assert card(even) == card(ROWS)
+    uneven = [{**row, "balanced_accuracy": row["accuracy"] / 2} for row in ROWS]
+    text = card(uneven, balance=True)
+    assert "| PGD-20 | 8/255 | 20 | 1/255 | 50.00 % | 25.00 % |" in text
+    assert "By class is the mean of the classes' accuracies, each counted alike." in text
+    data = front_matter(text)
+    assert data["metrics"] == ["accuracy", "balanced_accuracy"]
+    ((measured,),) = (model["results"] for model in data["model-index"])
+    found = {m["name"]: (m["type"], m["value"]) for m in measured["metrics"]}
+    assert found["accuracy under PGD-20, L-inf 8/255"] == ("accuracy", 0.5)
+    assert found["balanced accuracy under PGD-20, L-inf 8/255"] == ("balanced_accuracy", 0.25)
+    assert len(found) == 8
+
+
 def test_recipe_cell_and_loading() -> None:
     text = card([])
     assert "The network has not been evaluated." in text

@@ -1,6 +1,10 @@
 import json
+import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -211,34 +215,83 @@ def test_damage_of_safetensors_is_named(tmp_path: Path) -> None:
         load_model(path)
 
 
-def robustbench(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> tuple[float, float]:
-    """What `robustbench.benchmark` does with a model, with the first of AutoAttack's attacks.
+class Brief(AutoAttack):
+    """The authors' AutoAttack, all four attacks of them with few steps, called as RobustBench does.
+
+    RobustBench names the package's earlier form, whose arguments had these names.
+    """
+
+    def __init__(
+        self, model: nn.Module, norm: str, eps: float, version: str, device: torch.device,
+        log_path: str | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(model, norm=norm, eps=eps, version=version, device=device)
+        for attack in (self.apgd, self.apgd_targeted, self.fab):
+            attack.n_iter, attack.n_restarts = 5, 1
+        self.square.n_queries = 20
+
+    def run_standard_evaluation(  # type: ignore[override]
+        self, x: Tensor, y: Tensor, bs: int, state_path: Path | None = None
+    ) -> Tensor:
+        assert self.attacks_to_run == ["apgd-ce", "apgd-t", "fab-t", "square"]
+        x_adv, _ = super().run_standard_evaluation(x, y, batch_size=bs, state_path=state_path)
+        assert x_adv.min() >= 0 and x_adv.max() <= 1
+        assert (x_adv - x).abs().max() <= self.epsilon + 1e-6
+        return x_adv
+
+
+def contract(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> tuple[float, float]:
+    """What `robustbench.benchmark` asks of a model.
 
     It wants evaluation mode, moves the model, hands it images in [0, 1] in batches (the last one
-    short), and lets the authors' AutoAttack differentiate it.
+    short), counts right answers by `max(1)`, and lets AutoAttack differentiate it.
     """
     assert not model.training
-    model = model.to(torch.device("cpu"))
+    device = torch.device("cpu")
+    model = model.to(device)
 
     def accuracy(images: Tensor) -> float:
         with torch.no_grad():
             pairs = zip(images.split(7), y.split(7), strict=True)
-            right = [model(a).max(1)[1] == b for a, b in pairs]
+            right = [model(a.to(device)).max(1)[1] == b.to(device) for a, b in pairs]
         return torch.cat(right).double().mean().item()
 
-    attack = AutoAttack(model, norm="Linf", eps=eps, version="custom", attacks=["apgd-ce"])
-    attack.apgd.n_iter, attack.apgd.n_restarts = 10, 1
-    x_adv, _ = attack.run_standard_evaluation(x, y, batch_size=7)
-    assert x_adv.min() >= 0 and x_adv.max() <= 1 and (x_adv - x).abs().max() <= eps + 1e-6
-    return accuracy(x), accuracy(x_adv)
+    attack = Brief(model, norm="Linf", eps=eps, version="standard", device=device, log_path=None)
+    return accuracy(x), accuracy(attack.run_standard_evaluation(x, y, bs=7, state_path=None))
 
 
-def test_robustbench_takes_the_model_as_it_is(tmp_path: Path) -> None:
-    model, _ = load_model(save_model(tmp_path, trained("313021", num_classes=7), {}))
+def package(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> tuple[float, float]:
+    """`robustbench.benchmark` itself on these images in place of CIFAR-10's."""
+    named = {"autoattack": {"AutoAttack": Brief}, "autoattack.state": {"EvaluationState": None}}
+    modules = {}
+    for name, content in named.items():
+        modules[name] = types.ModuleType(name)
+        vars(modules[name]).update(content)
+    with mock.patch.dict(sys.modules, modules):
+        evaluation = pytest.importorskip(
+            "robustbench.eval", reason="RobustBench 1.1 is not installed; it needs timm 1.0.9"
+        )
+    with mock.patch.object(evaluation, "load_clean_dataset", lambda *given: (x, y)):
+        found: tuple[float, float] = evaluation.benchmark(
+            model, n_examples=len(x), dataset="cifar10", threat_model="Linf", eps=eps, batch_size=7
+        )
+    return found
+
+
+@pytest.mark.parametrize("benchmark", [contract, package])
+def test_robustbench_takes_the_model_as_it_is(
+    benchmark: Callable[..., tuple[float, float]], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network, x = trained("313021", num_classes=10), torch.rand(24, 3, 16, 16)
+    with torch.no_grad():
+        network.classifier.bias -= network(x).mean(0)  # it answers with several classes
+    model, _ = load_model(save_model(tmp_path, network, {}))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    x = torch.rand(24, 3, 16, 16)
     y = model(x).argmax(1)
-    y[:6] = (y[:6] + 1) % 7
-    clean, robust = robustbench(model, x, y, eps=0.5)
-    assert clean == 18 / 24 and robust < clean
+    assert len(y.unique()) > 3
+    y[:6] = (y[:6] + 1) % 10
+    clean, robust = benchmark(model, x, y, eps=8 / 255)
+    assert clean == pytest.approx(18 / 24) and robust < clean
+    assert not model.training and all(p.requires_grad for p in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -155,7 +155,8 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monk
         refuse(config, r"the logits of model\.safetensors differ by 0 from the network's; nothing")
     with monkeypatch.context() as patch:
         patch.setattr(formats, "ONNX_PACKAGES", ("not_there",))
-        refuse(ExportConfig(model=str(tmp_path / "net"), out=str(out)), "pip install not_there")
+        named = ExportConfig(model=str(tmp_path / "net"), formats=("onnx",), out=str(out))
+        refuse(named, "pip install not_there")
     out.mkdir()
     (out / "model.onnx").touch()
     refuse(config, r"model\.onnx is of an earlier export and would stay; remove it, or name")

@@ -5,14 +5,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
+from supernet.on_ray import Lost, OnRay, Share
 from supernet.train import side_by_side
 from supernet.train.short import Outcome, Recipe
 from supernet.train.side_by_side import SideBySide, Trial, read_ledger
+from tests.workers import one_killed
 
 RECIPE = Recipe(steps=4, batch_size=16, C=4, N=1)
 TRIALS = [Trial(code, RECIPE, seed) for code in ("313121", "112121") for seed in (0, 1)]
@@ -61,6 +64,48 @@ def test_two_processes_give_what_one_gives(
         assert _losses(pool.outcomes(TRIALS)) == _losses(alone)
         assert _losses(pool.outcomes(TRIALS[::-1])) == _losses(alone)[::-1]
     assert [path.name for path in tmp_path.iterdir()] == ["trials.jsonl"]  # no images are left
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for workers in /proc")
+def test_ray_gives_what_one_process_gives_and_repeats_what_a_kill_has_ended(
+    data: ImageData, alone: list[Outcome], tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[sweep]'")
+    ledger = tmp_path / "trials.jsonl"
+    with SideBySide(data, ledger, processes=2, workers="ray") as pool:
+        with one_killed("_train_on_cpu"):
+            assert _losses(pool.outcomes(TRIALS[:3])) == _losses(alone)[:3]
+        assert _losses(pool.outcomes(TRIALS[::-1])) == _losses(alone)[::-1]
+    assert len(ledger.read_text().splitlines()) == 4
+
+
+def test_what_ray_has_lost_ends_the_trainings_in_one_sentence(
+    data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Losing(OnRay):
+        """An engine whose every process dies."""
+
+        def __enter__(self) -> "Losing":
+            return self
+
+        def _end(self) -> None:
+            ended.append(True)
+
+        def check(self, share: Share) -> None:
+            pass
+
+        def results(self, function: Any, shared: Any, items: Any, share: Share) -> Any:
+            yield items[0], Lost("WorkerCrashedError: it died")
+
+    ended: list[bool] = []
+    monkeypatch.setattr(side_by_side, "OnRay", Losing)
+    with (
+        pytest.raises(UserError, match=r"training of 313121 was lost \(WorkerCrashedError: it di"),
+        SideBySide(data, tmp_path / "trials.jsonl", workers="ray") as pool,
+    ):
+        pool.outcomes(TRIALS)
+    assert ended == [True]
 
 
 def test_what_the_file_holds_is_not_trained_again(

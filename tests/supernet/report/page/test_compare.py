@@ -49,6 +49,19 @@ def test_a_row_for_each_run(page: Reading, invented: Table) -> None:
     assert page.tables[0][3][0].endswith("/<img src=x>")
 
 
+def test_a_rank_that_a_prior_knew_is_called_no_test(
+    page: Reading, runs: list[RunFiles], tmp_path: Path
+) -> None:
+    assert "No test:" not in page.text
+    for run in (runs[0], runs[2]):
+        run.record["proposals"] |= {"prior_used": True, "prior_datasets": ["cifar10", "cifar100"]}
+    runs[1].record["proposals"] |= {"prior_used": False, "prior_datasets": ["cifar10"]}
+    text = Reading(write_comparison(runs, tmp_path / "seen.html").read_text()).text
+    said = text[text.index("No test:") : text.index(" chose with a prior that holds CIFAR-10.")]
+    assert said.startswith("No test: a/run, ") and said.endswith("/<img src=x>")
+    assert "b/run" not in said
+
+
 def test_a_mark_for_each_run(page: Reading, invented: Table) -> None:
     marks = [mark for mark in page.data["scatter"]["marks"] if "colour" in mark]
     entry = query_cell(invented, FOUND)
@@ -71,9 +84,17 @@ def test_curves_of_the_runs_that_have_some(page: Reading, runs: list[RunFiles]) 
 
 def test_only_settings_that_differ_are_listed(page: Reading) -> None:
     rows = {row[0]: row[1:] for row in page.tables[1][1:]}
-    assert rows["robust"] == ["True", "False", "True"]
+    assert rows["robust"] == ["yes", "no", "yes"]
     assert rows["train_dtype"] == ["float32"] + ["not a setting of that version"] * 2
     assert "C" not in rows and "strategy" not in rows
+
+
+def test_settings_are_shown_in_words(runs: list[RunFiles], tmp_path: Path) -> None:
+    for run, value in zip(runs, ([10, 20], None, True), strict=True):
+        run.config["made_up"] = value
+    page = Reading(write_comparison(runs, tmp_path / "words.html").read_text())
+    rows = {row[0]: row[1:] for row in page.tables[1]}
+    assert rows["made_up"] == ["10, 20", "not set", "yes"]
 
 
 def test_names_and_commands_are_text(page: Reading) -> None:

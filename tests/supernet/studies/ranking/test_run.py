@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from supernet.benchmark.correlation import kendall
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
+from supernet.on_ray import Lost
 from supernet.proxies.ensemble import SUMS
 from supernet.proxies.free_scores import free_scores
 from supernet.studies.ranking import run
@@ -22,6 +24,7 @@ from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.run import estimate_seconds, run_ranking, summary
 from supernet.studies.ranking.sample import draw_cells
 from tests.disk import largest_file
+from tests.workers import one_killed
 
 pytestmark = pytest.mark.slow
 
@@ -119,6 +122,40 @@ def test_several_processes_write_the_same_file(whole: RankConfig, tmp_path: Path
     two = run_ranking(dataclasses.replace(whole, processes=2, out=str(tmp_path / "two")))
     expected = (Path(whole.folder) / "scores.jsonl").read_bytes()
     assert (two / "scores.jsonl").read_bytes() == expected
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for workers in /proc")
+def test_ray_writes_the_same_file_and_repeats_what_a_kill_has_ended(
+    whole: RankConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install '.[sweep]'")
+    config = dataclasses.replace(whole, workers="ray", processes=2, out="ray")
+    monkeypatch.chdir(tmp_path)
+    with one_killed("_score_on_ray"):
+        folder = run_ranking(config, quiet=True)
+    for name in ("scores.jsonl", "ranking.json"):
+        assert (folder / name).read_bytes() == (Path(whole.folder) / name).read_bytes(), name
+
+
+def test_scores_come_in_the_order_of_the_cells() -> None:
+    cells = [Genotype.parse(code) for code in ("333333", "111111", "222222")]
+    found = {cells[2]: {"a": 2.0}, cells[0]: {"a": 0.0}, cells[1]: {"a": 1.0}}
+    assert [s["a"] for s in run._in_order(iter(found.items()), cells)] == [0.0, 1.0, 2.0]
+    lost = [(cells[0], {"a": 0.0}), (cells[1], Lost("OutOfMemoryError: full"))]
+    scores = run._in_order(iter(lost), cells)
+    assert next(scores) == {"a": 0.0}
+    with pytest.raises(UserError, match=r"cell 111111 was not scored \(OutOfMemoryError: full\)"):
+        next(scores)
+
+
+def test_without_ray_nothing_is_written(
+    config: RankConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"--workers ray needs Ray\. Ray is not installed; install"):
+        run_ranking(dataclasses.replace(config, workers="ray"))
+    assert not Path(config.folder).exists()
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -8,12 +8,13 @@ from supernet.train.config import with_preset
 
 
 def test_a_recipe_is_a_preset_with_flags_and_a_name() -> None:
-    name, fields = read_recipe("short=quick --epochs 2 --ema")
-    assert name == "short"
+    name, fields, given = read_recipe("short=quick --epochs 2 --ema")
+    assert name == "short" and given == {"epochs": 2, "ema": True}
     expected = with_preset("quick", {"genotype": "333333", "epochs": 2, "ema": True}).to_dict()
     assert fields == {key: expected[key] for key in fields}
     assert not {"genotype", "dataset", "seed", "out", "device"} & set(fields)
-    assert read_recipe("quick  --epochs=2") == ("quick --epochs=2", {**fields, "ema": False})
+    plain = {**fields, "ema": False}
+    assert read_recipe("quick  --epochs=2") == ("quick --epochs=2", plain, {"epochs": 2})
     assert read_recipe("benchmark")[1]["epochs"] == 50
     assert read_recipe("--lr 0.05")[1]["lr"] == 0.05  # the benchmark's, changed
 

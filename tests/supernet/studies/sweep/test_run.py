@@ -14,6 +14,7 @@ from supernet.studies.sweep import run
 from supernet.studies.sweep.config import SweepConfig
 from supernet.studies.sweep.run import resume_sweep, run_sweep, summary
 from supernet.studies.sweep.work import Plan, Task
+from tests.shapes import write_shapes
 
 
 class _Here:
@@ -138,6 +139,31 @@ def test_another_recipe_of_the_same_name_is_refused(tmp_path: Path) -> None:
     run_sweep(_config(tmp_path, recipes=("a=quick",)), quiet=True)
     with pytest.raises(UserError, match=r"line 1 was trained by another recipe called 'a'"):
         run_sweep(_config(tmp_path, recipes=("a=quick --epochs 2",)), quiet=True)
+
+
+def test_recipes_are_fitted_to_the_pictures_of_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shapes(tmp_path / "PICTURES", {"circle": 20, "square": 20})
+    config = _config(
+        tmp_path / "sweep", dataset=f"folder:{tmp_path / 'PICTURES'}", test_limit=None,
+        recipes=("quick", "b=quick --batch-size 8 --epochs 3"),
+    )  # fmt: skip
+    folder = run_sweep(config)
+    said = capsys.readouterr().out
+    assert "side       32: the median picture is 44 pixels" in said
+    assert said.index("recipe     quick\n") < said.index("batches    of 16: 2 an epoch, of 32")
+    assert said.count("pictures   32 to learn from in 2 classes of 16 to 16, 8 held out") == 1
+    assert said.endswith("recipe     b\n")  # nothing was chosen for it
+    trained = {line["recipe"]: line["training"] for line in _lines(folder)}
+    assert (trained["quick"]["batch_size"], trained["quick"]["epochs"]) == (16, 100)
+    assert (trained["b"]["batch_size"], trained["b"]["epochs"]) == (8, 3)
+    assert json.loads((folder / "config.json").read_text())["config"]["side"] == 32
+    before = (folder / "table.jsonl").read_bytes()
+    run_sweep(config, quiet=True)
+    resume_sweep(folder, {}, quiet=True)
+    assert (folder / "table.jsonl").read_bytes() == before
+    assert capsys.readouterr().out == ""
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from supernet.data import load_dataset
+from supernet.data.sharing import as_arrays
 from supernet.processes import one_thread
 from supernet.runs.train_run import run_training
 from supernet.studies.sweep.config import read_recipe
-from supernet.studies.sweep.work import Plan, Task, as_arrays, train_and_measure
+from supernet.studies.sweep.work import Plan, Task, train_and_measure
 from supernet.train.config import TrainConfig
 from supernet.train.evaluate import evaluate
 from supernet.train.export import load_images_of, load_model
@@ -20,7 +21,7 @@ FLAGS = "quick --epochs 2 --C 4 --batch-size 16 --limit 64"
 
 
 def _plan(recipe: str = FLAGS, **changes: Any) -> Plan:
-    name, fields = read_recipe(f"r={recipe}")
+    name, fields, _ = read_recipe(f"r={recipe}")
     data = load_dataset("digits", limit=fields["limit"], test_limit=20)
     plan = {
         "recipes": {name: fields}, "images": {fields["limit"]: as_arrays(data)},
