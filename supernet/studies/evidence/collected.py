@@ -50,7 +50,6 @@ class Evidence:
         self.content: Record = {
             **_head(config, rows, self.table),
             "note": before.get("note"),
-            "shared": before.get("shared", {}),
             "runs": before.get("runs", []),
         }
         done = {key_of(record): record for record in self.content["runs"]}
@@ -95,7 +94,6 @@ class Evidence:
         order = {each.key: number for number, each in enumerate(self.plan)}
         content["runs"].append(found)
         content["runs"].sort(key=lambda record: order.get(key_of(record), len(order)))
-        content["shared"]["-seed".join(map(str, run.group))] = self.shared.totals(run.config())
         if (run.row.name, run.seed) == (DRAWN, run.row.seeds[0]):
             picture = self.path.parent / "fronts" / run.images.name
             found_front(read_json(folder / "front.json"), self.table, picture)

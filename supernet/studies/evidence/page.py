@@ -70,7 +70,6 @@ def page_text(evidence: Mapping[str, Any], *, notes: str | None, source: str) ->
         _legend(letters),
         *budgets.section(evidence),
         *fronts.section(evidence, posixpath.dirname(source)),
-        *_shared(evidence),
         "## The rows",
         "\n".join(_row_line(row) for row in evidence["plan"]),
         *_all_runs(evidence["runs"]),
@@ -124,23 +123,6 @@ def _letter(number: int) -> str:
 def _legend(letters: Mapping[str, str]) -> str:
     words = "; ".join(f"{letter}: {machine}" for machine, letter in letters.items())
     return f"Machines: {words}." if letters else ""
-
-
-def _shared(evidence: Mapping[str, Any]) -> list[str]:
-    """How many trainings were made, and how many the runs would have made alone."""
-    runs, shared = evidence["runs"], evidence["shared"].values()
-    if not shared:
-        return []
-    made, alone = sum(s["trainings"] for s in shared), sum(r["trainings"] for r in runs)
-    took = minutes(sum(s["cpu_seconds"] for s in shared))
-    needed = minutes(sum(r["cpu_seconds"]["refine"] for r in runs))
-    return [
-        "## Shared trainings",
-        "A short training depends on the images, the seed, the cell and the recipe alone, so that "
-        "the searches of one data set and seed share those that several of them ask for.\n"
-        f"{count(made)} were made, in {took} CPU minutes; each search alone, they would have been "
-        f"{count(alone)}, in {needed} CPU minutes.",
-    ]
 
 
 def _row_line(row: Record) -> str:

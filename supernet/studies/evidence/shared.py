@@ -47,12 +47,6 @@ class SharedTrainings:
         if own:
             _write(self._path(config), [_images(config), *_merged(self._read(config), own)])
 
-    def totals(self, config: SearchConfig) -> dict[str, float]:
-        """How many `trainings` are known, and the `cpu_seconds` that they took."""
-        lines = self._read(config)
-        seconds = sum(line["outcome"]["seconds"] for line in lines)
-        return {"trainings": len(lines), "cpu_seconds": round(seconds, 1)}
-
     def _path(self, config: SearchConfig) -> Path:
         return self.folder / f"{plain(config.dataset)}-seed{config.seed}.jsonl"
 

@@ -69,8 +69,6 @@ def evidence() -> dict[str, Any]:
             for name in ("cifar10", "imagenet16-120")
         },
         "note": None,
-        "shared": {"cifar10-seed5": {"trainings": 50, "cpu_seconds": 400.0},
-                   "cifar10-seed6": {"trainings": 60, "cpu_seconds": 500.0}},
         "runs": runs,
     }  # fmt: skip
 

@@ -17,8 +17,8 @@ def test_every_data_set_has_a_section() -> None:
     text = page_text(evidence(), notes=None, source="e/evidence.json")
     heads = lines_of(text, "## ")
     assert heads == [
-        "## CIFAR-10", "## a stand-in", "## Within a budget", "## Fronts",
-        "## Shared trainings", "## The rows", "## All runs",
+        "## CIFAR-10", "## a stand-in", "## Within a budget", "## Fronts", "## The rows",
+        "## All runs",
     ]  # fmt: skip
     first = text[text.index("## CIFAR-10") : text.index("## a stand-in")]
     assert "Searches take `--dataset cifar10`." in first
@@ -45,17 +45,6 @@ def test_every_run_is_listed_with_its_cells() -> None:
     assert len(lines_of(text, "| cifar10 | `within` | 0.4M |")) == 2
     assert "Images: some images. torch 9.9, native cells." in text
     assert "- `free`, words of free: `--epochs 0`" in text.splitlines()
-
-
-def test_shared_trainings_are_told_from_those_of_a_search_alone() -> None:
-    text = page_text(evidence(), notes=None, source="e")
-    made = 50 + 60
-    alone = 60 + 70 + 80 + 10 + 60 + 70
-    assert (
-        f"{made} were made, in 15 CPU minutes; each search alone, they would have been {alone}, in "
-        "29 CPU minutes."
-    ) in text
-    assert "Shared trainings" not in page_text({**evidence(), "shared": {}}, notes=None, source="e")
 
 
 def test_the_introduction_says_what_to_know() -> None:
@@ -90,7 +79,7 @@ def test_the_committed_page_is_what_its_evidence_says(tmp_path: Path) -> None:
 
 
 def test_before_the_first_run() -> None:
-    text = page_text({**evidence(), "runs": [], "shared": {}}, notes=None, source="e")
+    text = page_text({**evidence(), "runs": []}, notes=None, source="e")
     assert len(lines_of(text, "- No search of `main` has been run yet:")) == 2
     assert lines_of(text, "## ")[2:] == ["## Within a budget", "## Fronts", "## The rows"]
 
