@@ -52,6 +52,7 @@ def small_disk(folder: Path, size: int) -> Iterator[Disk]:
 
 
 def _mount(options: str, size: int, folder: Path) -> None:
+    size = size // _PAGE * _PAGE  # the kernel rounds up
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"{options}size={size}", "tmpfs", str(folder)],
         check=True, capture_output=True,

@@ -27,6 +27,8 @@ SHAPE = {
     "dataset": str, "num_classes": int, "results": dict,
 }  # fmt: skip
 """What a line holds at the least, with its shape. `results` is column -> accuracy."""
+_LONGEST_NAME = 5_000
+"""Characters of a recipe, a column, or a data set that may be a path."""
 _ORDER = ("clean", "fgsm", "pgd", "autoattack")
 
 
@@ -89,6 +91,9 @@ def _checked(path: Path) -> list[dict[str, Any]]:
         if line.get("format") != FORMAT:
             raise UserError(f"{where} is not of a sweep of this version; name another --table")
         require(line, SHAPE, where)
+        for name in (line["dataset"], line["recipe"], *line["results"]):
+            if not name.isprintable() or len(name) > _LONGEST_NAME:
+                raise UserError(f"{where} has the name {name[:SHOWN]!r}, which cannot be shown")
         for name, value in line["results"].items():
             if misfit(value, Within(float, 0, 1)) is not None:
                 shown = f"{name[:SHOWN]} = {str(value)[:SHOWN]}"
