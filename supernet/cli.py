@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TextIO
 from supernet import invocation
 from supernet.errors import UserError, refusal
 from supernet.files import DISK_ERRORS
+from supernet.text import printable
 from supernet.threads import prepare_threads
 
 USER_ERROR = 2
@@ -143,7 +144,7 @@ class _NamedStream(io.TextIOWrapper):
 def _say(text: str, status: int) -> int:
     """Print to standard error, as far as that can be written; returns the status."""
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text, besides="\n"), file=sys.stderr, flush=True)
     return status
 
 
