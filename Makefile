@@ -2,7 +2,7 @@
 # make test     environment, install, the optional native kernels if they build, the whole test suite;
 #               with CI=true it fails where they do not build
 # make check    ruff, mypy and the fast tests
-# make fuzz     50,000 damaged files for each reader of files, about an hour
+# make fuzz     50,000 damaged files for each reader of files, some hours
 # make native   build the optional kernels in place
 # make clean    remove the environment, caches and builds (runs/ and data/ stay)
 #
