@@ -8,6 +8,7 @@ import json
 import zipfile
 from typing import Any
 
+from tests.fuzz.mutations import edit_bytes
 from tests.fuzz.readers import READERS
 
 
@@ -35,6 +36,7 @@ def zipped(pickled: bytes) -> bytes:
 
 def corpus() -> list[tuple[str, str, bytes]]:
     """(reader, what was wrong, the file)."""
+    pack = READERS["pack"].good()[0]
     return [
         ("JSON lines", "nested too deep for the parser", b"[" * 100_000 + b"\n"),
         ("JSON lines", "a number that is none", b'{"a": NaN}\n'),
@@ -82,6 +84,8 @@ def corpus() -> list[tuple[str, str, bytes]]:
         ("evidence.json", "a run without a seed",
          changed("evidence.json", "runs", 0, "seed", value=None)),
         ("evidence.json", "a plan of numbers", changed("evidence.json", "plan", value=[5])),
+        ("pack", "a name as long as the file",
+         edit_bytes(pack, [(26 / len(pack), "overwrite", b"\0\x0c")])),
         ("model.pt", "no tensors", zipped(b"\x80\2]K\1a.")),
         ("model.pt", "bytes as many as it asks for",
          zipped(b"\x80\2cbuiltins\nbytearray\n(J\xff\xff\xff\x7ftR.")),
