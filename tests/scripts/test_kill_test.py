@@ -59,7 +59,9 @@ def test_a_run_that_ends_before_its_kill_is_a_fault(
     """Or every kill could come too late, and all would end the same."""
 
     def ended(command: list[str], folder: Path, moment: kill_test.Moment) -> int:
-        return os.posix_spawn("/bin/true", ["true"], {})
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return pid
 
     monkeypatch.setattr(kill_test, "_fork", ended)
     monkeypatch.setattr(kill_test, "_seconds", lambda pid: None)
