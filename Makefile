@@ -2,7 +2,7 @@
 # make test     environment, install, the optional native kernels if they build, the whole test suite;
 #               with CI=true it fails where they do not build
 # make check    ruff, mypy and the fast tests
-# make fuzz     50,000 damaged files for each reader of files, about an hour
+# make fuzz     50,000 damaged files for each reader of files, some hours
 # make native   build the optional kernels in place
 # make clean    remove the environment, caches and builds (runs/ and data/ stay)
 #
@@ -27,8 +27,14 @@ $(error VENV may hold neither spaces nor characters that make or the shell treat
 name another folder, or a link to this one)
 endif
 
+# PYTHON may be any path: its text is taken as it is, make expands nothing in it, and the shell gets
+# it as one word. A ~/ at its beginning stays one.
+override PYTHON := $(value PYTHON)
+WORD := '$(subst ','\'',$(PYTHON))'
+WORD := $(subst '~/,~/',$(WORD))
+
 ifeq ($(strip $(VENV)),)
-PY      := $(PYTHON)
+PY      := $(WORD)
 INSTALL := packages-there
 DEV     := packages-there
 else
@@ -89,13 +95,13 @@ $(VENV)/.robust-supernet-dev: pyproject.toml | $(VENV)/.robust-supernet
 
 # One plain line for each thing that commonly stops a fresh machine.
 $(VENV)/bin/pip:
-	@command -v $(PYTHON) >/dev/null \
-	  || { echo "make: there is no '$(PYTHON)'; install Python 3.10 or newer, or name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
-	  || { echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1), too old; name Python 3.10 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-	  || { echo "make: $(PYTHON) cannot create environments; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
-	@$(PYTHON) -m venv $(VENV)
+	@command -v $(WORD) >/dev/null \
+	  || { echo "make: there is no '"$(WORD)"'; install Python 3.10 or newer, or name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(WORD) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "make: "$(WORD)" is $$($(WORD) -V 2>&1), too old; name Python 3.10 or newer: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(WORD) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "make: "$(WORD)" cannot create environments; install its venv module (Debian, Ubuntu: apt install python3-venv)" >&2; exit 2; }
+	@$(WORD) -m venv $(VENV)
 
 test fuzz: ALSO = pytest pytest-xdist hypothesis
 check: ALSO = pytest pytest-xdist hypothesis ruff mypy
@@ -106,7 +112,7 @@ packages-there:
 	  text = open("pyproject.toml").read().split("\ndependencies = [")[1].split("\n]")[0]; \
 	  there = {re.sub("[-_.]+", "-", d.metadata["Name"] or "").lower() for d in metadata.distributions()}; \
 	  missing = [n for n in re.findall("\"([a-z0-9-]+)", text) + "$(ALSO)".split() if n not in there]; \
-	  sys.exit("make: $(PY) lacks " + ", ".join(missing) + "; install them there, or leave out VENV= to get an environment." if missing else 0)'
+	  sys.exit("make: " + sys.argv[1] + " lacks " + ", ".join(missing) + "; install them there, or leave out VENV= to get an environment." if missing else 0)' $(PY)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -19,6 +19,7 @@ from supernet import invocation
 from supernet.errors import UserError, refusal
 from supernet.files import DISK_ERRORS
 from supernet.quiet import hushed
+from supernet.text import printable
 from supernet.threads import prepare_threads
 
 USER_ERROR = 2
@@ -145,7 +146,7 @@ class _NamedStream(io.TextIOWrapper):
 def _say(text: str, status: int) -> int:
     """Print to standard error, as far as that can be written; returns the status."""
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text, besides="\n"), file=sys.stderr, flush=True)
     return status
 
 

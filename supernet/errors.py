@@ -2,13 +2,23 @@
 
 import os
 
+LONGEST = 1_900
+"""Characters of a sentence: a library's own words about a damaged file may hold the file."""
+_END = 500
+
 
 class UserError(ValueError):
     """Something the user gave and can mend: one sentence that names the thing and the remedy.
 
     Command lines print it on standard error and end with exit status 2; everything else that is
-    raised is a fault of this program and keeps its traceback.
+    raised is a fault of this program and keeps its traceback. A sentence that is too long keeps
+    its beginning and its end.
     """
+
+    def __init__(self, sentence: str) -> None:
+        if len(sentence) > LONGEST:
+            sentence = f"{sentence[: LONGEST - _END]} ... {sentence[-_END:]}"
+        super().__init__(sentence)
 
 
 def refusal(error: OSError, place: object | None = None) -> str | None:

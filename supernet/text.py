@@ -8,9 +8,17 @@ from supernet.errors import UserError
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}
 
 
+def printable(text: str, *, besides: str = "") -> str:
+    """A text from a file as a terminal may get it: control characters become escapes, \\x1b, but
+    for those in `besides`."""
+    return "".join(
+        c if c.isprintable() or c in besides else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """Rows of text in columns as wide as they need: the first `left` flush left, others right."""
-    lines = [list(header), *map(list, rows)]
+    lines = [[printable(text) for text in line] for line in (header, *rows)]
     widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
     return "\n".join(
         "  ".join(

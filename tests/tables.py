@@ -46,10 +46,25 @@ def class_values(canonical: str, num_columns: int) -> list[float]:
     ]
 
 
-def small_form(columns: list[str] = SMALL_COLUMNS) -> tuple[dict[str, Any], list[str]]:
-    """(table, codes): the first index of a class is the evaluated one; others point at it, the last
-    of every class of three or more through another member (two hops)."""
-    cells = shuffled_cells()
+def some_cells(classes: int) -> list[Genotype]:
+    """All members of so many classes, in an invented index order; half of them have twins."""
+    members: dict[str, list[Genotype]] = {}
+    for cell in shuffled_cells():
+        members.setdefault(cell.canonical, []).append(cell)
+    few = sorted((each for each in members.values() if len(each) < 6), key=len, reverse=True)
+    chosen = [*few[: classes // 2], *few[len(few) - (classes - classes // 2) :]]
+    cells = [cell for each in chosen for cell in each]
+    random.Random(201).shuffle(cells)
+    return cells
+
+
+def small_form(
+    columns: list[str] = SMALL_COLUMNS, cells: list[Genotype] | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """(table, codes) of all cells, or of these: the first index of a class is the evaluated one;
+    others point at it, the last of every class of three or more through another member (two
+    hops)."""
+    cells = shuffled_cells() if cells is None else cells
     members: dict[str, list[int]] = {}
     table: dict[str, Any] = {"": columns}
     for index, cell in enumerate(cells):
@@ -73,9 +88,9 @@ def write_small(folder: Path) -> Path:
     return path
 
 
-def write_large(folder: Path) -> Path:
+def write_large(folder: Path, cells: list[Genotype] | None = None) -> Path:
     """The larger form with the same means; returns the table's path."""
-    small, codes = small_form()
+    small, codes = small_form(cells=cells)
     target = folder / "robbench201"
     target.mkdir(parents=True, exist_ok=True)
     names = ["val_acc", "val_fgsm_3.0_acc", "val_pgd_3.0_acc", "val_fgsm_8.0_acc"]

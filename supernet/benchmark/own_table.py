@@ -4,7 +4,6 @@ A line is one training; a class of isomorphic cells has the mean of its lines. N
 """
 
 import hashlib
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from supernet.cells.order import published_order
 from supernet.errors import UserError
 from supernet.files import read_jsonl
 from supernet.invocation import named
-from supernet.shapes import require
+from supernet.shapes import SHOWN, Within, misfit, require
 
 FORMAT = 1
 """Of a line."""
@@ -28,6 +27,8 @@ SHAPE = {
     "dataset": str, "num_classes": int, "results": dict,
 }  # fmt: skip
 """What a line holds at the least, with its shape. `results` is column -> accuracy."""
+_LONGEST_NAME = 5_000
+"""Characters of a recipe, a column, or a data set that may be a path."""
 _ORDER = ("clean", "fgsm", "pgd", "autoattack")
 
 
@@ -90,10 +91,13 @@ def _checked(path: Path) -> list[dict[str, Any]]:
         if line.get("format") != FORMAT:
             raise UserError(f"{where} is not of a sweep of this version; name another --table")
         require(line, SHAPE, where)
+        for name in (line["dataset"], line["recipe"], *line["results"]):
+            if not name.isprintable() or len(name) > _LONGEST_NAME:
+                raise UserError(f"{where} has the name {name[:SHOWN]!r}, which cannot be shown")
         for name, value in line["results"].items():
-            number_ = isinstance(value, int | float) and not isinstance(value, bool)
-            if not (number_ and math.isfinite(value) and 0 <= value <= 1):
-                raise UserError(f"{where} has {name} = {value!r}, which is not a fraction")
+            if misfit(value, Within(float, 0, 1)) is not None:
+                shown = f"{name[:SHOWN]} = {str(value)[:SHOWN]}"
+                raise UserError(f"{where} has {shown}, which is not a fraction")
     if not lines:
         raise UserError(f"{path} has no finished line yet; let the sweep go on")
     return lines

@@ -8,7 +8,7 @@ from typing import Any
 from supernet.cells.genotype import Genotype
 from supernet.cells.order import find_index_order, resolve
 from supernet.errors import UserError
-from supernet.files import read_json
+from supernet.files import MOST_JSON_BYTES, read_json
 from supernet.shapes import Maybe, Within, require
 
 _IMAGES = {"dataset": Maybe((str, None)), "side": Maybe((Within(int, 1, 10**6), None))}
@@ -53,11 +53,15 @@ def read_cells(path: Path) -> list[str]:
     Raises: UserError when the file cannot be read or names no cell.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows begins a file with a mark
+        with path.open("rb") as stream:
+            data = stream.read(MOST_JSON_BYTES + 1)
+        text = data.decode("utf-8-sig")  # Windows begins a file with a mark
     except OSError as error:
         raise UserError(f"cannot read cells from {path}: {error.strerror}; check it") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+    if len(data) > MOST_JSON_BYTES:
+        raise UserError(f"{path} is longer than {MOST_JSON_BYTES:,} bytes; name another file")
     if text.lstrip()[:1] in ("{", "["):
         return _cells_of_json(path, text)
     lines = (line.split("#")[0].strip() for line in text.splitlines())
@@ -71,7 +75,7 @@ def _as_path(text: str) -> tuple[Path | None, int | None]:
     # An arch holds | and ~, a code or an index only digits: neither is taken for a file.
     if text.startswith("|") or re.fullmatch(r"\s*\d+\s*", text):
         return None, None
-    found = re.fullmatch(r"(.+\.json):(\d+)", text)
+    found = re.fullmatch(r"(.+\.json):(\d{1,9})", text)
     path = Path(found[1] if found else text).expanduser()
     try:
         if path.is_dir():

@@ -16,11 +16,15 @@ from pathlib import Path
 from ops.space import NUM_EDGES, NUM_OPS
 from supernet.cells.genotype import NUM_CELLS, Genotype
 from supernet.errors import UserError
+from supernet.invocation import named
 
 ORDER_SEED = 88
 ORDER_MD5 = "5b8fd04c035e06a14c89219d4a91317e"
 """Of the 15,625 codes in published order, joined by newlines. (Of the strings it is
 1985aacc268bf045d31ddeecaaac0dc0; writing those out would take fifty times as long.)"""
+
+_MOST_BYTES = 8 << 20
+"""Fifty times the published file; a longer one is cut, and so refused."""
 
 
 class IndexOrder:
@@ -38,7 +42,8 @@ class IndexOrder:
         """
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8", errors="replace").strip()
+            with path.open("rb") as stream:
+                text = stream.read(_MOST_BYTES).decode("utf-8", "replace").strip()
         except OSError as error:
             raise UserError(f"cannot read the index order {path}: {error.strerror}") from error
         start, end = text.find("["), text.rfind("]")
@@ -115,7 +120,7 @@ def refuse_other_order(path: Path, codes: Sequence[str]) -> None:
     if not is_published_order(codes):
         raise UserError(
             f"{path} has the cells in another order than the published one, in which every index"
-            " would name another cell; download it again ({named('benchmark')} --no-verify reads"
+            f" would name another cell; download it again ({named('benchmark')} --no-verify reads"
             " it as it is)"
         )
 

@@ -10,6 +10,7 @@ TORCH_CUDA_ARCH_LIST names the GPU architectures, CUDA_HOME says where nvcc is.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from supernet import cli
 from supernet.errors import UserError
 from supernet.invocation import ROOT
 from supernet.progress import Progress, say_without_terminal
+from supernet.runs.lock import locked
 
 BUILD = """
 import pathlib, sys
@@ -61,27 +63,34 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(path: Path) -> None:
     """Compile in a process of its own, whose output is kept where it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     log = path.with_name("build.log")
-    with log.open("wb") as stream:
+    with locked(path.parent) as lock, log.open("wb") as stream:
+        for left in path.parent.glob(".build-*"):  # by a build that was killed
+            shutil.rmtree(left, ignore_errors=True)
         process = subprocess.Popen(
-            [sys.executable, "-c", BUILD, str(ROOT), str(path)], stdout=stream, stderr=stream
-        )
+            [sys.executable, "-c", BUILD, str(ROOT), str(path)], stdout=stream, stderr=stream,
+            pass_fds=(lock,),
+        )  # fmt: skip
         try:
             _watch(process, path.parent)
         finally:
             process.wait()  # it has got the Ctrl-C, too, and removes what it has begun
+        _say(process.returncode, log)
+    print(f"built {path}")
+
+
+def _say(status: int, log: Path) -> None:
+    """Pass on what the compiler's process has to say."""
     said = log.read_text(encoding="utf-8", errors="replace").splitlines()
     for line in said:
         if line.startswith(SAID):
             print(line.removeprefix(SAID), file=sys.stderr)
-    if process.returncode:
+    if status:
         raise UserError(
             f"the kernels did not build, {log} has all that the compiler said; searches run "
             "without them, slower"
         )
     log.unlink()
-    print(f"built {path}")
 
 
 def _watch(process: "subprocess.Popen[bytes]", folder: Path) -> None:

@@ -150,6 +150,8 @@ class Batches:
                 or position is none of theirs.
         """
         order, position = state["order"], int(state["position"])
+        if order is not None and (order.ndim != 1 or order.dtype != torch.int64):
+            raise ValueError("the saved order is not a list of whole numbers")
         if order is not None and len(order) != len(self.indices):
             raise ValueError(
                 f"the saved order is of {len(order)} images, these are {len(self.indices)};"

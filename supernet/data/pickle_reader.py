@@ -9,7 +9,7 @@ and no other list, and a key is text.
 
 import codecs
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from supernet.data.pickle_arrays import NAMES, Array, Dtype, Name, Refused, scalar
@@ -25,6 +25,9 @@ _MARK = object()
 
 class Reader:
     """The machine that a pickle drives: a stack, a memo, and the bytes that are left."""
+
+    names: Mapping[tuple[str, str], str] = NAMES
+    """What it may name."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -42,11 +45,14 @@ class Reader:
             code = self._take(1)
             if code == b".":
                 return self._pop()
-            step = OPCODES.get(code)
+            step = self._step(code)
             if step is None:
                 raise Refused(f"it has the opcode {code!r}")
             step(self)
         raise Refused(f"it has more than {MOST_OPCODES:,} opcodes")
+
+    def _step(self, code: bytes) -> "Callable[[Any], None] | None":
+        return OPCODES.get(code)
 
     # Bytes
 
@@ -185,9 +191,9 @@ class Reader:
     def _named(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise Refused("it has a name that is not text")
-        if (module, name) not in NAMES:
-            raise Refused(f"it names {module[:40]}.{name[:40]}, which is not an array")
-        self.push(Name(NAMES[module, name]))
+        if (module, name) not in self.names:
+            raise Refused(f"it names {module[:40]}.{name[:40]}, which no such file does")
+        self.push(Name(self.names[module, name]))
 
     def call(self) -> None:
         """Do what a call of a name would do."""
@@ -327,6 +333,7 @@ OPCODES: dict[bytes, Callable[[Reader], None]] = {
     b"r": lambda r: r.remember(r._number("<I")), b"\x94": Reader.remember_next,
     b"g": Reader.recall_line, b"h": lambda r: r.recall(r._number("<B")),
     b"j": lambda r: r.recall(r._number("<I")),
-    b"c": Reader.name, b"\x93": Reader.stacked_name, b"R": Reader.call, b"b": Reader.build,
+    b"c": Reader.name, b"\x93": Reader.stacked_name,
+    b"R": lambda r: r.call(), b"b": lambda r: r.build(),
 }  # fmt: skip
 """What an opcode does. The opcodes that call anything else, extend or subclass are not here."""

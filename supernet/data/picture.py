@@ -2,11 +2,11 @@
 
 import contextlib
 import functools
+import io
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
@@ -71,7 +71,7 @@ def read_picture(path: Path, side: int) -> tuple[PixelArray, frozenset[str]]:
              large, or has values whose range is not known (32 bits, floating point).
     """
     try:
-        with path.open("rb") as stream:
+        with _opened(path) as stream:
             return _read(stream, path, side)
     except _Unfit as error:
         raise UserError(f"{path} {error}") from error
@@ -97,10 +97,28 @@ def shorter_side(path: Path) -> int | None:
     """The shorter side in pixels, from the beginning of the file; None where it cannot be read,
     which `read_picture` tells of."""
     try:
-        with path.open("rb") as stream, Image.open(stream, formats=_formats(path)) as picture:
+        with _opened(path) as stream, Image.open(stream, formats=_formats(path)) as picture:
             return min(picture.size)
     except Exception:  # Pillow's plugins raise many kinds
         return None
+
+
+class _Sized(io.BufferedReader):
+    """A file of which no more is read than it has: a plugin asks for what a header claims, and
+    Python makes room for that first."""
+
+    size: int
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > self.size:
+            size = max(self.size - self.tell(), 0)
+        return super().read(size)
+
+
+def _opened(path: Path) -> _Sized:
+    stream = _Sized(io.FileIO(path))
+    stream.size = os.fstat(stream.fileno()).st_size
+    return stream
 
 
 def _formats(path: Path) -> list[str]:
@@ -108,8 +126,8 @@ def _formats(path: Path) -> list[str]:
     return [n for n in readable_formats() if n not in UNMARKED or suffix in FORMATS[n]]
 
 
-def _read(stream: BinaryIO, path: Path, side: int) -> tuple[PixelArray, frozenset[str]]:
-    if os.fstat(stream.fileno()).st_size > MOST_BYTES:
+def _read(stream: _Sized, path: Path, side: int) -> tuple[PixelArray, frozenset[str]]:
+    if stream.size > MOST_BYTES:
         raise _Unfit(f"is larger than {MOST_BYTES:,} bytes; make it smaller or remove it")
     with Image.open(stream, formats=_formats(path)) as picture:
         pixels = picture.width * picture.height

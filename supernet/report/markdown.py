@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from supernet.text import printable
+
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], align: str | None = None) -> str:
     """A pipe table. `align` has one letter per column, l or r; the default is l, then r.
@@ -25,7 +27,7 @@ def plain(text: object) -> str:
 
 def code(text: object) -> str:
     """A text from a file as code inside a line, whatever backticks it holds."""
-    words = " ".join(str(text).split())
+    words = printable(" ".join(str(text).split()))
     fence = "`" * (_longest_run(words) + 1)
     space = " " if words.startswith("`") or words.endswith("`") or not words else ""
     return f"{fence}{space}{words}{space}{fence}"
@@ -33,6 +35,7 @@ def code(text: object) -> str:
 
 def code_block(text: str, language: str = "") -> str:
     """A text from a file as a block of code, which ends where the text does."""
+    text = printable(text, besides="\n\t")
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}{language}\n{text}\n{fence}"
 

@@ -4,15 +4,15 @@ import math
 import os
 import shlex
 import sys
-import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from supernet.errors import UserError
 from supernet.files import atomic_write
 from supernet.runs.folder import CHECKPOINT, CHECKPOINT_BEFORE, CONFIG
+from supernet.train.torch_file import load_torch
 
 FORMAT = 3
 """Format 1 was of searches for a front, or with scores of inherited weights; format 2 did not say
@@ -78,7 +78,7 @@ def load_last(folder: Path, kind: str, config_hash: str) -> dict[str, Any]:
 
 
 def load_checkpoint(path: Path, kind: str, config_hash: str) -> dict[str, Any]:
-    """Read a checkpoint of this kind of run and config onto the CPU with `weights_only=True`.
+    """Read a checkpoint of this kind of run and config onto the CPU.
 
     Raises: DamagedCheckpoint when it is missing, cut short, changed, or not a checkpoint at all;
             UserError when it is of another format, kind of run or config.
@@ -120,28 +120,12 @@ def _read(path: Path) -> Any:
         raise DamagedCheckpoint(f"checkpoint {path} is missing") from error
     with stream:
         try:
-            _refuse_damage(stream)
-            stream.seek(0)
-            return torch.load(stream, map_location="cpu", weights_only=True)
-        except Exception as error:  # a changed file makes the two readers raise almost anything
+            return load_torch(stream)
+        except (ValueError, OSError) as error:
             raise DamagedCheckpoint(
                 f"checkpoint {path} cannot be read ({_first_line(error)}): it is cut short, "
                 "changed or not a checkpoint"
             ) from error
-
-
-def _refuse_damage(stream: IO[bytes]) -> None:
-    """Compare every record with its checksum, which torch's reader does not do."""
-    size = stream.seek(0, os.SEEK_END)
-    with zipfile.ZipFile(stream) as archive:
-        records = archive.infolist()
-        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
-            raise zipfile.BadZipFile("its records are compressed")
-        if sum(record.file_size for record in records) > size:
-            raise zipfile.BadZipFile("its records are larger than the file")
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise zipfile.BadZipFile(f"the checksum of {damaged} differs")
 
 
 def _first_line(error: Exception) -> str:

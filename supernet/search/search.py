@@ -166,8 +166,9 @@ class Search:
             # Minus infinity where `none` has all the weight there is: no cell can be drawn or read.
             w_EO = self.strategy.expected_weights()[:, NONE + 1 :]
             state["log of the edge weights besides none"] = w_EO.sum(1).log()
-        remedy = f"start a new run with a lower --alpha-lr (it is {self.config.alpha_lr:g})"
-        self.watch.note(state, self.step + 1, remedy)
+        # Its gradient may overflow in a network whose weights are too large already.
+        lr = self.config.alpha_lr
+        self.watch.note(state, self.step + 1, f"{self.remedy} or a lower --alpha-lr (it is {lr:g})")
         self._count(values)
 
     def _weight_step(self, batch: Batch, attack: StepAttack | None, *, single_cells: bool) -> None:

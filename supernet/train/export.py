@@ -4,7 +4,6 @@ Or as one file in the form of the hub, model.safetensors, whose header has what 
 """
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from supernet.nets.derived import DerivedNetwork
 from supernet.report.record_shapes import AMOUNT, COUNT
 from supernet.settings import another_version
 from supernet.shapes import Items, Maybe, Within, require
+from supernet.train.torch_file import load_torch
 
 FORMAT = 1
 WEIGHTS, METADATA = "model.pt", "model.json"
@@ -93,6 +93,10 @@ def load_model(
     params = genotype.params(metadata["num_classes"], metadata["C"], metadata["N"])
     if 4 * params > path.stat().st_size:
         raise _misfit(path, f"the file is too short for {params:,} parameters")
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
+        raise _misfit(path, "the weights are not tensors by name")
     try:
         network = _build(metadata, state)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -208,8 +212,9 @@ def load_images_of(
 
 def _read_tensors(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        with path.open("rb") as stream:
+            return load_torch(stream)
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
 

@@ -3,9 +3,12 @@
 Some are good files with one value changed, as `changed` says it.
 """
 
+import io
 import json
+import zipfile
 from typing import Any
 
+from tests.fuzz.mutations import edit_bytes
 from tests.fuzz.readers import READERS
 
 
@@ -23,8 +26,17 @@ def changed(reader: str, *place: str | int, value: Any) -> bytes:
     return json.dumps(content).encode() + b"\n"
 
 
+def zipped(pickled: bytes) -> bytes:
+    """A file of torch.save with this pickle."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled)
+    return stream.getvalue()
+
+
 def corpus() -> list[tuple[str, str, bytes]]:
     """(reader, what was wrong, the file)."""
+    pack = READERS["pack"].good()[0]
     return [
         ("JSON lines", "nested too deep for the parser", b"[" * 100_000 + b"\n"),
         ("JSON lines", "a number that is none", b'{"a": NaN}\n'),
@@ -58,4 +70,23 @@ def corpus() -> list[tuple[str, str, bytes]]:
         ("model.json", "no code", changed("model.json", "code", value=None)),
         ("model.json", "no learning rate", changed("model.json", "training", "lr", value=None)),
         ("model.json", "a deviation of zero", changed("model.json", "std", value=[0.0] * 3)),
+        ("own table", "an accuracy beyond all floats",
+         changed("own table", "results", "clean", value=10**400)),
+        ("own table", "an accuracy that is a long text",
+         changed("own table", "results", "clean", value="9" * 5000)),
+        ("sweep's table", "a cell that is a list", changed("sweep's table", "cell", value=["3"])),
+        ("sweep's table", "no status", changed("sweep's table", "status", value=None)),
+        ("scores", "scores that are texts", changed("scores", "scores", value={"params": "x"})),
+        ("scores", "a code as long as a file", changed("scores", "code", value="3" * 5000)),
+        ("ranking's config", "a list", b"[1]"),
+        ("ranking's config", "a config that is a number", b'{"config": 5}'),
+        ("ranking.json", "rows that are numbers", changed("ranking.json", "rows", value=[1])),
+        ("evidence.json", "a run without a seed",
+         changed("evidence.json", "runs", 0, "seed", value=None)),
+        ("evidence.json", "a plan of numbers", changed("evidence.json", "plan", value=[5])),
+        ("pack", "a name as long as the file",
+         edit_bytes(pack, [(26 / len(pack), "overwrite", b"\0\x0c")])),
+        ("model.pt", "no tensors", zipped(b"\x80\2]K\1a.")),
+        ("model.pt", "bytes as many as it asks for",
+         zipped(b"\x80\2cbuiltins\nbytearray\n(J\xff\xff\xff\x7ftR.")),
     ]  # fmt: skip

@@ -4,8 +4,10 @@
     python -m tests.fuzz.drive                              50,000 files for each reader
     python -m tests.fuzz.drive front.json pickle --inputs 1000 --seed 3 --out counts.json
 
-Every file is a good one after one to four edits, of its bytes or (JSON) of its values, or nothing
-but edits of another file; number and --seed draw it, so that `--first N --inputs 1` makes it again.
+Every file is a good one after one to four edits, of its bytes, of its values (JSON) or of what is
+in it (archives); number and --seed draw it, so that `--first N --inputs 1` makes it again. Readers
+take turns, the one that will soonest be through first. A second call with the same --out goes on
+where the first one was stopped; a reader that had faults begins anew.
 A fault is an exception that no reader may raise, more than 5 s of processor time, more memory than
 1 GB above that of the process that has read the good files, the end of the process, and a file
 that is written, a process that is started or an address that is looked up while reading. Faults are
@@ -13,13 +15,13 @@ kept under --keep. Ends with status 1 where there was one.
 """
 
 import argparse
+import functools
 import json
 import mmap
 import os
 import platform
 import random
-import resource
-import signal
+import shlex
 import struct
 import sys
 import tempfile
@@ -27,64 +29,22 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from supernet.files import write_json
 from tests.fuzz import mutations
+from tests.fuzz.archives import edit_entry
 from tests.fuzz.reader import MOST_SECONDS, Reader, survives
+from tests.fuzz.watch import MOST_MEMORY, Watch, limit_memory
 
-MOST_MEMORY = 1 << 30
-"""Bytes above what the process has when it has read the good files."""
-MOST_WAIT = 300
-"""Seconds on the clock for one file, of a machine that is busy."""
-STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty",
-          "os.startfile", "socket.connect", "socket.getaddrinfo", "urllib.Request", "pty.spawn",
-          "ctypes.dlopen")  # fmt: skip
-"""Audit events that no reader causes."""
-CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.truncate",
-           "os.chmod", "os.chown", "shutil.rmtree", "shutil.copyfile", "shutil.move")  # fmt: skip
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PROGRESS = struct.Struct("<qq")
-
-
-class TooSlow(BaseException):
-    """One file took too long. Not an Exception: no reader catches it."""
-
-
-class Outside(BaseException):
-    """A reader wrote, or started something."""
-
-
-class Watch:
-    """Raises Outside in a read that does what no reader may."""
-
-    def __init__(self) -> None:
-        self.folder: str | None = None
-        sys.addaudithook(self._see)
-
-    @contextmanager
-    def reading(self, folder: Path) -> Iterator[None]:
-        """Only files in this folder may be written in the block: a log is cut to whole lines."""
-        self.folder = str(folder)
-        try:
-            yield
-        finally:
-            self.folder = None
-
-    def _see(self, event: str, given: tuple[Any, ...]) -> None:
-        if self.folder is None:
-            return
-        if event in STARTS:
-            raise Outside(f"{event} {str(given)[:200]}")
-        if given and isinstance(given[0], int):
-            return  # of a file that is open, which was looked at when it was opened
-        if event in CHANGES or (event == "open" and isinstance(given[2], int)
-                                and given[2] & WRITING):  # fmt: skip
-            path = os.path.abspath(os.fsdecode(given[0]))
-            if not path.startswith(self.folder + os.sep):
-                raise Outside(f"{event} of {path[:200]}")
+MEMORY = Path("/dev/shm")
+"""Where the files lie, on a machine that has it: a disk takes longer than most readers."""
+TURN = 60.0
+"""Seconds on the clock after which another reader may have its turn, and the counts are written."""
 
 
 def damaged(name: str, reader: Reader, good: list[bytes], seed: int, number: int) -> bytes:
@@ -93,15 +53,23 @@ def damaged(name: str, reader: Reader, good: list[bytes], seed: int, number: int
     # Half of them from the first few: files that were crafted once stand behind, and are refused.
     data = draw.choice(good[:4] if draw.random() < 0.5 else good)
     if reader.json and draw.random() < 0.6:
-        text = data.decode().removeprefix("acc=").removesuffix(";")
         edits: Any = [_value_edit(draw) for _ in range(draw.randint(1, 3))]
-        return mutations.as_json(mutations.edit_values(json.loads(text), edits))
-    if reader.edited is not None and draw.random() < 0.6:
+        return mutations.as_json(mutations.edit_values(_parsed(data), edits))
+    if reader.edited is not None and draw.random() < 0.4:
         edits = [_value_edit(draw) for _ in range(draw.randint(1, 2))]
         return reader.edited(lambda value: mutations.edit_values(value, edits))
     if draw.random() < 0.02:
         data = draw.randbytes(draw.randint(0, 200))
+    elif reader.zipped and draw.random() < 0.7:
+        edits = [_byte_edit(draw) for _ in range(draw.randint(1, 2))]
+        place = draw.randint(0, 10_000)
+        return edit_entry(data, place, lambda content: mutations.edit_bytes(content, edits))
     return mutations.edit_bytes(data, [_byte_edit(draw) for _ in range(draw.randint(1, 4))])
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(data: bytes) -> Any:
+    return json.loads(data.decode().removeprefix("acc=").removesuffix(";"))
 
 
 def _value_edit(draw: random.Random) -> mutations.ValueEdit:
@@ -189,10 +157,10 @@ def _child(
             reader.beside(folder)
             os.chdir(Path(base) / "cwd")
             good = reader.good()
-            for data in good:
-                survives(reader, folder, data)
+            read = [survives(reader, folder, data) for data in good]
+            assert read[0], "the first good file is refused"
             watch = Watch()
-            _limit()
+            limit_memory()
             ends = time.monotonic() + left
             for number in numbers:
                 if time.monotonic() > ends:
@@ -200,7 +168,7 @@ def _child(
                 shared[:] = _PROGRESS.pack(number, 0)
                 data = damaged(name, reader, good, seed, number)
                 try:
-                    with watch.reading(folder), _alarm():
+                    with watch.reading(folder):
                         counts["read" if survives(reader, folder, data) else "refused"] += 1
                 except BaseException as fault:
                     if isinstance(fault, KeyboardInterrupt):
@@ -224,34 +192,10 @@ def _child(
         os._exit(status)
 
 
-def _limit() -> None:
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + MOST_MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-@contextmanager
-def _alarm() -> Iterator[None]:
-    """TooSlow after so much processor time, or much more time on the clock (a read that waits)."""
-
-    def late(number: int, frame: object) -> None:
-        raise TooSlow(signal.Signals(number).name)
-
-    signal.signal(signal.SIGPROF, late)
-    signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
-    signal.setitimer(signal.ITIMER_REAL, MOST_WAIT)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def main() -> None:
     """Parse, read, count, write."""
     from tests.fuzz.readers import READERS
+    from tests.fuzz.table_readers import WHOLE
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("readers", nargs="*", metavar="READER", help=", ".join(READERS))
@@ -260,31 +204,87 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="Default: 0.")
     parser.add_argument("--seconds", type=float, default=1e9, help="At most, for each reader.")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-faults"), help="Of the faults.")
-    parser.add_argument("--out", type=Path, help="JSON of the counts, written after each reader.")
+    parser.add_argument("--out", type=Path, help="JSON of the counts; what it has goes on.")
     arguments = parser.parse_args()
-    found = []
-    if arguments.out is not None and arguments.out.exists():
-        found = json.loads(arguments.out.read_text())["readers"]
-    failed = 0
-    numbers = range(arguments.first, arguments.first + arguments.inputs)
-    for name in arguments.readers or READERS:
-        counts = drive(
-            name, READERS[name], numbers, arguments.seed, arguments.keep,
-            seconds=arguments.seconds,
-        )  # fmt: skip
-        failed += counts["faults"]
-        print(json.dumps(counts), flush=True)
-        found = [each for each in found if each["reader"] != name] + [counts]
-        if arguments.out is not None:
-            content = {"command": "python -m tests.fuzz.drive", "seed": arguments.seed,
-                       "versions": _versions(), "readers": found}  # fmt: skip
-            arguments.out.write_text(json.dumps(content, indent=1) + "\n")
-    sys.exit(1 if failed else 0)
+    names = arguments.readers or [name for name in READERS if name not in WHOLE]
+    found = _before(arguments.out, arguments.seed, arguments.first)
+    todo = {
+        name: Task(name, arguments.inputs, arguments.seconds)
+        for name in names
+        if found.get(name, {}).get("inputs", 0) < arguments.inputs
+    }
+    keep = arguments.keep.resolve()
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as base:
+        tempfile.tempdir = base
+        while todo:
+            # The shortest first: whatever stops this, most readers are through by then.
+            task = min(todo.values(), key=lambda task: task.left(found.get(task.name)))
+            before = found.get(task.name, {})
+            start = arguments.first + before.get("inputs", 0)
+            stop = arguments.first + arguments.inputs
+            seconds = min(TURN if before else TURN / 6, task.seconds)
+            began = time.monotonic()
+            counts = drive(
+                task.name, READERS[task.name], range(start, stop), arguments.seed, keep,
+                seconds=seconds,
+            )  # fmt: skip
+            task.seconds -= time.monotonic() - began
+            found[task.name] = counts = _together(before, counts)
+            if counts["inputs"] >= arguments.inputs or task.seconds <= 0:
+                del todo[task.name]
+                print(json.dumps(counts), flush=True)
+            if arguments.out is not None:
+                _write(arguments.out, arguments, [found[name] for name in READERS if name in found])
+    sys.exit(1 if any(found[name]["faults"] for name in names) else 0)
+
+
+@dataclass
+class Task:
+    """A reader that has not read all of its files yet."""
+
+    name: str
+    inputs: int
+    seconds: float
+
+    def left(self, counts: dict[str, Any] | None) -> float:
+        """Seconds of processor time that it will take, as far as is known."""
+        if not counts or not counts["inputs"]:
+            return 0.0
+        return float(counts["cpu_seconds"] / counts["inputs"] * (self.inputs - counts["inputs"]))
+
+
+def _before(path: Path | None, seed: int, first: int) -> dict[str, dict[str, Any]]:
+    """What an earlier call has counted, by reader. One that had faults is to begin anew."""
+    if path is None or not path.exists():
+        return {}
+    content = json.loads(path.read_text())
+    if (content["seed"], content["first"]) != (seed, first):
+        sys.exit(f"{path} has other files, with --seed {content['seed']} --first "
+                 f"{content['first']}; name another --out")  # fmt: skip
+    return {each["reader"]: each for each in content["readers"] if not each["faults"]}
+
+
+def _together(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The counts of a reader's turns, added up."""
+    added = {
+        key: round(before.get(key, 0) + now.get(key, 0), 1)
+        for key in dict.fromkeys([*before, *now])
+        if key not in ("reader", "first_faults")
+    }
+    faults = [*before.get("first_faults", []), *now["first_faults"]][:20]
+    return {"reader": now["reader"], **added, "first_faults": faults}
+
+
+def _write(path: Path, arguments: argparse.Namespace, readers: list[dict[str, Any]]) -> None:
+    content = {
+        "command": shlex.join(["python", "-m", "tests.fuzz.drive", *sys.argv[1:]]),
+        "seed": arguments.seed, "first": arguments.first, "versions": _versions(),
+        "limits": {"seconds": MOST_SECONDS, "bytes": MOST_MEMORY}, "readers": readers,
+    }  # fmt: skip
+    write_json(path, content)
 
 
 def _versions() -> dict[str, str]:
-    from importlib import metadata
-
     packages = ("torch", "numpy", "pillow", "orjson", "safetensors")
     return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
 

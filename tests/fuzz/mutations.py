@@ -5,6 +5,7 @@ The functions that apply an edit are plain, so that a case that once failed can 
 
 import copy
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -45,30 +46,57 @@ def edit_bytes(data: bytes, edits: list[ByteEdit]) -> bytes:
 
 
 def edit_values(value: Any, edits: list[ValueEdit]) -> Any:
-    """A JSON value after all edits, each of one of its parts."""
-    value = copy.deepcopy(value)
+    """A JSON value after all edits, each of one of its parts. What no edit meets is not copied."""
     for number, action, given in edits:
-        places = list(_places(value))
+        places = _count(value)
         if not places:
             return given
-        container, key = places[number % len(places)]
-        if action == "replace":
-            container[key] = given
-        elif action == "delete":
-            del container[key]
-        elif action == "nest":
-            container[key] = [container[key]]
-        elif isinstance(container, dict):
-            container[str(given)] = container.pop(key)
+        value = _edited(value, list(_path(value, number % places)), action, given)
     return value
 
 
-def _places(value: Any) -> Any:
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in list(items) if isinstance(value, dict | list) else []:
-        yield value, key
-        if isinstance(item, dict | list):
-            yield from _places(item)
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+def _count(value: Any) -> int:
+    """How many parts a value has, in all of its levels."""
+    if not isinstance(value, dict | list):
+        return 0
+    inner = value.values() if isinstance(value, dict) else value
+    return len(value) + sum(_count(item) for item in inner if isinstance(item, dict | list))
+
+
+def _path(value: Any, number: int) -> Iterator[Any]:
+    """The keys that lead to the part of this number: parts count before what is in them."""
+    for key, item in _items(value):
+        if number == 0:
+            yield key
+            return
+        number -= 1
+        below = _count(item)
+        if number < below:
+            yield key
+            yield from _path(item, number)
+            return
+        number -= below
+
+
+def _edited(value: Any, path: list[Any], action: str, given: Any) -> Any:
+    value, (key, *inner) = copy.copy(value), path
+    if inner:
+        value[key] = _edited(value[key], inner, action, given)
+    elif action == "replace":
+        value[key] = given
+    elif action == "delete":
+        del value[key]
+    elif action == "nest":
+        value[key] = [value[key]]
+    elif isinstance(value, dict):
+        value[str(given)] = value.pop(key)
+    return value
 
 
 byte_edits = st.lists(

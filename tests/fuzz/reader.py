@@ -28,6 +28,8 @@ class Reader:
     """Whether the file is JSON, whose values are damaged as well as its bytes."""
     edited: Callable[[Callable[[Any], Any]], bytes] | None = None
     """Makes the file of a good one's values after an edit, where it is another kind of file."""
+    zipped: bool = False
+    """Whether the file is a zip archive, in which entries are damaged as well."""
 
 
 def survives(reader: Reader, folder: Path, data: bytes) -> bool:
@@ -42,5 +44,15 @@ def survives(reader: Reader, folder: Path, data: bytes) -> bool:
     except UserError as error:
         read = False
         assert len(str(error)) < MOST_MESSAGE, "a message shows a whole file"
+        assert not _wanted_memory(error), "it was refused because memory ran out"
     assert time.process_time() - start < MOST_SECONDS
     return read
+
+
+def _wanted_memory(error: BaseException | None) -> bool:
+    """Whether an allocation that failed lies behind an error: without a limit, it is made."""
+    while error is not None:
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
-from supernet.benchmark.load import load_table
 from supernet.cells.argument import read_cell
 from supernet.cells.genotype import Genotype
 from supernet.cells.order import resolve
@@ -28,8 +27,9 @@ from supernet.settings import from_saved
 from supernet.train.config import TrainConfig
 from tests.fuzz.reader import Reader
 from tests.fuzz.run_readers import RUN_READERS
+from tests.fuzz.study_readers import STUDY_READERS
+from tests.fuzz.table_readers import TABLE_READERS
 from tests.supernet.data.crafted_pickles import CRAFTED
-from tests.tables import small_form, write_large
 
 
 def _pickles() -> list[bytes]:
@@ -71,12 +71,6 @@ def _scratch() -> Path:
     return Path(tempfile.mkdtemp())
 
 
-@functools.cache
-def _table() -> tuple[bytes, bytes]:
-    table, codes = small_form()
-    return f"acc={json.dumps(table)};".encode(), f"arch={json.dumps(codes)};".encode()
-
-
 def _description(kind: str) -> dict[str, Any]:
     config = SearchConfig() if kind == "search" else TrainConfig(genotype="333333")
     data = {"name": "cifar10", "source": "x", "stand_in": False, "num_classes": 10}
@@ -102,12 +96,6 @@ def _log(**more: Any) -> list[bytes]:
         for n in (1, 2)
     ]
     return ["".join(f"{line}\n" for line in lines).encode()]
-
-
-@functools.cache
-def _large() -> tuple[bytes, bytes]:
-    table = write_large(_scratch() / "large")
-    return table.read_bytes(), table.with_name("meta.json").read_bytes()
 
 
 def _pictures(name: str, **options: Any) -> Callable[[], list[bytes]]:
@@ -137,10 +125,6 @@ def _cell_file() -> list[bytes]:
     return [json.dumps(record).encode()]
 
 
-def _read_larger(path: Path) -> None:
-    load_table(path.with_name("NAS-RobBench-201_all.json"), verify=False)
-
-
 PICTURES = {
     "PNG": (".png", {}), "JPEG": (".jpg", {}), "GIF": (".gif", {}), "BMP": (".bmp", {}),
     "TIFF": (".tif", {"compression": "tiff_lzw"}), "PPM": (".ppm", {}), "TGA": (".tga", {}),
@@ -159,29 +143,8 @@ READERS: dict[str, Reader] = {
         )
         for name in _BUILT
     },
-    "larger table": Reader(
-        _read_larger, "NAS-RobBench-201_all.json", lambda: [_large()[0]],
-        lambda folder: (folder / "meta.json").write_bytes(_large()[1]), json=True,
-    ),
-    "larger order": Reader(
-        _read_larger, "meta.json", lambda: [_large()[1]],
-        lambda folder: (folder / "NAS-RobBench-201_all.json").write_bytes(_large()[0]), json=True,
-    ),
     "pickle": Reader(_read_pickle, "batch", _pickles),
-    "pack": Reader(_read_pack, "a.npz", _packs),
-    "table": Reader(
-        lambda path: load_table(path, verify=False),
-        "NAS-RobBench-201_html.json",
-        lambda: [_table()[0]],
-        lambda folder: (folder / "ops.json").write_bytes(_table()[1]),
-        json=True,
-    ),
-    "order": Reader(
-        lambda path: load_table(path.with_name("NAS-RobBench-201_html.json"), verify=False),
-        "ops.json",
-        lambda: [_table()[1]],
-        lambda folder: (folder / "NAS-RobBench-201_html.json").write_bytes(_table()[0]),
-    ),
+    "pack": Reader(_read_pack, "a.npz", _packs, zipped=True),
     "search config": Reader(
         _read_config("search", SearchConfig), "config.json",
         lambda: [json.dumps(_description("search")).encode()], json=True,
@@ -206,8 +169,8 @@ READERS: dict[str, Reader] = {
         read_json, "a.json", lambda: [b'{"a": [1, 2.5e3, "x", null, true], "b": {}}'], json=True
     ),
     "JSON lines": Reader(read_jsonl, "a.jsonl", lambda: [b'{"a": [1, 2.5]}\n{"b": {"c": "x"}}\n']),
+    **TABLE_READERS,
     **RUN_READERS,
+    **STUDY_READERS,
 }  # fmt: skip
-SLOW = ("larger table", "larger order")
-"""Half a second each: not for the suite."""
 JSON_READERS = [name for name, reader in READERS.items() if reader.json]

@@ -49,6 +49,8 @@ DRAWING = dict.fromkeys(
 )  # fmt: skip
 """Takes seconds, and has tests of its own."""
 CELL = Genotype.parse("313021")
+SMALL_CELL = Genotype.parse("112101")
+"""With one convolution: a checkpoint of few tensors."""
 
 
 @functools.cache
@@ -67,10 +69,15 @@ def whole_run() -> Path:
 
 
 def _copied(folder: Path) -> None:
+    """Everything that lies beside a file; of the proposals two, which are read each time."""
     for path in whole_run().rglob("*.json*"):
         target = folder / path.relative_to(whole_run())
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
+    record = json.loads((folder / "genotype.json").read_text())
+    cells = record["proposals"]["cells"]
+    record["proposals"]["cells"] = dict(list(cells.items())[:2])
+    (folder / "genotype.json").write_text(json.dumps(record))
 
 
 def _report(section: Callable[[RunFiles], Any]) -> Callable[[Path], None]:
@@ -130,15 +137,20 @@ def _of_run(file: str) -> Callable[[], list[bytes]]:
     return lambda: [(whole_run() / file).read_bytes()]
 
 
-def _ledger() -> list[bytes]:
+def ledger_line() -> dict[str, Any]:
+    """A short training in a ledger."""
     outcome = {"loss": 1.5, "acc": 0.4, "robust_loss": 2.0, "robust_acc": None, "train_loss": 1.75,
                "seconds": 3.5}  # fmt: skip
-    line = {"cell": "333333", "seed": 1000, "steps": 50, "attack": "n_fgsm", "outcome": outcome}
-    return [(json.dumps(line) + "\n").encode() * 3]
+    return {"cell": "333333", "seed": 1000, "steps": 50, "attack": "n_fgsm", "outcome": outcome}
+
+
+def _ledger() -> list[bytes]:
+    return [(json.dumps(ledger_line()) + "\n").encode() * 3]
 
 
 @functools.cache
-def _model() -> Path:
+def small_model() -> Path:
+    """The folder of a network."""
     facts = {
         "dataset": "folder:p", "image_size": 16, "side": 16, "class_names": ["a", "b"],
         "eps": 0.03, "weights": "last", "epochs": 2, "training": {
@@ -147,13 +159,13 @@ def _model() -> Path:
             "data": {"name": "folder:p", "source": "x", "stand_in": False, "train_images": 9},
         },
     }  # fmt: skip
-    network = DerivedNetwork(CELL, C=1, N=1, num_classes=2)
+    network = DerivedNetwork(SMALL_CELL, C=1, N=1, num_classes=2)
     return save_model(Path(tempfile.mkdtemp()), network, facts).parent
 
 
 @functools.cache
 def _published() -> dict[str, Any]:
-    facts: dict[str, Any] = json.loads((_model() / "model.json").read_text())
+    facts: dict[str, Any] = json.loads((small_model() / "model.json").read_text())
     return facts
 
 
@@ -164,7 +176,7 @@ def _read_model(path: Path) -> None:
 
 
 def _beside_model(name: str) -> Callable[[Path], Any]:
-    return lambda folder: (folder / name).write_bytes((_model() / name).read_bytes())
+    return lambda folder: (folder / name).write_bytes((small_model() / name).read_bytes())
 
 
 @functools.cache
@@ -173,7 +185,7 @@ def _fresh() -> Callable[[], Training]:
         dataset="digits", C=1, N=1, epochs=2, batch_size=32, attack="none", ema=True
     )
     data = load_dataset("digits", limit=64)
-    return lambda: Training(config, CELL, data, torch.device("cpu"))
+    return lambda: Training(config, SMALL_CELL, data, torch.device("cpu"))
 
 
 @functools.cache
@@ -189,9 +201,21 @@ def _checkpoint() -> list[bytes]:
     return [path.read_bytes()]
 
 
+_UNTOUCHED: list[Training] = []
+"""A training that no state was given to, for the next file: making one takes longest."""
+
+
 def _resume(path: Path) -> None:
     saved = load_last(path.parent, "training", HASH)
-    load_state(_fresh()(), saved["state"], path.parent)
+    training = _UNTOUCHED.pop() if _UNTOUCHED else _fresh()()
+    with mock.patch.object(
+        training, "load_state_dict", side_effect=training.load_state_dict
+    ) as given:
+        try:
+            load_state(training, saved["state"], path.parent)
+        finally:
+            if not given.called:
+                _UNTOUCHED.append(training)
 
 
 def _edited_checkpoint(edit: Callable[[Any], Any]) -> bytes:
@@ -200,7 +224,7 @@ def _edited_checkpoint(edit: Callable[[Any], Any]) -> bytes:
 
 
 def _edited_weights(edit: Callable[[Any], Any]) -> bytes:
-    return _saved(edit(torch.load(_model() / "model.pt", weights_only=True)))
+    return _saved(edit(torch.load(small_model() / "model.pt", weights_only=True)))
 
 
 def _saved(value: Any) -> bytes:
@@ -242,12 +266,14 @@ RUN_READERS = {
     ),
     "ledger": Reader(read_ledger, "refine.jsonl", _ledger),
     "model.json": Reader(
-        _read_model, "model.json", lambda: [(_model() / "model.json").read_bytes()],
+        _read_model, "model.json", lambda: [(small_model() / "model.json").read_bytes()],
         _beside_model("model.pt"), json=True,
     ),
     "model.pt": Reader(
-        _read_model, "model.pt", lambda: [(_model() / "model.pt").read_bytes()],
-        _beside_model("model.json"), edited=_edited_weights,
+        _read_model, "model.pt", lambda: [(small_model() / "model.pt").read_bytes()],
+        _beside_model("model.json"), edited=_edited_weights, zipped=True,
     ),
-    "checkpoint": Reader(_resume, "checkpoint.pt", _checkpoint, edited=_edited_checkpoint),
+    "checkpoint": Reader(
+        _resume, "checkpoint.pt", _checkpoint, edited=_edited_checkpoint, zipped=True
+    ),
 }  # fmt: skip

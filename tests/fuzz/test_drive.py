@@ -1,12 +1,20 @@
 """The driver sees every kind of fault, goes on behind it, and makes the same files again."""
 
+import io
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
-from tests.fuzz.drive import damaged
-from tests.fuzz.reader import Reader
+import pytest
+import torch
+
+from supernet.errors import UserError
+from supernet.train.torch_file import load_torch
+from tests.fuzz.archives import edit_entry
+from tests.fuzz.drive import Task, _before, _together, damaged
+from tests.fuzz.reader import Reader, survives
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -64,3 +72,61 @@ def test_a_file_is_made_again_from_its_number() -> None:
     assert files == [damaged("a", reader, good, 0, number) for number in range(50)]
     assert len(set(files)) > 40
     assert files != [damaged("a", reader, good, 1, number) for number in range(50)]
+
+
+def test_the_inside_of_an_archive_is_damaged_and_its_checksums_are_right() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("one", "two", "three"):
+            archive.writestr(name, name * 50)
+    for number, name in ((0, "one"), (3, "two"), (5, "three"), (8, "one")):
+        with zipfile.ZipFile(io.BytesIO(edit_entry(stream.getvalue(), number, bytes.upper))) as got:
+            assert got.testzip() is None and got.namelist() == ["one", "two", "three"]
+            for each in got.namelist():
+                text = (each * 50).encode()
+                assert got.read(each) == (text.upper() if each == name else text)
+
+
+def test_files_of_torch_are_damaged_inside() -> None:
+    stream = io.BytesIO()
+    torch.save({"w": torch.arange(4.0)}, stream)
+    data = edit_entry(stream.getvalue(), 0, lambda pickled: pickled.replace(b"w", b"v"))
+    for read in (load_torch, lambda stream: torch.load(stream, weights_only=True)):
+        assert read(io.BytesIO(data))["v"].tolist() == [0, 1, 2, 3]
+
+
+def test_memory_that_a_reader_did_not_get_is_a_fault(tmp_path: Path) -> None:
+    """Or it would be taken where there is no limit."""
+
+    def read(path: Path) -> None:
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise UserError("it is damaged") from error
+
+    with pytest.raises(AssertionError, match="because memory ran out"):
+        survives(Reader(read, "a", lambda: []), tmp_path, b"")
+
+
+def test_a_count_that_was_stopped_goes_on(tmp_path: Path) -> None:
+    first = {"reader": "a", "inputs": 10, "read": 4, "refused": 6, "faults": 0, "cpu_seconds": 1.5,
+             "first_faults": []}  # fmt: skip
+    second = {"reader": "a", "inputs": 5, "refused": 5, "faults": 1, "cpu_seconds": 0.25,
+              "first_faults": [{"number": 12}]}  # fmt: skip
+    both = _together(first, second)
+    assert both == {"reader": "a", "inputs": 15, "read": 4, "refused": 11, "faults": 1,
+                    "cpu_seconds": 1.8, "first_faults": [{"number": 12}]}  # fmt: skip
+    path = tmp_path / "counts.json"
+    assert _before(path, 0, 0) == _before(None, 0, 0) == {}
+    path.write_text(
+        json.dumps({"seed": 0, "first": 0, "readers": [first, {**both, "reader": "b"}]})
+    )
+    assert _before(path, 0, 0) == {"a": first}, "one that had faults begins anew"
+    with pytest.raises(SystemExit, match="has other files, with --seed 0 --first 0"):
+        _before(path, 1, 0)
+
+
+def test_the_reader_that_is_through_soonest_is_first() -> None:
+    task = Task("a", 100, 1e9)
+    assert task.left(None) == 0 and task.left({"inputs": 0, "cpu_seconds": 0.0}) == 0
+    assert task.left({"inputs": 20, "cpu_seconds": 4.0}) == 16

@@ -19,9 +19,10 @@ from tests.fuzz.mutations import (
     value_edits,
 )  # fmt: skip
 from tests.fuzz.reader import survives
-from tests.fuzz.readers import JSON_READERS, READERS, SLOW
+from tests.fuzz.readers import JSON_READERS, READERS
+from tests.fuzz.table_readers import WHOLE
 
-FAST = [name for name in READERS if name not in SLOW]
+FAST = [name for name in READERS if name not in WHOLE]
 
 
 @functools.cache

@@ -6,6 +6,9 @@ import pytest
 
 from cuda_ext import _native
 from cuda_ext.cache import cached_file
+from supernet.commands import kernels
+from supernet.errors import UserError
+from supernet.runs.lock import locked
 from tests.scripts.inprocess import run_script
 
 
@@ -47,3 +50,35 @@ def test_a_build_that_fails_keeps_what_the_compiler_said(
     )
     assert log.is_file() and "compiling, which takes minutes" in said
     assert any("NOT BUILT" in line for line in said)
+
+
+def test_one_build_at_a_time_and_no_leftovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "of this torch" / "_C.so"
+    left = path.parent / ".build-killed"
+    (left / "temp").mkdir(parents=True)
+    monkeypatch.setattr(kernels, "BUILD", "import sys; open(sys.argv[2], 'w').write('built')")
+    with locked(path.parent), pytest.raises(UserError, match="is in use by process"):
+        kernels._build(path)
+    assert left.is_dir() and not path.exists()
+    kernels._build(path)
+    assert path.read_text() == "built" and capsys.readouterr().out == f"built {path}\n"
+    assert sorted(file.name for file in path.parent.iterdir()) == [".lock", "_C.so"]
+    monkeypatch.setattr(kernels, "BUILD", "raise SystemExit('cuda_ext: no compiler')")
+    with pytest.raises(UserError, match=r"the kernels did not build, .*build\.log has all"):
+        kernels._build(path)
+    assert "cuda_ext: no compiler" in (path.parent / "build.log").read_text()
+
+
+@pytest.mark.parametrize("place", ["a file", "a folder that nobody can write to"])
+def test_a_cache_that_cannot_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    cache = Path("/proc/self") if place.startswith("a folder") else tmp_path / "cache"
+    if place == "a file":
+        cache.write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    done = run_script("kernels.py", "--build", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {cache}/robust-supernet")
+    assert len(done.stderr.splitlines()) == 1

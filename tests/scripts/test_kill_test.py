@@ -1,6 +1,7 @@
 """Killing runs: they end as if nothing had been, and the comparison sees a single bit."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from scripts import kill_test
+from supernet.errors import UserError
 from tests.scripts.inprocess import ROOT
 
 
@@ -21,11 +23,55 @@ def test_killed_runs_end_the_same(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 6 and all(line.endswith(": the same end") for line in lines)
+    assert len(lines) == 8 and all(line.endswith(": the same end") for line in lines)
     written = json.loads((tmp_path / "kills.json").read_text())
-    assert [kill["faults"] for kill in written["kills"]] == [[]] * 6
-    assert set(written["counts"]) == {"search", "train", "rank"}
+    assert [kill["faults"] for kill in written["kills"]] == [[]] * 8
+    assert set(written["counts"]) == {"search", "train", "rank", "refine"}
     assert written["counts"]["search"] == {"kills": 2, "with_faults": 0}
+
+
+def test_a_second_call_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same moments are drawn as by one call, and a run that another seed has drawn is not."""
+    whole = kill_test.Counts(10.0, {(c, k): 9 for c in kill_test.CALLS
+                                    for k in (kill_test.ANY, kill_test.CHECKPOINT)})  # fmt: skip
+    monkeypatch.setattr(kill_test, "_prepare", lambda: None)
+    monkeypatch.setattr(kill_test, "_run", lambda name, folder: whole)
+    monkeypatch.setattr(kill_test, "trial", lambda name, folder, whole, moment: [])
+    for kills, out in ((5, "a.json"), (8, "a.json"), (8, "b.json")):
+        command = ["kill_test.py", "train", "--kills", str(kills), "--out", str(tmp_path / out)]
+        monkeypatch.setattr("sys.argv", command)
+        kill_test.main()
+    one, two = (json.loads((tmp_path / name).read_text()) for name in ("b.json", "a.json"))
+    assert two["kills"] == one["kills"] and len(one["kills"]) == 8
+    assert len(two["commands"]) == 2 and len({kill["moment"] for kill in one["kills"]}) == 8
+    kinds = [kill["moment"].split()[0] for kill in one["kills"]]
+    assert kinds == ["after", "in"] * 4
+    monkeypatch.setattr("sys.argv", [*command, "--seed", "3"])
+    with pytest.raises(UserError, match="has kills of other runs or of another --seed"):
+        kill_test.main()
+
+
+def test_a_run_that_ends_before_its_kill_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or every kill could come too late, and all would end the same."""
+
+    def ended(command: list[str], folder: Path, moment: kill_test.Moment) -> int:
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return pid
+
+    monkeypatch.setattr(kill_test, "_fork", ended)
+    monkeypatch.setattr(kill_test, "_seconds", lambda pid: None)
+    assert kill_test.trial("train", tmp_path / "run", tmp_path, kill_test.Moment(1.0)) == [
+        "it ended before it was to be killed after 0.01 s"
+    ]
+    moment = kill_test.Moment(None, ("fsync", kill_test.ANY), 99)
+    assert kill_test.trial("train", tmp_path / "run", tmp_path, moment) == [
+        "it ended before it was to be killed in fsync number 99 of any file"
+    ]
 
 
 def test_results_are_compared_bit_for_bit_but_for_times(tmp_path: Path) -> None:

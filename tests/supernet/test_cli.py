@@ -25,6 +25,16 @@ def test_run_turns_a_user_error_into_one_sentence(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "error: the cupboard is bare; fill it\n"
 
 
+def test_an_error_does_not_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise UserError("a class of p.npz is called \x1b[2J\x07; rename it\nor leave it out")
+
+    with pytest.raises(SystemExit):
+        cli.run(main)
+    said = capsys.readouterr().err
+    assert said == "error: a class of p.npz is called \\x1b[2J\\x07; rename it\nor leave it out\n"
+
+
 def test_run_ends_well_after_success_and_keeps_other_tracebacks() -> None:
     with pytest.raises(SystemExit) as stop:
         cli.run(lambda: None)

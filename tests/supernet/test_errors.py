@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from supernet.errors import refusal
+from supernet.errors import LONGEST, UserError, refusal
 
 FULL = os.strerror(errno.ENOSPC)
 
@@ -26,3 +26,11 @@ def test_the_file_is_named(error: OSError, name: str) -> None:
 def test_an_error_that_says_nothing_has_no_words() -> None:
     assert refusal(OSError(errno.ENOSPC, FULL)) is None
     assert refusal(OSError("of another kind"), "the run") is None
+
+
+def test_a_sentence_keeps_its_beginning_and_its_end() -> None:
+    text = "a.npz is damaged (" + "x" * 100_000 + "); copy it again"
+    said = str(UserError(text))
+    assert said.startswith("a.npz is damaged (xxx") and said.endswith("xxx); copy it again")
+    assert len(said) < LONGEST + 10
+    assert str(UserError("y" * LONGEST)) == "y" * LONGEST

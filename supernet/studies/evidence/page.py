@@ -10,6 +10,7 @@ from supernet.errors import UserError
 from supernet.files import atomic_write
 from supernet.report.markdown import table
 from supernet.report.words import column_name
+from supernet.shapes import unlike
 from supernet.studies.evidence import budgets, fronts
 from supernet.studies.evidence.numbers import count, minutes
 from supernet.studies.evidence.plan import HALF, JUDGE, TOP
@@ -33,12 +34,14 @@ def write_page(out: Path, page: Path) -> Path:
     if not (out / EVIDENCE).is_file():
         raise UserError(f"there is no {out / EVIDENCE}; call without --page-only first")
     notes, evidence = out / NOTES, read_evidence(out / EVIDENCE)
-    text = page_text(
-        evidence,
-        notes=notes.read_text(encoding="utf-8") if notes.is_file() else None,
-        source=os.path.relpath(out / EVIDENCE, page.parent),
-    )
-    for path, content in ((page, text), (out / SUMMARY, summary(evidence) + "\n")):
+    said = notes.read_text(encoding="utf-8", errors="replace") if notes.is_file() else None
+    try:
+        text = page_text(evidence, notes=said, source=os.path.relpath(out / EVIDENCE, page.parent))
+        short = summary(evidence) + "\n"
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        raise unlike(out / EVIDENCE, reason) from error  # hundreds of values, all from here
+    for path, content in ((page, text), (out / SUMMARY, short)):
         with atomic_write(path) as stream:
             stream.write(content)
     return page

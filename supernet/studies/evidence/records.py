@@ -13,7 +13,7 @@ from supernet.report.record_shapes import AMOUNT, CODE, COUNT, NUMBER
 from supernet.report.records import read_metrics
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.words import GUIDE_NAMES
-from supernet.shapes import Each, Items, Maybe, require
+from supernet.shapes import SHOWN, Each, Items, Maybe, require
 from supernet.studies.evidence.judge import judged
 from supernet.studies.evidence.plan import Run
 
@@ -48,6 +48,14 @@ _FRONT = {
     "cells": Items({"code": CODE, "place": COUNT}, 1),
 }  # fmt: skip
 """What a record takes from the files of a finished search, with its shape."""
+_EVIDENCE = {
+    "note": Maybe((str, None)), "shared": Maybe(Each(dict)),
+    "runs": [{
+        "dataset": str, "row": str, "budget": (str, None), "seed": int, "flags": str,
+        "config_hash": str,
+    }],
+}  # fmt: skip
+"""What a run of the evidence goes on from; a page takes more, see `page.write_page`."""
 
 
 def read_evidence(path: Path) -> Record:
@@ -56,12 +64,13 @@ def read_evidence(path: Path) -> Record:
     Raises: UserError when the file is missing, damaged or of another format.
     """
     evidence = read_json(path)
-    written = evidence.get("format", 1) if isinstance(evidence, dict) else "unknown"
-    if written != FORMAT:
+    written = str(evidence.get("format", 1) if isinstance(evidence, dict) else "unknown")[:SHOWN]
+    if not isinstance(evidence, dict) or evidence.get("format") != FORMAT:
         raise UserError(
             f"{path} has format {written}, this version reads format {FORMAT}: use the version "
             "that wrote it, or give another --out"
         )
+    require(evidence, _EVIDENCE, path)
     return dict(evidence)
 
 

@@ -55,7 +55,7 @@ class SharedTrainings:
         lines = read_jsonl(path)
         if lines and lines[0] != _images(config):
             raise UserError(
-                f"{path} has short trainings on other images ({json.dumps(lines[0])}); give "
+                f"{path} has short trainings on other images ({json.dumps(lines[0])[:200]}); give "
                 "another --runs"
             )
         for number, line in enumerate(lines[1:], start=2):

@@ -14,6 +14,7 @@ from supernet.errors import UserError
 from supernet.files import read_json, write_json
 from supernet.report.figures.style import BLACK, BLUE, GREEN, VERMILLION, new_figure, save, styled
 from supernet.settings import another_version
+from supernet.shapes import Each, Within, require
 from supernet.studies.ranking.config import SUPERNET_SCORES
 from supernet.studies.ranking.figures import column_label
 from supernet.studies.ranking.judge import PARAMETERS, REGION_NAMES
@@ -32,6 +33,13 @@ DODGE = 0.008
 """Between neighbouring scores of one budget, as a share of the longest budget."""
 
 Record = dict[str, Any]
+_TAU = (Within(float, -1, 1), None)
+_POINT = {"kendall": {"n": int, "value": _TAU, "low": _TAU, "high": _TAU}}
+_RANKING = {
+    "supernet_steps": Within(int, 0, 10**12),
+    "rows": Each(Each(dict.fromkeys(SHOWN, _POINT))),
+}
+"""What is taken from a ranking.json, with its shape."""
 
 
 def make_curve(folders: Sequence[Path], out: Path) -> str:
@@ -88,10 +96,11 @@ def _passes(points: Sequence[Record], bar: float | None) -> int | None:
 
 def _ranking(folder: Path) -> Record:
     ranking: Record = read_json(folder / "ranking.json")
-    if "supernet_steps" not in ranking:
+    if not isinstance(ranking, dict) or "supernet_steps" not in ranking:
         raise UserError(f"{folder} is not a ranking by a supernet; rank with --supernet RUN")
+    require(ranking, _RANKING, folder / "ranking.json")
     for rows in ranking["rows"].values():
-        missing = [score for score in SUPERNET_SCORES if score not in rows]
+        missing = [score for score in (*SUPERNET_SCORES, PARAMETERS) if score not in rows]
         if missing:
             raise another_version(folder / "ranking.json", f"no {', '.join(missing)}")
     return ranking

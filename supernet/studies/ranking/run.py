@@ -125,12 +125,12 @@ def _write(
 
 
 def _refuse_other_scores(store: Store, cells: list[Cell], names: list[str]) -> None:
-    records = store.read(cells)
-    if records and set(records[0]["scores"]) != set(names):
-        raise UserError(
-            f"{store.path} was begun by another version, with the scores "
-            f"{', '.join(records[0]['scores'])}; give another --out"
-        )
+    for record in store.read(cells):
+        if set(record["scores"]) != set(names):
+            raise UserError(
+                f"{store.path} was begun by another version, with the scores "
+                f"{', '.join(record['scores'])[:500]}; give another --out"
+            )
 
 
 def _score_all(

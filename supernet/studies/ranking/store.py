@@ -16,11 +16,14 @@ from supernet.files import (
 )
 from supernet.runs.lock import locked
 from supernet.settings import another_version
+from supernet.shapes import SHOWN, Each, misfit, require
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.sample import Cell
 
 SCORES = "scores.jsonl"
 CONFIG = "config.json"
+RECORD = {"index": int, "code": str, "random": bool, "scores": Each(float)}
+"""The shape of a line."""
 IDENTIFYING = ("supernet_sha256",)
 """Facts besides the config that must be the same where a ranking goes on."""
 
@@ -66,34 +69,34 @@ class Store:
         path = self.folder / CONFIG
         whole = read_json(path)
         if isinstance(whole, dict) and "kind" in whole:
-            raise UserError(
-                f"{self.folder} holds a {whole['kind']}, not a ranking; give another --out"
-            )
-        saved = whole.get("config", {})
+            kind = str(whole["kind"])[:SHOWN]
+            raise UserError(f"{self.folder} holds a {kind}, not a ranking; give another --out")
+        require(whole, {"config": dict}, path)
+        saved = whole["config"]
         if set(saved) != set(fixed):
             others = ", ".join(sorted(set(saved) ^ set(fixed)))
-            raise another_version(path, f"its fields differ in {others}")
+            raise another_version(path, f"its fields differ in {others[:SHOWN]}")
         saved |= {name: whole.get(name) for name in IDENTIFYING}
         fixed = fixed | {name: facts.get(name) for name in IDENTIFYING}
         for name, value in fixed.items():
             if value != saved[name]:
                 raise UserError(
-                    f"{self.folder} holds a ranking with {name} = {saved[name]}, not {value}; give "
-                    "another --out"
+                    f"{self.folder} holds a ranking with {name} = {str(saved[name])[:SHOWN]}, not "
+                    f"{value}; give another --out"
                 )
 
     def read(self, cells: list[Cell]) -> list[dict[str, Any]]:
         """All records, checked to be those of the cells, in their order."""
         records = read_jsonl(self.path)
         for number, (record, cell) in enumerate(zip(records, cells, strict=False), start=1):
-            if not isinstance(record.get("scores"), dict):
+            if misfit(record, RECORD) is not None:
                 raise UserError(
                     f"{self.path} line {number} is not a record of scores; give another --out"
                 )
-            if record.get("code") != cell.genotype.code:
+            if record["code"] != cell.genotype.code:
                 raise UserError(
-                    f"{self.path} line {number} is of cell {record.get('code')}, the sample has "
-                    f"{cell.genotype.code} there; give another --out"
+                    f"{self.path} line {number} is of cell {record['code'][:SHOWN]}, the sample "
+                    f"has {cell.genotype.code} there; give another --out"
                 )
         if len(records) > len(cells):
             raise UserError(

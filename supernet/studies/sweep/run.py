@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from supernet.benchmark.own_table import FORMAT as LINE_FORMAT
+from supernet.benchmark.own_table import SHAPE
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.data.sharing import as_arrays
@@ -29,6 +30,7 @@ from supernet.runs.interrupts import Interrupted
 from supernet.runs.lock import locked
 from supernet.runs.machine import describe, same_images
 from supernet.settings import from_saved, without_place
+from supernet.shapes import misfit
 from supernet.studies.sweep.cells import cells_of
 from supernet.studies.sweep.config import PLACE_FIELDS, TASK_FIELDS, SweepConfig
 from supernet.studies.sweep.fitting import Recipes, fit_recipes
@@ -165,13 +167,11 @@ def _known(
     found = {}
     for number, line in enumerate(recover_jsonl(path), start=1):
         where = f"{path} line {number}"
-        try:
-            task = Task(line["cell"], line["seed"], line["recipe"])
-            status, training, digest = line["status"], line["training"], line["images_digest"]
-        except KeyError as error:
-            raise UserError(
-                f"{where} is not of a sweep (it has no {error}); give another --out"
-            ) from error
+        reason = misfit(line, {**SHAPE, "training": dict, "images_digest": str})
+        if reason is not None:
+            raise UserError(f"{where} is not of a sweep ({reason}); give another --out")
+        task = Task(line["cell"], line["seed"], line["recipe"])
+        status, training, digest = line["status"], line["training"], line["images_digest"]
         fields = recipes.get(task.recipe)
         if fields is not None and training != fields:
             raise UserError(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -158,3 +160,27 @@ def test_balanced_batches_go_on_where_they_were_saved() -> None:
     state["order"][0] = 12
     with pytest.raises(ValueError, match="holds more than 0 to 11"):
         again.load_state_dict(state)
+
+
+@pytest.mark.parametrize("labels", [None, torch.tensor([0, 1] * 4)])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"position": -1}, "position is -1, an epoch has 4 batches"),
+        ({"position": 5}, "position is 5, an epoch has 4 batches"),
+        ({"order": torch.arange(8.0)}, "not a list of whole numbers"),
+        ({"order": torch.arange(16).reshape(8, 2)}, "not a list of whole numbers"),
+        ({"order": torch.tensor(3)}, "not a list of whole numbers"),
+        ({"order": torch.arange(9)}, "the saved order is of 9 images, these are 8"),
+        ({"order": torch.arange(1, 9)}, "order"),
+        ({"order": torch.arange(8) - 1}, "order"),
+    ],
+)
+def test_a_position_or_order_that_is_none_is_refused(
+    change: dict[str, Any], words: str, labels: torch.Tensor | None
+) -> None:
+    batches = Batches(torch.arange(8), 2, _generator(), labels)
+    next(batches)
+    with pytest.raises(ValueError, match=words):
+        batches.load_state_dict({**batches.state_dict(), **change})
+    batches.load_state_dict(batches.state_dict() | {"position": 4})

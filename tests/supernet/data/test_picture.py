@@ -288,3 +288,15 @@ def test_damage_ends_in_a_sentence_or_a_picture(tmp_path: Path) -> None:
                 refused += 1
                 assert str(error).startswith(str(tmp_path / name))
     assert 30 < refused < 120
+
+
+def test_no_more_is_asked_of_a_file_than_it_has(tmp_path: Path) -> None:
+    """A header may claim any length, and Python makes room for all that is asked for."""
+    path = tmp_path / "a.jp2"
+    path.write_bytes(b"0123456789")
+    with pytest.raises((MemoryError, OverflowError)), path.open("rb") as stream:
+        stream.read(1 << 62)
+    with module._opened(path) as stream:
+        assert stream.read(4) == b"0123" and stream.read(1 << 62) == b"456789"
+        assert stream.read() == b"" and stream.seek(2) == 2
+        assert stream.read(-1) == b"23456789"

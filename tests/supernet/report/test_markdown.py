@@ -41,3 +41,4 @@ def test_code_ends_where_its_text_does() -> None:
     assert code("`a\n`") == "`` `a ` ``"
     assert code_block("x", "json") == "```json\nx\n```"
     assert code_block("```\n# x\n`````") == "``````\n```\n# x\n`````\n``````"
+    assert code_block("a\n\x1b[2J") == "```\na\n\\x1b[2J\n```" and code("\x1b[") == "`\\x1b[`"

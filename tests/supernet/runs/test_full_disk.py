@@ -13,6 +13,7 @@ from supernet.runs import train_run
 from supernet.runs.tracking import Tracker
 from supernet.runs.train_run import resume_training, run_training
 from supernet.train.config import TrainConfig
+from tests.disk import SHARES, is_on, size_of, small_disk
 
 TINY = dict(
     genotype="333333", dataset="digits", C=4, N=1, epochs=2, batch_size=16, limit=32, device="cpu",
@@ -71,6 +72,32 @@ def test_the_run_goes_on_when_there_is_room(
     found = weights(out)
     assert found.keys() == whole.keys() and all(torch.equal(found[k], whole[k]) for k in whole)
     assert not list(out.glob(".*.tmp"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", SHARES)
+def test_on_a_small_disk_it_goes_on_when_there_is_room(
+    share: float, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    size = size_of(run_training(config(tmp_path / "run"), quiet=True))
+    with small_disk(tmp_path / "disk", int(share * size)) as disk:
+        out = disk.folder / "run"
+        with pytest.raises((UserError, OSError)) as refused:
+            run_training(config(out), quiet=True)
+        if isinstance(refused.value, OSError):  # before there was a run
+            assert refused.value.errno == errno.ENOSPC and is_on(refused.value, disk.folder)
+        else:
+            said = str(refused.value)
+            assert said.startswith(str(out)) and "No space left on device; when that" in said
+            assert "\n" not in said
+        disk.resize(10 * size)
+        if "--resume" in str(refused.value):
+            resume_training(out, {}, quiet=True)
+        else:
+            run_training(config(out), quiet=True)
+        found = weights(out)
+        assert found.keys() == whole.keys() and all(torch.equal(found[k], whole[k]) for k in whole)
+        assert not list(out.glob(".*.tmp"))
 
 
 def test_a_stream_that_takes_no_more_stops_a_run_that_can_go_on(

@@ -247,6 +247,7 @@ def test_a_second_process_is_refused_whatever_it_wants(whole: Path, tmp_path: Pa
     ("fields", "message"),
     [
         ({"lr": 1e9}, r"step \d+ diverged: .* is (nan|inf); .* lower --lr \(it is 1e\+09\)"),
+        ({"lr": 1e5, "path_share": 0.0}, r"lower --lr \(it is 100000\)"),
         ({"alpha_lr": 1e6, "path_share": 0.5}, r"lower --alpha-lr \(it is 1e\+06\)"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -117,3 +118,19 @@ def test_within_a_budget_trainings_decide_between_cells_that_are_named() -> None
     assert SearchConfig(max_flops=5e7, prior=("none",)).proposed_by == ("free",)
     named = SearchConfig(max_params=4e5, proposals=("free", "prior"))
     assert named.refines and named.moves == 2 and named.proposed_by == ("free", "prior")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"proposals": ("luck",)}, r"--proposals has 'luck'; choose .*free.*six-digit codes"),
+        ({"proposals": ("free", "33313")}, "--proposals has '33313'"),
+        ({"proposals": ("333135",)}, "--proposals has '333135'"),
+        ({"proposals": ("supernet",), "epochs": 0}, "supernet needs one; give --epochs above 0"),
+        ({"proposals": ("prior",), "prior": ("none",)}, "prior needs one; give --prior tables"),
+    ],
+)
+def test_proposals_that_nothing_can_make_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        SearchConfig(**fields)
+    assert SearchConfig(proposals=("free", "333133")).proposed_by == ("free", "333133")

@@ -68,7 +68,10 @@ def test_threads_wait_for_a_gpu(tmp_path: Path, invented: Table) -> None:
     assert record["budget"] == "0.4M"
 
 
-@pytest.mark.parametrize("runs", [[], [{"row": "a"}], [{"row": "a"}, {"row": "b", "seed": [1]}]])
+KEYS = {"dataset": "digits", "row": "a", "budget": None, "seed": 0, "flags": "", "config_hash": "0"}
+
+
+@pytest.mark.parametrize("runs", [[], [KEYS], [KEYS, {**KEYS, "row": "b", "path": [1]}]])
 def test_a_run_is_a_line(tmp_path: Path, runs: list[dict[str, object]]) -> None:
     content = {"format": 3, "runs": runs, "note": None}
     write_evidence(tmp_path / "evidence.json", content)

@@ -23,7 +23,7 @@ from supernet.studies.evidence import commands, run
 from supernet.studies.evidence.config import EvidenceConfig
 from supernet.studies.evidence.plan import Row, Run
 from supernet.studies.evidence.run import make_evidence
-from tests.disk import largest_file
+from tests.disk import SHARES, is_on, largest_file, size_of, small_disk
 from tests.supernet.studies.evidence.conftest import (
     CELLS,
     ROWS,
@@ -115,6 +115,30 @@ def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(
     assert not list(tmp_path.rglob(".*.tmp"))
     make_evidence(again, rows=ROWS)
     assert read(again)["runs"] == whole["runs"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", SHARES)
+def test_on_a_small_disk_it_stops_and_goes_on_when_there_is_room(
+    config: EvidenceConfig, searches: list[str], tmp_path: Path, share: float
+) -> None:
+    """Its own files; the searches, which have tests of their own, lie elsewhere."""
+    make_evidence(config, rows=ROWS)
+    whole = read(config)
+    size = size_of(Path(config.out)) + -(-Path(config.page).stat().st_size // 4096) * 4096
+    with small_disk(tmp_path / "disk", int(share * size)) as disk:
+        again = dataclasses.replace(
+            config, out=str(disk.folder / "again"), page=str(disk.folder / "again.md"),
+            runs=str(tmp_path / "more"),
+        )  # fmt: skip
+        with pytest.raises(OSError) as refused:
+            make_evidence(again, rows=ROWS)
+        assert refused.value.errno == errno.ENOSPC and is_on(refused.value, disk.folder)
+        assert not list(disk.folder.rglob(".*.tmp"))
+        disk.resize(10 * size)
+        make_evidence(again, rows=ROWS)
+        assert read(again)["runs"] == whole["runs"]
+        assert (Path(again.page)).is_file()
 
 
 def test_restricted_it_says_what_is_missing(config: EvidenceConfig, searches: list[str]) -> None:

@@ -23,7 +23,7 @@ from supernet.studies.ranking import run
 from supernet.studies.ranking.config import RankConfig
 from supernet.studies.ranking.run import estimate_seconds, run_ranking, summary
 from supernet.studies.ranking.sample import draw_cells
-from tests.disk import largest_file
+from tests.disk import SHARES, is_on, largest_file, small_disk
 from tests.workers import one_killed
 
 pytestmark = pytest.mark.slow
@@ -115,6 +115,26 @@ def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(
     resumed = run_ranking(full, quiet=True)
     for name in ("scores.jsonl", "ranking.json", "ranking.md"):
         assert (resumed / name).read_bytes() == (Path(whole.folder) / name).read_bytes(), name
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("share", SHARES)
+def test_on_a_small_disk_it_stops_and_goes_on_when_there_is_room(
+    whole: RankConfig, tmp_path: Path, share: float
+) -> None:
+    judged = Path(whole.folder)
+    names = ("config.json", "scores.jsonl", "ranking.json", "ranking.md")
+    size = sum(-(-(judged / name).stat().st_size // 4096) * 4096 for name in names)
+    with small_disk(tmp_path / "disk", int(share * size)) as disk:
+        full = dataclasses.replace(whole, out=str(disk.folder / "full"))
+        with pytest.raises(OSError) as refused:
+            run_ranking(full, quiet=True)
+        assert refused.value.errno == errno.ENOSPC and is_on(refused.value, disk.folder)
+        assert not list(disk.folder.rglob(".*.tmp"))
+        disk.resize(10 * size)
+        resumed = run_ranking(full, quiet=True)
+        for name in names[1:]:
+            assert (resumed / name).read_bytes() == (judged / name).read_bytes(), name
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -176,3 +176,24 @@ def test_impossible_measurements_are_told_before_anything_is_written(tmp_path: P
     with pytest.raises(UserError, match="recipe quick has batches of 64 and there are 50"):
         run_sweep(_config(tmp_path / "a", recipes=("quick=quick --limit 50",)), quiet=True)
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"images_digest": "0" * 12}, "line 2 was trained on other images; give another --out"),
+        ({"images_digest": None}, r"line 2 is not of a sweep \(images_digest is None, not text\)"),
+        ({"cell": ["333333"]}, r"line 2 is not of a sweep \(cell is list, not text\)"),
+        ({"training": "quick"}, r"line 2 is not of a sweep \(training is 'quick', not an object\)"),
+        ({"status": 5}, r"line 2 is not of a sweep \(status is 5"),
+    ],
+)
+def test_a_line_that_is_not_of_this_sweep_is_named(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    run_sweep(_config(tmp_path), quiet=True)
+    lines = _lines(tmp_path)
+    lines[1] |= change
+    (tmp_path / "table.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UserError, match=words):
+        run_sweep(_config(tmp_path), quiet=True)
