@@ -1,9 +1,12 @@
 """Runs a function in several processes that share batches: forked, they have torch at once."""
 
+import contextlib
+import faulthandler
 import multiprocessing
 import multiprocessing.connection
 import os
 import pickle
+import secrets
 import signal
 import socket
 from collections.abc import Callable
@@ -29,14 +32,15 @@ def together(
     fork, port = multiprocessing.get_context("fork"), _free_port()
     folder.mkdir(parents=True, exist_ok=True)
     children = [
-        fork.Process(target=_child, args=(rank, count, port, work, folder)) for rank in range(count)
+        fork.Process(target=_child, args=(rank, count, port, work, folder, seconds))
+        for rank in range(count)
     ]
     for child in children:
         child.start()
     sentinels = {child.sentinel: child for child in children}
     while sentinels:
         ready = multiprocessing.connection.wait(list(sentinels), timeout=seconds)
-        assert ready, f"a process still runs after {seconds} s"
+        assert ready, f"a process still runs after {seconds} s:\n{_stacks(folder)}"
         for sentinel in ready:
             child = sentinels.pop(sentinel)  # type: ignore[index]
             child.join()
@@ -46,12 +50,20 @@ def together(
     return [_result(folder / f"rank-{rank}") for rank in range(count)]
 
 
-def _child(rank: int, count: int, port: int, work: Callable[[Ranks], Any], folder: Path) -> None:
+def _stacks(folder: Path) -> str:
+    """Where the processes that hang stand."""
+    return "\n".join(path.read_text() for path in sorted(folder.glob("stack-*")))
+
+
+def _child(
+    rank: int, count: int, port: int, work: Callable[[Ranks], Any], folder: Path, seconds: float
+) -> None:
     os.environ |= {
         "RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank),
         "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
     torch.set_num_threads(1)
+    faulthandler.dump_traceback_later(seconds * 0.9, file=(folder / f"stack-{rank}").open("w"))
     result: Any
     try:
         with joined() as ranks:
@@ -72,6 +84,10 @@ def _result(path: Path) -> Any:
 
 
 def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
+    """A port below those that the system gives away by itself, which another test beside this one
+    (Ray takes dozens) could be given before the first process listens."""
+    while True:
+        port = secrets.choice(range(20_000, 32_000))
+        with socket.socket() as server, contextlib.suppress(OSError):
+            server.bind(("127.0.0.1", port))
+            return port

@@ -104,7 +104,7 @@ def _shared() -> list[bytes]:
 
 
 def _read_shared(path: Path) -> None:
-    SharedTrainings(path.parent).totals(SearchConfig())
+    SharedTrainings(path.parent).check(SearchConfig())
 
 
 @functools.cache

@@ -304,6 +304,6 @@ def test_killed_it_goes_on_where_it_was(
     assert within["budget"] == "0.4M"
     assert within["cells"][within["chosen_by"]]["params"] <= 0.4e6
     assert within["cpu_seconds"]["supernet"] > 0
-    judged = Path(config.runs) / "judged" / "cifar10-seed5.jsonl"
+    judged = Path(config.runs) / "judged" / "digits-seed5.jsonl"
     shared = len(judged.read_text().splitlines()) - 1
     assert 0 < main["trainings"] < shared <= main["trainings"] + within["trainings"]
