@@ -28,6 +28,9 @@ class Reader:
 
     names: Mapping[tuple[str, str], str] = NAMES
     """What it may name."""
+    keys: tuple[type, ...] = (str, bytes)
+    """What the keys of a dict may be; one of others is `odd_key`."""
+    odd_key = "not text"
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -172,8 +175,8 @@ class Reader:
 
     def _update(self, pairs: list[Any]) -> None:
         keys = pairs[::2]
-        if len(pairs) % 2 or not all(isinstance(key, str | bytes) for key in keys):
-            raise Refused("a dict has a key that is not text")
+        if len(pairs) % 2 or not all(isinstance(key, self.keys) for key in keys):
+            raise Refused(f"a dict has a key that is {self.odd_key}")
         self._top(dict).update(zip(keys, pairs[1::2], strict=True))
 
     # Names and what is done with them

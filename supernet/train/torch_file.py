@@ -78,6 +78,8 @@ class _Values(Reader):
     """The machine that makes tensors of records."""
 
     names = NAMES
+    keys = (str, int)
+    odd_key = "neither text nor a number"
 
     def __init__(self, records: dict[str, bytes]) -> None:
         super().__init__(records["data.pkl"])
@@ -99,12 +101,6 @@ class _Values(Reader):
 
     def _extend(self, values: list[Any]) -> None:
         self._top(list).extend(values)
-
-    def _update(self, pairs: list[Any]) -> None:
-        keys = pairs[::2]
-        if len(pairs) % 2 or not all(isinstance(key, str | int) for key in keys):
-            raise Refused("a dict has a key that is neither text nor a number")
-        self._top(dict).update(zip(keys, pairs[1::2], strict=True))
 
     def call(self) -> None:
         """Make a dictionary or a tensor."""

@@ -155,13 +155,16 @@ def test_a_graph_that_does_nothing_is_not_used(caplog: Any) -> None:
     ]
 
 
-def test_a_few_flipped_signs_are_no_reason_to_refuse_a_graph() -> None:
-    class Flipped(FakeGraph):
-        def run(self, *arguments: Any) -> Tensor:
-            x_adv = super().run(*arguments)
-            x_adv[0] = 0.0
-            return x_adv
+class Flipped(FakeGraph):
+    """A graph whose replay has one pixel otherwise."""
 
+    def run(self, *arguments: Any) -> Tensor:
+        x_adv = super().run(*arguments)
+        x_adv[0] = 0.0
+        return x_adv
+
+
+def test_a_few_flipped_signs_are_no_reason_to_refuse_a_graph() -> None:
     x, loops = torch.ones(100), AttackLoops(Flipped)
     for _ in range(3):
         out = loops.run(step, 3, Scale(2.0, 0.0), x.clone(), x, x, key="key", on_cpu=True)
@@ -169,12 +172,6 @@ def test_a_few_flipped_signs_are_no_reason_to_refuse_a_graph() -> None:
 
 
 def test_where_algorithms_repeat_no_sign_may_flip(caplog: Any) -> None:
-    class Flipped(FakeGraph):
-        def run(self, *arguments: Any) -> Tensor:
-            x_adv = super().run(*arguments)
-            x_adv[0] = 0.0
-            return x_adv
-
     x, loops = torch.ones(100), AttackLoops(Flipped)
     with torch.backends.cudnn.flags(deterministic=True), caplog.at_level(logging.WARNING):
         for _ in range(3):

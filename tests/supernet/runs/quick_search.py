@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,19 @@ def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
         train_step(search)
 
     monkeypatch.setattr(Search, "train_step", pressed)
+
+
+@contextmanager
+def killed_in(monkeypatch: pytest.MonkeyPatch, owner: type, method: str) -> Iterator[None]:
+    """Inside, what runs ends where it calls this method."""
+
+    def killed(self: object) -> None:
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, killed)
+        with pytest.raises(SystemExit):
+            yield
 
 
 def state_of(folder: Path) -> dict[str, Any]:

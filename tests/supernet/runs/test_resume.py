@@ -23,6 +23,7 @@ from tests.supernet.runs.quick_search import (
     comparable,
     edited,
     interrupt_at,
+    killed_in,
     search_in,
     state_of,
     whole,
@@ -141,13 +142,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(
 ) -> None:
     monkeypatch.setattr("supernet.runs.search_run.write_report", lambda *_, **__: None)
 
-    def killed(run: SearchRun) -> None:
-        raise SystemExit("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SearchRun, "checkpoint", killed)
-        with pytest.raises(SystemExit):
-            search_in(tmp_path / "run")
+    with killed_in(monkeypatch, SearchRun, "checkpoint"):
+        search_in(tmp_path / "run")
     assert (tmp_path / "run" / "config.json").exists()
     if again == "resume":
         resume_search(tmp_path / "run", {}, quiet=True)
@@ -165,13 +161,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(
 def test_a_run_can_be_resumed_from_its_first_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(search: Search) -> None:
-        raise SystemExit("killed")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Search, "train_step", killed)
-        with pytest.raises(SystemExit):
-            search_in(tmp_path / "run")
+    with killed_in(monkeypatch, Search, "train_step"):
+        search_in(tmp_path / "run")
     resume_search(tmp_path / "run", {}, quiet=True)
     assert len(comparable(tmp_path / "run")) == 3
 
