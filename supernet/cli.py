@@ -12,6 +12,7 @@ import os
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TextIO
 
@@ -26,6 +27,8 @@ USER_ERROR = 2
 INTERRUPTED = 130
 STREAMS = {"stdout": "standard output", "stderr": "standard error"}
 """The streams that a command writes to, in words."""
+FIRST_SPEAKS = 60.0
+"""Seconds that the first of several processes gets to name a mistake that all of them make."""
 OUT_OF_MEMORY = (
     "the memory does not suffice; ask for less at once, for example with --batch-size, --C, --N, "
     "--side or --limit"
@@ -50,8 +53,9 @@ def run(main: Callable[[], None]) -> NoReturn:
         status = _status_of(main)
         sys.stdout.flush()
     except UserError as error:
-        said = "torch" not in sys.modules and _is_one_of_many()
-        status = USER_ERROR if said else _say(f"error: {error}", USER_ERROR)
+        if "torch" not in sys.modules and _is_one_of_many():
+            time.sleep(FIRST_SPEAKS)  # torchrun ends this process sooner, once the first has spoken
+        status = _say(f"error: {error}", USER_ERROR)
     except KeyboardInterrupt as stop:
         status = _say(str(stop) or "interrupted", INTERRUPTED)
     except BrokenPipeError as error:  # an OSError, and nobody's fault
@@ -74,7 +78,10 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 def _is_one_of_many() -> bool:
     """Whether torchrun has started this process next to a first one, which has the same flags and
-    names the mistakes in them. `supernet.torchrun` sorts out later ones."""
+    names the mistakes in them. `supernet.torchrun` sorts out later ones.
+
+    When one process ends, torchrun ends the others: a process that left before the first one has
+    spoken would silence it."""
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
 
 

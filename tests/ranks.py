@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -35,8 +36,11 @@ def together(
         fork.Process(target=_child, args=(rank, count, port, work, folder, seconds))
         for rank in range(count)
     ]
+    # A child must not collect what the threads of its parent have made: they are not there to join.
+    gc.freeze()
     for child in children:
         child.start()
+    gc.unfreeze()
     sentinels = {child.sentinel: child for child in children}
     while sentinels:
         ready = multiprocessing.connection.wait(list(sentinels), timeout=seconds)

@@ -16,6 +16,7 @@ kept under --keep. Ends with status 1 where there was one.
 
 import argparse
 import functools
+import gc
 import json
 import mmap
 import os
@@ -107,11 +108,13 @@ def drive(
     cpu = 0.0
     while first < numbers.stop and time.monotonic() - began < seconds:
         reading, writing = os.pipe()
+        gc.freeze()  # a child must not collect what threads of this process have made
         pid = os.fork()
         if pid == 0:
             os.close(reading)
             left = seconds - (time.monotonic() - began)
             _child(name, reader, range(first, numbers.stop), seed, shared, writing, left)
+        gc.unfreeze()
         os.close(writing)
         with os.fdopen(reading) as stream:
             said = stream.read()

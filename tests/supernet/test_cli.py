@@ -25,6 +25,32 @@ def test_run_turns_a_user_error_into_one_sentence(capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err == "error: the cupboard is bare; fill it\n"
 
 
+def test_of_several_processes_the_first_has_time_to_speak(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchrun ends the others when one has ended, so that a hasty one would silence it."""
+    waits: list[float] = []
+
+    def main() -> None:
+        raise UserError("the flags are wrong")
+
+    def said_after(rank: str) -> list[float]:
+        monkeypatch.setenv("RANK", rank)
+        waits.clear()
+        with monkeypatch.context() as patched:
+            patched.delitem(sys.modules, "torch", raising=False)  # as while flags are read
+            with pytest.raises(SystemExit):
+                cli.run(main)
+        assert capsys.readouterr().err == "error: the flags are wrong\n"
+        return list(waits)
+
+    monkeypatch.setattr(cli.time, "sleep", waits.append)
+    assert said_after("1") == []
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert said_after("0") == []
+    assert said_after("1") == [cli.FIRST_SPEAKS]
+
+
 def test_an_error_does_not_drive_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
         raise UserError("a class of p.npz is called \x1b[2J\x07; rename it\nor leave it out")
