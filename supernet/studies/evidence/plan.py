@@ -66,9 +66,9 @@ BUDGETS = ("0.2M", "0.4M", "0.6M", "0.8M", "1.2M")
 
 ROWS = (
     Row("main", "the search as it is: supernet, free scores, short trainings",
-        seeds=HELD_OUT + CHOSEN_ON, guides=("answer", "gains")),
+        seeds=HELD_OUT, guides=("answer", "gains")),
     Row("free", "no supernet: free scores and short trainings", "--epochs 0",
-        seeds=HELD_OUT + CHOSEN_ON, guides=("answer", "free")),
+        seeds=HELD_OUT, guides=("answer", "free")),
     Row("free-8", "no supernet and no moves: the best of eight proposals of free scores",
         "--epochs 0 --refine-moves 0"),
     Row("both", "no supernet: free scores, a prior of the benchmark's other two data sets, and "
@@ -89,7 +89,8 @@ ROWS = (
     Row("prior-budgets", "the same with the prior", "--epochs 0 --prior tables", seeds=ONE,
         budgets=BUDGETS),
     Row("trained-budgets", "short trainings choose among the eight best by free scores within a "
-        "budget, and move", "--epochs 0 --proposals free", budgets=BUDGETS, images=("cifar10",)),
+        "budget, and move", "--epochs 0 --proposals free", budgets=BUDGETS[:3],
+        images=("cifar10",)),
 )  # fmt: skip
 
 
