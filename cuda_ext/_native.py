@@ -1,6 +1,12 @@
-"""Loads the compiled extension once, on import. No other file knows how."""
+"""Loads the compiled extension once, on import, and says who has kernels for which device.
+
+Where nothing compiled has kernels for CUDA, those in Triton (triton_ops.py) stand in for them. No
+other file knows how.
+"""
 
 import importlib.util
+import os
+import shutil
 import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -68,9 +74,22 @@ def _has_kernels(key: str) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key("robust_supernet::attack_node", key)
 
 
+def _why_not_triton() -> str:
+    """What Triton lacks to compile its kernels when they are first used; empty where nothing."""
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed"
+    compilers = (os.environ.get("CC"), "gcc", "clang")  # as Triton looks for it
+    if not any(name and shutil.which(name) for name in compilers):
+        return "Triton finds no C compiler; install gcc, or name one in CC"
+    return ""
+
+
 # Plain values: torch.compile reads them without a graph break.
 _FILE, _ERROR = _load()
-_DEVICES = tuple(d for d in ("cpu", "cuda") if not _ERROR and _has_kernels(d.upper()))
+_COMPILED = tuple(d for d in ("cpu", "cuda") if not _ERROR and _has_kernels(d.upper()))
+_NO_TRITON = "" if "cuda" in _COMPILED else _why_not_triton()
+_BY_TRITON = "cuda" not in _COMPILED and not _NO_TRITON
+_DEVICES = (*_COMPILED, "cuda") if _BY_TRITON else _COMPILED
 _CUDA_DTYPES = (torch.float32, torch.bfloat16)
 
 
@@ -84,24 +103,47 @@ def why_unavailable() -> str:
     return _ERROR
 
 
+def compiled_for() -> tuple[str, ...]:
+    """The devices that the compiled extension has kernels for."""
+    return _COMPILED
+
+
 def file() -> str:
     """Where the compiled extension lies; empty where it is not loaded."""
     return _FILE
 
 
+def defined() -> bool:
+    """Whether there are operators, for any device."""
+    return bool(_DEVICES)
+
+
+def by_triton(device_type: str) -> bool:
+    """Whether the kernels for the device are those in Triton."""
+    return device_type == "cuda" and _BY_TRITON
+
+
 def runs_on(device_type: str) -> bool:
-    """Whether there are compiled kernels for "cpu" or "cuda"."""
+    """Whether there are kernels for "cpu" or "cuda"."""
     return device_type in _DEVICES
+
+
+def describe(device_type: str) -> str:
+    """Which kernels those for the device are, in a few words."""
+    if by_triton(device_type):
+        return "kernels in Triton, each compiled for this GPU when it is first used"
+    return f"compiled kernels of {file()}"
 
 
 def why_not(device_type: str, dtype: torch.dtype = torch.float32) -> str:
     """Why the kernels do not run on this device in this dtype; empty where they do."""
-    if not available():
-        return f"cuda_ext._C did not load: {why_unavailable()}"
     if not runs_on(device_type):
-        return f"cuda_ext._C was built without kernels for {device_type}"
+        reason = f"cuda_ext._C was built without kernels for {device_type}"
+        if not available():
+            reason = f"cuda_ext._C did not load: {why_unavailable()}"
+        return f"{reason}; {_NO_TRITON}" if device_type == "cuda" and _NO_TRITON else reason
     if device_type == "cuda" and dtype not in _CUDA_DTYPES:
-        return f"cuda_ext._C on cuda takes float32 and bfloat16, not {str(dtype)[6:]}"
+        return f"the kernels on cuda take float32 and bfloat16, not {str(dtype)[6:]}"
     return ""
 
 

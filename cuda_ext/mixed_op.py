@@ -8,7 +8,8 @@ else float32. pool is the 3x3 average pool, stride 1, padding 1, that divides
 by the pixels inside the image; norm(y) = (y - mean) / sqrt(var + eps) with the biased statistics
 over B, H, W.
 
-Schemas and kernels are in csrc/; fake kernels and autograd are at the end of this file.
+Schemas and kernels are in csrc/, kernels in Triton in triton_ops.py; fake kernels and autograd
+are at the end of this file.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cuda_ext import _native
+from cuda_ext import _native, triton_ops
 from cuda_ext.common import any_needed, arithmetic_type, once_differentiable
 
 Impl = Literal["auto", "reference", "native"]
@@ -306,5 +307,7 @@ def _register() -> None:
         )
 
 
-if _native.available():
+if _native.by_triton("cuda"):
+    triton_ops.register(define=not _native.available())
+if _native.defined():
     _register()

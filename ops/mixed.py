@@ -29,7 +29,7 @@ Ops = tuple[int, ...]
 
 
 def resolve_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch.float32) -> str:
-    """Replace "auto" by "native" where the extension has kernels for the device and dtype, else by
+    """Replace "auto" by "native" where there are kernels for the device and dtype, else by
     "batched".
 
     Raises: ValueError for an unknown name; RuntimeError for "native" where it cannot run.
@@ -45,11 +45,10 @@ def why_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch.flo
     """Why `resolve_impl` takes what it takes: a few words for the user."""
     taken = resolve_impl(impl, device_type, dtype)
     if taken == "native":
-        return f"compiled kernels of {_native.file()}"
+        return _native.describe(device_type)
     if impl == taken:
         return "plain PyTorch, as --impl asks"
-    reason = _native.why_unavailable() or _native.why_not(device_type, dtype)
-    return f"plain PyTorch: {reason}"
+    return f"plain PyTorch: {_native.why_not(device_type, dtype)}"
 
 
 class MixedOp(nn.Module):

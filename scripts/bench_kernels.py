@@ -2,6 +2,7 @@
 """Measure bytes per second of each kernel, against a plain copy on the same device.
 
     python scripts/bench_kernels.py --json docs/bench/kernels_cpu.json
+    python scripts/bench_kernels.py --triton              on a GPU, those in Triton
 
 A kernel's bytes are those of the tensors that it must read and write once. Two buffers of every
 input take turns, so that a cache does not answer for the memory. The least of the timed rounds
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,13 +29,20 @@ def main() -> None:
     """Measure, print a table, write JSON."""
     arguments = _parser().parse_args()
 
-    from cuda_ext import _native
+    import torch
+
+    from cuda_ext import _native, triton_ops
     from supernet.runs.machine import describe, resolve_device
 
     device = resolve_device(arguments.device)
-    if not _native.runs_on(device.type):
+    ops: Any = torch.ops.robust_supernet
+    if arguments.triton:
+        if device.type != "cuda":
+            raise UserError("the kernels in Triton need a GPU; leave --triton out")
+        ops = SimpleNamespace(**triton_ops.OPERATORS)
+    elif device.type not in _native.compiled_for():
         raise UserError(f"there are no compiled kernels for {device.type}; run `make native`")
-    rows = {dtype: _measure(arguments, dtype, device) for dtype in arguments.dtype}
+    rows = {dtype: _measure(arguments, ops, dtype, device) for dtype in arguments.dtype}
     report = {"command": "python " + " ".join(sys.argv), **describe(device),
               "shape": [arguments.batch_size, arguments.C, arguments.side, arguments.side],
               "kernels": rows}  # fmt: skip
@@ -60,12 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         help=f"Some of {', '.join(DTYPES)}. Default: all.")  # fmt: skip
     add("--rounds", type=int, default=20, help="Timed rounds. Default: 20.")
     add("--device", default="auto", help="auto, cpu or cuda. Default: auto.")
+    add("--triton", action="store_true",
+        help="The kernels in Triton instead of the compiled ones.")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help="Write the numbers here.")
     return parser
 
 
-def _measure(arguments: Any, dtype: str, device: Any) -> dict[str, dict[str, float]]:
-    kernels = _kernels(arguments, dtype, device)
+def _measure(arguments: Any, ops: Any, dtype: str, device: Any) -> dict[str, dict[str, float]]:
+    kernels = _kernels(arguments, ops, dtype, device)
     rows: dict[str, dict[str, float]] = {}
     for name, (tensors_moved, run) in kernels.items():
         seconds = _least_seconds(run, arguments.rounds, device)
@@ -80,12 +91,11 @@ def _measure(arguments: Any, dtype: str, device: Any) -> dict[str, dict[str, flo
 
 
 def _kernels(
-    arguments: Any, dtype_name: str, device: Any
+    arguments: Any, ops: Any, dtype_name: str, device: Any
 ) -> dict[str, tuple[int, Callable[[int], object]]]:
     """name -> (tensors read and written, what is timed given 0 or 1)."""
     import torch
 
-    ops = torch.ops.robust_supernet
     B, C, side = arguments.batch_size, arguments.C, arguments.side
     dtype = getattr(torch, dtype_name)
 

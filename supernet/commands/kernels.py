@@ -108,10 +108,11 @@ def _state() -> str:
 
     from cuda_ext import _native
 
-    if not _native.available():
-        return f"searches run in plain PyTorch: {_native.why_unavailable()}"
-    devices = " and ".join(d for d in ("cpu", "cuda") if _native.runs_on(d))
-    lines = [f"searches run the compiled kernels on {devices}: {_native.file()}"]
-    if torch.cuda.is_available() and not _native.runs_on("cuda"):
-        lines.append("this machine's GPU runs plain PyTorch: they were built without CUDA")
+    lines = [f"searches run in plain PyTorch: {_native.why_unavailable()}"]
+    if _native.available():
+        devices = " and ".join(_native.compiled_for())
+        lines = [f"searches run the compiled kernels on {devices}: {_native.file()}"]
+    if torch.cuda.is_available() and "cuda" not in _native.compiled_for():
+        run = _native.why_not("cuda") or _native.describe("cuda")
+        lines.append(f"on this machine's GPU they run {run}")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from cuda_ext import _native
 ROOT = Path(__file__).parents[2]
 
 WITHOUT_EXTENSION = """
-import importlib, pkgutil, sys
+import importlib.util, pkgutil, sys
 
 class Hidden:
     def find_spec(self, name, path=None, target=None):
@@ -21,10 +21,13 @@ class Hidden:
             raise ImportError("hidden for this test")
 
 sys.meta_path.insert(0, Hidden())
+LEFT_OUT = ["cuda_ext._C", "cuda_ext._emulated"]
+if importlib.util.find_spec("triton") is None:
+    LEFT_OUT += ["cuda_ext.triton_kernels", "cuda_ext.triton_offline"]
 import cuda_ext, ops, supernet, torch
 for package in (cuda_ext, ops, supernet):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        if module.name not in ("cuda_ext._C", "cuda_ext._emulated"):
+        if module.name not in LEFT_OUT:
             importlib.import_module(module.name)
 
 from cuda_ext import _native
@@ -81,7 +84,7 @@ def test_auto_takes_the_reference_for_a_dtype_that_cuda_kernels_lack(
         assert _native.choose("auto", "cuda", dtype) and _native.choose("native", "cuda", dtype)
     assert _native.choose("native", "cpu", torch.float64)
     assert not _native.choose("auto", "cuda", torch.float64)
-    with pytest.raises(RuntimeError, match="on cuda takes float32 and bfloat16, not float64"):
+    with pytest.raises(RuntimeError, match="on cuda take float32 and bfloat16, not float64"):
         _native.choose("native", "cuda", torch.float64)
 
 

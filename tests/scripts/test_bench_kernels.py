@@ -26,6 +26,13 @@ def test_every_kernel_is_timed_in_both_dtypes(tmp_path: Path) -> None:
     assert done.stdout.count("attack_step") == 2
 
 
+def test_kernels_in_triton_need_a_gpu(tmp_path: Path) -> None:
+    done = run_script("bench_kernels.py", "--triton", "--device", "cpu", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2, "error: the kernels in Triton need a GPU; leave --triton out\n"
+    )  # fmt: skip
+
+
 @needs_native
 def test_one_dtype_alone(tmp_path: Path) -> None:
     done = run_script(

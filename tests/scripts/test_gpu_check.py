@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STEPS = [
-    "device", "build", "load", "tests", "captures", "memcheck", "racecheck", "kernels", "benchmark",
+    "device", "build", "load", "tests", "captures", "triton", "memcheck", "racecheck", "kernels",
+    "benchmark",
 ]  # fmt: skip
 CAPTURES = "tests/cuda_ext/test_cuda.py"
 KILL_AFTER = 5  # seconds that a step has to end once its time is over

@@ -1,0 +1,166 @@
+"""The kernels in Triton: interpreted on a CPU, compiled for a GPU that is not there, run on one."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cuda_ext import _native, triton_ops
+from cuda_ext.triton_ops import Call
+from tests.cuda_ext.cases import needs_native, tensor
+
+ROOT = Path(__file__).resolve().parents[2]
+needs_triton = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="Triton is not installed"
+)
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """A process of its own, whose compiled kernels nobody else has."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TRITON_CACHE_DIR": str(folder), **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+@needs_triton
+@pytest.mark.parametrize("part", ["values", "cell"])
+def test_interpreted_kernels_equal_plain_pytorch(part: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "-m", "tests.cuda_ext.triton_runs", part, "cpu", TRITON_INTERPRET="1")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(
+    os.environ.get("REQUIRE_GPU") != "1" and not torch.cuda.is_available(), reason="no GPU"
+)
+@pytest.mark.parametrize("part", ["values", "cell", "captures"])
+def test_on_a_gpu(part: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "-m", "tests.cuda_ext.triton_runs", part, "cuda")
+    assert done.returncode == 0, done.stderr
+
+
+COMPILE = """
+import json
+from scripts.kernel_resources import compile_triton, faults
+kernels = compile_triton("sm_90", (3,))
+found = [text for name, kernel in kernels.items() for text in faults(name, kernel)]
+print(json.dumps([list(kernels), found]))
+"""
+
+
+@pytest.mark.slow
+@needs_triton
+def test_no_kernel_spills_and_all_store_16_bytes(tmp_path: Path) -> None:
+    """As compiled for an H100, which need not be there."""
+    done = run(tmp_path, "-c", COMPILE)
+    assert done.returncode == 0, done.stderr
+    names, faults = json.loads(done.stdout)
+    assert len(names) == 22, names
+    assert not faults
+
+
+@needs_native
+def test_schemas_are_those_of_the_extension() -> None:
+    assert len(triton_ops.SCHEMAS) == len(triton_ops.OPERATORS)
+    for text in triton_ops.SCHEMAS:
+        schema = torch._C.parse_schema(f"robust_supernet::{text}")
+        name = schema.name.removeprefix("robust_supernet::")
+        assert schema == getattr(torch.ops.robust_supernet, name).default._schema
+        assert triton_ops.OPERATORS[name]
+
+
+WITHOUT_EXTENSION = """
+import tests.cuda_ext.triton_runs
+from cuda_ext import _native
+from ops.mixed import resolve_impl, why_impl
+import torch
+assert _native.runs_on("cuda") and not _native.runs_on("cpu")
+assert resolve_impl("auto", "cuda") == "native" and resolve_impl("auto", "cpu") == "batched"
+assert why_impl("auto", "cuda").startswith("kernels in Triton, each compiled for this GPU when")
+assert "hidden for this program" in why_impl("auto", "cpu")
+has = torch._C._dispatch_has_kernel_for_dispatch_key
+assert has("robust_supernet::attack_node", "CUDA")
+assert not has("robust_supernet::attack_node", "CPU")
+"""
+
+
+@pytest.mark.slow
+@needs_triton
+def test_without_the_extension_a_gpu_has_kernels_and_a_cpu_none(tmp_path: Path) -> None:
+    done = run(tmp_path, "-c", WITHOUT_EXTENSION)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_triton_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert _native._why_not_triton() == "Triton finds no C compiler; install gcc, or name one in CC"
+    monkeypatch.setenv("CC", sys.executable)
+    assert _native._why_not_triton() == ""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert _native._why_not_triton() == "Triton is not installed"
+    monkeypatch.setattr(_native, "_DEVICES", ("cpu",))
+    monkeypatch.setattr(_native, "_NO_TRITON", "Triton is not installed")
+    assert _native.why_not("cuda").endswith("; Triton is not installed")
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 5, 3), (2, 4, 5, 1), (2, 4, 1, 1), (1, 4, 1, 1)])
+def test_slices_of_stacks_are_read_as_they_lie(shape: tuple[int, ...]) -> None:
+    sliced = tensor(shape, "channel_slice")
+    call = Call(sliced, "v")
+    assert call.one(sliced, "v") is sliced
+    dense = call.output()
+    assert call.one(dense, "v") is dense and call.stride(dense) == 4
+    pixels = sliced.permute(0, 2, 3, 1).reshape(-1, 4)
+    read = sliced.as_strided(pixels.shape, (call.stride(sliced), 1))
+    assert torch.equal(read, pixels)
+
+
+@pytest.mark.parametrize("layout", ["crop", "nchw"])
+def test_other_layouts_are_copied(layout: str) -> None:
+    t = tensor((2, 4, 5, 3), layout)
+    copy = Call(t, "v").one(t, "v")
+    assert copy is not t and torch.equal(copy, t)
+    assert copy.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_bad_input_is_refused_by_name() -> None:
+    x, ops = tensor((1, 4, 3, 3)), triton_ops
+    w, bias = torch.rand(1, 2), torch.rand(4)
+    for said, refused in {
+        r"z\[0\] has shape \(1, 2, 3, 3\), expected \(1, 4, 3, 3\)":
+            lambda: ops.attack_node([x], [x[:, :2]], w, bias, True),
+        r"z has 2 tensors, expected 1 as v has":
+            lambda: ops.attack_node([x], [x, x], w, bias, True),
+        r"v has 4 tensors, expected 1 to 3":
+            lambda: ops.attack_node([x] * 4, [x] * 4, w, bias, True),
+        r"w has shape \(1, 2\), expected \(1, 5\)":
+            lambda: ops.training_node([x], [x], [x], w, 1e-5),
+        r"w has dtype float64, expected float32":
+            lambda: ops.attack_node([x], [x], w.double(), bias, True),
+        r"x_adv has dtype float16, expected float32 or bfloat16; impl='reference' takes others":
+            lambda: ops.attack_step(x.half(), x.half(), x.half(), 0.1, 0.1),
+        r"grad has dtype bfloat16, expected float32 as x_adv has":
+            lambda: ops.attack_step(x, x.bfloat16(), x, 0.1, 0.1),
+        r"out\[0\] has strides .*, expected channels-last as the inputs":
+            lambda: ops.node_backward([x], w, [], None, [x.contiguous()]),
+        r"z has 3 tensors, expected at most 2":
+            lambda: ops.node_backward([x], w, [x] * 3, None, [x]),
+        r"g is on meta, expected cpu as v\[0\] is":
+            lambda: ops.training_node_sums(x.to("meta"), [x], [x], [x], torch.rand(1, 5),
+                                           torch.rand(1, 2, 4), torch.rand(1, 2, 4), 1e-5),
+        r"y\[0\] has shape \(0, 4, 3, 3\), expected at least one image":
+            lambda: ops.channel_moments([x[:0]]),
+    }.items():  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            refused()
