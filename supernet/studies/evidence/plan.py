@@ -80,7 +80,7 @@ ROWS = (
     Row("from-random", "no supernet: short trainings from a random cell",
         "--epochs 0 --proposals random"),
     Row("clean", "the search without attacks: weights and alpha see clean images",
-        "--no-robust", guides=("answer", "gains")),
+        "--no-robust", images=("cifar10",), guides=("answer", "gains")),
     Row("deep", "a supernet of five cells a stage and twice the epochs, without short trainings",
         "--N 5 --epochs 8 --proposals supernet --refine-moves 0", seeds=ONE,
         images=("cifar10",), guides=("alpha", "gains")),
@@ -89,7 +89,7 @@ ROWS = (
     Row("prior-budgets", "the same with the prior", "--epochs 0 --prior tables", seeds=ONE,
         budgets=BUDGETS),
     Row("trained-budgets", "short trainings choose among the eight best by free scores within a "
-        "budget, and move", "--epochs 0 --proposals free", budgets=BUDGETS[:3],
+        "budget, and move", "--epochs 0 --proposals free", budgets=("0.4M",),
         images=("cifar10",)),
 )  # fmt: skip
 
