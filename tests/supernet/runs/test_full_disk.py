@@ -1,4 +1,4 @@
-"""A training on a disk that fills up: one sentence, and the same result when there is room."""
+"""A run on a disk that fills up: one sentence, and the same result when there is room."""
 
 import errno
 import re
@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from supernet.errors import UserError
+from supernet.files import read_json
 from supernet.runs import train_run
+from supernet.runs.search_run import resume_search
 from supernet.runs.tracking import Tracker
 from supernet.runs.train_run import resume_training, run_training
 from supernet.train.config import TrainConfig
 from tests.disk import SHARES, is_on, size_of, small_disk
+from tests.supernet.runs.quick_search import comparable, search_in
 
 TINY = dict(
     genotype="333333", dataset="digits", C=4, N=1, epochs=2, batch_size=16, limit=32, device="cpu",
@@ -97,6 +100,55 @@ def test_on_a_small_disk_it_goes_on_when_there_is_room(
             run_training(config(out), quiet=True)
         found = weights(out)
         assert found.keys() == whole.keys() and all(torch.equal(found[k], whole[k]) for k in whole)
+        assert not list(out.glob(".*.tmp"))
+
+
+def search(out: Path) -> Path:
+    """A search with short trainings; figures, which are most of its time, are empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)
+        return search_in(out, epochs=2, refine_steps=(2,), proposals=("supernet", "333333"))
+
+
+def outcome(folder: Path) -> tuple[object, ...]:
+    """The cell, its path with every loss, and what was logged, but for time and place."""
+    genotype, refined = (read_json(folder / name) for name in ("genotype.json", "refine.json"))
+    return (
+        genotype["arch"], genotype["alpha"], comparable(folder),
+        {key: value for key, value in refined.items() if key != "cpu_seconds"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search that nothing disturbed."""
+    return search(tmp_path_factory.mktemp("searched") / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", SHARES)
+def test_a_search_on_a_small_disk_goes_on_when_there_is_room(
+    share: float, tmp_path: Path, searched: Path
+) -> None:
+    size = size_of(searched)
+    with small_disk(tmp_path / "disk", int(share * size)) as disk:
+        out = disk.folder / "run"
+        with pytest.raises((UserError, OSError)) as refused:
+            search(out)
+        said = str(refused.value)
+        if isinstance(refused.value, OSError):  # before there was a run
+            assert refused.value.errno == errno.ENOSPC and is_on(refused.value, disk.folder)
+        else:
+            assert said.startswith(str(out)) and "No space left on device; when that" in said
+            assert "\n" not in said
+        disk.resize(10 * size)
+        if "--resume" in said:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: None)
+                resume_search(out, {}, quiet=True)
+        else:
+            search(out)
+        assert outcome(out) == outcome(searched)
         assert not list(out.glob(".*.tmp"))
 
 
