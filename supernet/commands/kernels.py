@@ -10,6 +10,8 @@ TORCH_CUDA_ARCH_LIST names the GPU architectures, CUDA_HOME says where nvcc is.
 """
 
 import argparse
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -32,6 +34,8 @@ SAID = "cuda_ext: "
 """How the lines begin that are for the user, among those of the compiler."""
 SECONDS = 0.5
 """Between two looks at what the compiler has finished."""
+ROOM = 2**16
+"""Bytes that a disk has left where it is not full."""
 
 
 def main() -> None:
@@ -72,19 +76,23 @@ def _build(path: Path) -> None:
             pass_fds=(lock,),
         )  # fmt: skip
         try:
-            _watch(process, path.parent)
+            free = _watch(process, path.parent)
         finally:
             process.wait()  # it has got the Ctrl-C, too, and removes what it has begun
-        _say(process.returncode, log)
+        _say(process.returncode, log, free)
     print(f"built {path}")
 
 
-def _say(status: int, log: Path) -> None:
-    """Pass on what the compiler's process has to say."""
+def _say(status: int, log: Path, free: int) -> None:
+    """Pass on what the compiler's process has to say; a disk that had no more than so many bytes
+    left was too small, which a log on it may have had no room to say."""
     said = log.read_text(encoding="utf-8", errors="replace").splitlines()
     for line in said:
         if line.startswith(SAID):
             print(line.removeprefix(SAID), file=sys.stderr)
+    full = os.strerror(errno.ENOSPC)
+    if status and (free < ROOM or any(full in line for line in said)):
+        raise UserError(f"{log.parent}: {full}; make room, and give the same command again")
     if status:
         raise UserError(
             f"the kernels did not build, {log} has all that the compiler said; searches run "
@@ -93,14 +101,17 @@ def _say(status: int, log: Path) -> None:
     log.unlink()
 
 
-def _watch(process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    """Count the compiled files while the compiler works."""
+def _watch(process: "subprocess.Popen[bytes]", folder: Path) -> int:
+    """Count the compiled files while the compiler works; the least bytes that were free then."""
+    free = shutil.disk_usage(folder).free
     say_without_terminal("compiling, which takes minutes")
     with Progress("compiling", None, "file") as bar:
         while process.poll() is None:
             time.sleep(SECONDS)
+            free = min(free, shutil.disk_usage(folder).free)
             bar.update(len(list(folder.glob(".build-*/temp/**/*.o"))) - bar.n)
             bar.refresh()  # the clock of the bar goes on
+    return free
 
 
 def _state() -> str:

@@ -9,6 +9,7 @@ from cuda_ext.cache import cached_file
 from supernet.commands import kernels
 from supernet.errors import UserError
 from supernet.runs.lock import locked
+from tests.disk import small_disk
 from tests.scripts.inprocess import run_script
 
 
@@ -69,6 +70,28 @@ def test_one_build_at_a_time_and_no_leftovers(
     with pytest.raises(UserError, match=r"the kernels did not build, .*build\.log has all"):
         kernels._build(path)
     assert "cuda_ext: no compiler" in (path.parent / "build.log").read_text()
+
+
+@pytest.mark.parametrize(("size", "writes"), [(2**18, True), (2**14, False)])
+def test_a_full_disk_is_said(
+    size: int, writes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the log has it, and where the log has no room for it."""
+    monkeypatch.setattr(
+        kernels, "BUILD", "import sys; open(sys.argv[2], 'wb').write(bytes(10**6))"
+        if writes else "raise SystemExit(1)"
+    )  # fmt: skip
+    with small_disk(tmp_path / "disk", size) as disk:
+        path = disk.folder / "kernels" / "_C.so"
+        with pytest.raises(UserError) as refused:
+            kernels._build(path)
+        assert str(refused.value) == (
+            f"{path.parent}: No space left on device; make room, and give the same command again"
+        )
+        disk.resize(2**23)
+        monkeypatch.setattr(kernels, "BUILD", "import sys; open(sys.argv[2], 'w').write('built')")
+        kernels._build(path)
+        assert sorted(file.name for file in path.parent.iterdir()) == [".lock", "_C.so"]
 
 
 @pytest.mark.parametrize("place", ["a file", "a folder that nobody can write to"])
