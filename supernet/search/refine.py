@@ -106,6 +106,23 @@ def scores_of(
     )
 
 
+def standings_of(
+    rounds: Sequence[tuple[Sequence[str], Sequence[float], Sequence[float]]], *, with_start: bool
+) -> dict[str, float]:
+    """The standing of every cell of a sweep, from its rounds' cells, losses and scores.
+
+    It is `scores_of` the other way round. with_start: whether the sweep started from a cell, which
+    takes part in the last round alone.
+    """
+    standings = {}
+    for number, (cells, losses, scores) in enumerate(rounds):
+        dropped = len(rounds[0][0]) + with_start - len(cells) if number > 0 else 0
+        others = max(1, len(cells) + dropped - 1)
+        for cell, loss, score in zip(cells, losses, scores, strict=True):
+            standings[cell] = score - LOSS_WEIGHT * (_higher(loss, losses) + dropped) / others
+    return standings
+
+
 def neighbours(cell: Genotype, *, allow_none: bool, fits: Fits | None = None) -> list[Genotype]:
     """The connected cells that differ from the cell on one edge; within a budget on one or two.
 

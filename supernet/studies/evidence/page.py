@@ -11,7 +11,7 @@ from supernet.files import atomic_write
 from supernet.report.markdown import table
 from supernet.report.words import column_name
 from supernet.shapes import unlike
-from supernet.studies.evidence import budgets, fronts
+from supernet.studies.evidence import budgets, fronts, trials
 from supernet.studies.evidence.numbers import count, minutes
 from supernet.studies.evidence.plan import HALF, JUDGE, TOP
 from supernet.studies.evidence.records import EVIDENCE, answer, read_evidence
@@ -71,6 +71,7 @@ def page_text(evidence: Mapping[str, Any], *, notes: str | None, source: str) ->
         _missing(evidence),
         *[block for images in evidence["images"] for block in _images(evidence, images, letters)],
         _legend(letters),
+        *trials.section(evidence),
         *budgets.section(evidence),
         *fronts.section(evidence, posixpath.dirname(source)),
         "## The rows",

@@ -9,13 +9,14 @@ from typing import Any
 from supernet.benchmark.table import COSTS, DATASETS, Table
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json
-from supernet.report.record_shapes import AMOUNT, CODE, COUNT, NUMBER
+from supernet.report.record_shapes import AMOUNT, CODE, COUNT, NUMBER, REFINEMENT
 from supernet.report.records import read_metrics
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.words import GUIDE_NAMES
-from supernet.shapes import SHOWN, Each, Items, Maybe, require
+from supernet.shapes import SHOWN, Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.judge import judged
 from supernet.studies.evidence.plan import Run
+from supernet.studies.evidence.trials import compact
 
 EVIDENCE = "evidence.json"
 FINISHED = "genotype.json"
@@ -33,10 +34,6 @@ _RESULT = {
 _DESCRIPTION = {
     "device": str, "device_type": str, "threads": COUNT, "impl": str, "data": {"source": str},
     "versions": Each(str), "commit": Maybe((str, None)), "config_hash": str,
-}  # fmt: skip
-_REFINEMENT = {
-    "proposals": Each([CODE]), "sweeps": [{"chosen": CODE}], "trainings": COUNT,
-    "cpu_seconds": AMOUNT,
 }  # fmt: skip
 _REACHED = {"hypervolume_ratio": NUMBER}
 _FRONT = {
@@ -93,8 +90,8 @@ def record_of(run: Run, folder: Path, table: Table) -> Record:
     reaches, and the circumstances it ran in.
 
     `cells` has the cell by each guide and by each proposal (free, prior, both), with its place on
-    the data set; `path` has the answers of the refinement's sweeps. `trainings` and `cpu_seconds`
-    are what the search alone would have cost.
+    the data set; `path` has the answers of the refinement's sweeps, `sweeps` what each compared.
+    `trainings` and `cpu_seconds` are what the search alone would have cost.
     """
     result, description, front = (
         _typed(folder / name, shape)
@@ -161,11 +158,16 @@ def _refinement(folder: Path, description: Mapping[str, Any]) -> Record:
     """Proposals, path, and what supernet and short trainings cost."""
     path = folder / REFINEMENT_FILE
     metrics = read_metrics(folder / METRICS_FILE, {"seconds": AMOUNT})
-    found = _typed(path, _REFINEMENT) if path.is_file() else {}
+    found = _typed(path, REFINEMENT) if path.is_file() else {}
+    try:
+        sweeps = compact(found.get("sweeps", []))
+    except ValueError as error:
+        raise unlike(path, "a round has not as many losses and scores as cells") from error
     # On a GPU the threads wait for it.
     threads = description["threads"] if description["device_type"] == "cpu" else 1
     return {
         "proposals": found.get("proposals", {}),
+        "sweeps": sweeps,
         "path": list(dict.fromkeys(sweep["chosen"] for sweep in found.get("sweeps", []))),
         "trainings": found.get("trainings", 0),
         "cpu_seconds": {
