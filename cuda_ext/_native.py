@@ -4,10 +4,12 @@ Where nothing compiled has kernels for CUDA, those in Triton (triton_ops.py) sta
 other file knows how.
 """
 
+import importlib.metadata
 import importlib.util
 import os
 import shutil
 import sys
+import sysconfig
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -78,10 +80,35 @@ def _why_not_triton() -> str:
     """What Triton lacks to compile its kernels when they are first used; empty where nothing."""
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed"
-    compilers = (os.environ.get("CC"), "gcc", "clang")  # as Triton looks for it
-    if not any(name and shutil.which(name) for name in compilers):
+    found = importlib.metadata.version("triton")
+    if tuple(map(int, found.split(".")[:2])) < (3, 3):  # no tuples of tensors as arguments
+        return f"Triton {found} is older than 3.3; a newer torch brings a newer one"
+    # As Triton looks for it.
+    compilers = [os.environ["CC"].split()[0]] if os.environ.get("CC") else ["gcc", "clang"]
+    if not any(shutil.which(name) for name in compilers):
         return "Triton finds no C compiler; install gcc, or name one in CC"
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        return "Triton finds no Python.h; install Python's headers (python3-dev)"
     return ""
+
+
+def _try_triton() -> None:
+    """Let the GPU run the smallest of the kernels in Triton; where that fails there are none."""
+    global _DEVICES, _NO_TRITON, _BY_TRITON, _TRIED
+    _TRIED = True
+    if not torch.cuda.is_available():
+        return
+    from cuda_ext import triton_ops
+
+    try:
+        x = torch.zeros(1, 1, 1, 1, device="cuda")
+        triton_ops.attack_step(x, torch.ones_like(x), x.clone(), None, 1.0)
+        problem = "" if x.item() == 1 else "the kernels in Triton compute wrong numbers here"
+    except Exception as error:  # of Triton, its compilers and drivers: none has a type of its own
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        problem = f"the kernels in Triton fail here ({said[-1][:200]})"
+    if problem:
+        _DEVICES, _NO_TRITON, _BY_TRITON = _COMPILED, problem, False
 
 
 # Plain values: torch.compile reads them without a graph break.
@@ -89,6 +116,7 @@ _FILE, _ERROR = _load()
 _COMPILED = tuple(d for d in ("cpu", "cuda") if not _ERROR and _has_kernels(d.upper()))
 _NO_TRITON = "" if "cuda" in _COMPILED else _why_not_triton()
 _BY_TRITON = "cuda" not in _COMPILED and not _NO_TRITON
+_TRIED = False
 _DEVICES = (*_COMPILED, "cuda") if _BY_TRITON else _COMPILED
 _CUDA_DTYPES = (torch.float32, torch.bfloat16)
 
@@ -131,12 +159,21 @@ def runs_on(device_type: str) -> bool:
 def describe(device_type: str) -> str:
     """Which kernels those for the device are, in a few words."""
     if by_triton(device_type):
-        return "kernels in Triton, each compiled for this GPU when it is first used"
+        return "kernels in Triton, compiled for this GPU in the first minutes"
     return f"compiled kernels of {file()}"
+
+
+def form(device_type: str) -> str:
+    """`triton 3.8.0` or `compiled`: they round in different orders."""
+    if by_triton(device_type):
+        return f"triton {importlib.metadata.version('triton')}"
+    return "compiled"
 
 
 def why_not(device_type: str, dtype: torch.dtype = torch.float32) -> str:
     """Why the kernels do not run on this device in this dtype; empty where they do."""
+    if by_triton(device_type) and not _TRIED:
+        _try_triton()
     if not runs_on(device_type):
         reason = f"cuda_ext._C was built without kernels for {device_type}"
         if not available():

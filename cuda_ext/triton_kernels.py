@@ -82,7 +82,7 @@ def _weighted_row(
     return total, centre
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["items", "H", "W"], do_not_specialize_on_alignment=["w"])
 def node_write(
     v, terms, mask, out, relu_out, w, factor, offset, items, H, W,
     V_STRIDES: tl.constexpr, TERM_STRIDES: tl.constexpr, MASK_STRIDE: tl.constexpr,
@@ -157,7 +157,7 @@ def _store_sums(partial, S: tl.constexpr, s: tl.constexpr, C: tl.constexpr, c, r
     tl.store(at + (2 + 2 * S + 2 * s) * C, tl.sum(pool, 0)[None, :], real)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["items", "H", "W"])
 def node_sums(
     g, v, y, mean, partial, items, H, W,
     G: tl.constexpr, V: tl.constexpr, Y: tl.constexpr,
@@ -208,7 +208,20 @@ def node_sums(
         _store_sums(partial, S, 2, C, c, real, c1, c3, c_skip, c_pool)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["programs"])
+def fold_sums(partial, total, programs, COUNT: tl.constexpr, BN: tl.constexpr, BP: tl.constexpr):
+    """total[i] = sum over programs of partial[program][i], in float64, always in the same order."""
+    i = tl.program_id(0) * BN + tl.arange(0, BN)
+    real = i < COUNT
+    sums = tl.zeros((BP, BN), tl.float64)
+    for begin in range(0, programs, BP):
+        program = begin + tl.arange(0, BP)
+        at = partial + program[:, None].to(tl.int64) * COUNT + i[None, :]
+        sums += tl.load(at, (program < programs)[:, None] & real[None, :], 0.0).to(tl.float64)
+    tl.store(total + i, tl.sum(sums, 0), real)
+
+
+@triton.jit(do_not_specialize=["count", "eps"])
 def finish(
     total, w, mean, var, dw, coef, count, eps, S: tl.constexpr, OPS: tl.constexpr,
     C: tl.constexpr, BC: tl.constexpr,
@@ -238,7 +251,7 @@ def finish(
         tl.store(dw + s * OPS, 0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["eps"])
 def norm_factors(
     w, mean, var, factor, offset, eps, S: tl.constexpr, OPS: tl.constexpr, C: tl.constexpr,
     BC: tl.constexpr,
@@ -255,7 +268,7 @@ def norm_factors(
     tl.store(offset + c, total, real)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels"])
 def moments(
     y, partial, pixels, Y: tl.constexpr, T: tl.constexpr, C: tl.constexpr, BC: tl.constexpr,
     P: tl.constexpr, STEPS: tl.constexpr,
@@ -279,7 +292,7 @@ def moments(
         tl.store(at + 2 * C, tl.sum(squares, 0)[None, :], real)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["programs", "pixels"])
 def fold_moments(
     partial, mean, var, programs, pixels, EACH: tl.constexpr, T: tl.constexpr, C: tl.constexpr,
     BC: tl.constexpr, BP: tl.constexpr,
@@ -311,7 +324,7 @@ def fold_moments(
     tl.store(var + at, (m2 / count).to(tl.float32), known)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pixels"])
 def norm_backward(
     g, y, coef, dy, pixels, G: tl.constexpr, Y: tl.constexpr, DY: tl.constexpr, T: tl.constexpr,
     C: tl.constexpr, BC: tl.constexpr, P: tl.constexpr,

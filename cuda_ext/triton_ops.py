@@ -16,8 +16,8 @@ NUM_OPS = 5
 MOST_SOURCES, MOST_GATHERED = 3, 2
 DTYPES = (torch.float32, torch.bfloat16)
 SKIP, POOL = 1, 4
-PIXELS_OF_MOMENTS = 1024
-"""What one program of the moments reads of a channel."""
+PROGRAMS = 1024
+"""That the moments of a large tensor are spread over."""
 _MOST_ITEMS = 2**31 - 2**10
 """Columns and pixels are counted in 32 bits."""
 
@@ -215,7 +215,7 @@ def _write(
 def _moments(call: Call, y: Tensors) -> tuple[Tensor, Tensor]:
     k, T, C = kernels(), len(y), call.C
     P, BC = tile(C, call.first.dtype)
-    steps = max(PIXELS_OF_MOMENTS // P, 1)
+    steps = max(_ceil_div(call.pixels, P) // PROGRAMS, 1)
     programs = _ceil_div(call.pixels, P * steps)
     mean, var, partial = call.new(T, C), call.new(T, C), call.new(programs, T, 3, C)
     with call.device():
@@ -275,14 +275,18 @@ def training_node_sums(
     P, BC = tile(C, torch.float32)
     items, grid = _columns(call, P, BC)
     partial = call.new(grid[0], 1 + 4 * S, C)
+    total = call.first.new_empty(1 + 4 * S, C, dtype=torch.float64)
     dw, coef = call.new(S, NUM_OPS), call.new(2 * S, 3, C)
     with call.device():
         k.node_sums[grid](
             g, tuple(v), tuple(terms), mean, partial, items, call.H, call.W, G=call.stride(g),
             V=call.strides(v), Y=call.strides(terms), S=S, C=C, BC=BC, P=P, STRIP=k.STRIP,
         )  # fmt: skip
+        k.fold_sums[(_ceil_div(total.numel(), 8),)](
+            partial, total, grid[0], COUNT=total.numel(), BN=8, BP=64
+        )
         k.finish[(1,)](
-            partial.sum(0, dtype=torch.float64), w, mean, var, dw, coef, float(call.pixels), eps,
+            total, w, mean, var, dw, coef, float(call.pixels), eps,
             S=S, OPS=NUM_OPS, C=C, BC=_power_of_two(C),
         )  # fmt: skip
     return dw, coef

@@ -41,6 +41,11 @@ def resolve_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch
     return impl
 
 
+def kernels_of(impl: str, device_type: str = "cpu") -> str | None:
+    """Which kernels `resolve_impl` takes, `compiled` or `triton 3.8.0`; None in plain PyTorch."""
+    return _native.form(device_type) if resolve_impl(impl, device_type) == "native" else None
+
+
 def why_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch.float32) -> str:
     """Why `resolve_impl` takes what it takes: a few words for the user."""
     taken = resolve_impl(impl, device_type, dtype)

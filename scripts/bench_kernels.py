@@ -151,7 +151,7 @@ def _least_seconds(run: Callable[[int], object], rounds: int, device: Any) -> fl
     for number in range(rounds + 2):
         if device.type == "cuda":
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            torch.cuda._sleep(200_000)  # the launches queue up behind it
+            torch.cuda._sleep(4_000_000)  # the launches queue up behind it
             start.record()
             run(number % 2)
             end.record()

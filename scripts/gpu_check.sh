@@ -60,15 +60,15 @@ print(f"{p.name}, {p.multi_processor_count} multiprocessors, torch {torch.__vers
 print(f"{p.major}.{p.minor}")' || { cat "$out/device.log"; exit 1; }
 [ -n "$dry" ] || export TORCH_CUDA_ARCH_LIST="$(tail -n 1 "$out/device.log")"
 step build 200 "$python" setup.py build_ext --inplace
-step load 215 "$python" -c 'from cuda_ext import _native; _native.choose("native", "cuda")'
+step load 215 "$python" -c 'from cuda_ext import _native; assert "cuda" in _native.compiled_for()'
 
 pytest=("$python" -m pytest -q -p no:cacheprovider)
-step tests 260 "${pytest[@]}" -k "not replay_equals" \
+step tests 255 "${pytest[@]}" -k "not replay_equals" \
     tests/cuda_ext/test_cuda.py tests/cuda_ext/test_mixed_op.py tests/ops/test_graphs.py
 # An attack and a search, each in a process of its own, by graphs and by ordinary calls.
-step captures 290 "${pytest[@]}" -k replay_equals tests/cuda_ext/test_cuda.py
+step captures 280 "${pytest[@]}" -k replay_equals tests/cuda_ext/test_cuda.py
 # The kernels in Triton, which compile when they are first used.
-step triton 330 "${pytest[@]}" -k on_a_gpu tests/cuda_ext/test_triton.py
+step triton 355 "${pytest[@]}" -k on_a_gpu tests/cuda_ext/test_triton.py
 
 # torch's allocator hands out pieces of large blocks, where an overrun is no error to the device;
 # without it every tensor is an allocation of its own. Our kernels, and none of torch's, go through
@@ -76,10 +76,10 @@ step triton 330 "${pytest[@]}" -k on_a_gpu tests/cuda_ext/test_triton.py
 sanitizer=(env PYTORCH_NO_CUDA_MEMORY_CACHING=1
     compute-sanitizer --error-exitcode 3 --kernel-name kns=run_kernel)
 cases=("${pytest[@]}" -m sanitize tests/cuda_ext/test_cuda.py)
-step memcheck 370 "${sanitizer[@]}" --tool memcheck --report-api-errors no "${cases[@]}"
-step racecheck 400 "${sanitizer[@]}" --tool racecheck "${cases[@]}"
+step memcheck 388 "${sanitizer[@]}" --tool memcheck --report-api-errors no "${cases[@]}"
+step racecheck 412 "${sanitizer[@]}" --tool racecheck "${cases[@]}"
 
-step kernels 420 "$python" scripts/bench_kernels.py --device cuda --batch-size 256 \
+step kernels 425 "$python" scripts/bench_kernels.py --device cuda --batch-size 256 \
     --dtype float32 bfloat16 --json "$out/kernels.json"
 step benchmark 474 "$python" scripts/bench_mixed_op.py --device cuda --batch-size 256 \
     --json "$out/gpu.json"

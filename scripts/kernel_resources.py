@@ -124,7 +124,7 @@ def compile_triton(arch: str, sources: tuple[int, ...] = (1, 2, 3)) -> dict[str,
     from cuda_ext.triton_offline import compiled_kernels
 
     kernels = {}
-    for name, cubin in compiled_kernels(int(arch.removeprefix("sm_")), sources).items():
+    for name, cubin in compiled_kernels(int(re.sub(r"\D", "", arch)), sources).items():
         with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
             file.write(cubin)
             file.flush()
@@ -185,8 +185,9 @@ def faults(name: str, kernel: Kernel) -> list[str]:
     in_triton = name[0].islower()
     if kernel["registers"] > MOST_REGISTERS and not in_triton:
         found.append(f"{name} uses {kernel['registers']} registers, more than {MOST_REGISTERS}")
-    if moves_16_bytes(name) and set(kernel.get("stores", {})) - {"128"}:
-        found.append(f"{name} has stores of {', '.join(kernel['stores'])} bits, expected 128")
+    if moves_16_bytes(name) and set(kernel.get("stores", {"128": 1})) != {"128"}:
+        widths = ", ".join(kernel["stores"]) or "no"
+        found.append(f"{name} has stores of {widths} bits, expected 128")
     return found
 
 

@@ -3,7 +3,8 @@
     python scripts/kernels.py            what searches will use
     python scripts/kernels.py --build    compile into the user's cache, minutes on two cores
 
-The kernels are optional and make searches faster; they need a C++ compiler, and nvcc for a GPU.
+The kernels are optional and make searches faster; they need a C++ compiler, and nvcc for a GPU,
+which has kernels in Triton else.
 The cache is XDG_CACHE_HOME, else ~/.cache, with one file for each torch and each version of the
 sources. In a checkout `make native` builds them in place instead. NO_CUDA=1 leaves CUDA out,
 TORCH_CUDA_ARCH_LIST names the GPU architectures, CUDA_HOME says where nvcc is.
@@ -119,7 +120,7 @@ def _state() -> str:
 
     from cuda_ext import _native
 
-    lines = [f"searches run in plain PyTorch: {_native.why_unavailable()}"]
+    lines = [f"on CPUs searches run in plain PyTorch: {_native.why_unavailable()}"]
     if _native.available():
         devices = " and ".join(_native.compiled_for())
         lines = [f"searches run the compiled kernels on {devices}: {_native.file()}"]

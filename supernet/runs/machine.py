@@ -20,6 +20,7 @@ REMEDIES = {
 }
 ROUNDING = {
     "impl": "",
+    "kernels": "",
     "arithmetic": "; torch's switches and NVIDIA_TF32_OVERRIDE set it",
     "threads": "; OMP_NUM_THREADS sets the number",
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ops.mixed import resolve_impl
+from ops.mixed import kernels_of, resolve_impl
 from supernet.distributed import Ranks
 from supernet.errors import UserError
 from supernet.on_ray import PROCESSES, require_ray
@@ -144,6 +144,7 @@ def impl_of(search: Search) -> str:
 
 def surroundings(search: Search) -> dict[str, Any]:
     """What `refuse_other_surroundings` compares."""
+    kernels = kernels_of(search.net.impl, search.device.type)
     return {
         "data": {
             **search.data.facts(),
@@ -152,6 +153,7 @@ def surroundings(search: Search) -> dict[str, Any]:
             "alpha_images": len(search.images.alpha_half),
         },
         "impl": impl_of(search),
+        **({"kernels": kernels} if kernels else {}),
         "attack_dtype": search.attack_dtype,
         "arithmetic": training_arithmetic(search.device, search.config.train_dtype),
         "device_type": search.device.type,

@@ -40,13 +40,13 @@ from tests.cuda_ext.test_cuda import to_gpu  # noqa: E402
 from tests.cuda_ext.test_emulated import run_all  # noqa: E402
 
 CASES = [
-    (torch.float32, (2, 16, 9, 5), "channels_last", 3),
-    (torch.float32, (2, 5, 9, 4), "channel_slice", 1),
+    (torch.float32, (3, 16, 17, 9), "channels_last", 3),
+    (torch.float32, (2, 5, 9, 41), "channel_slice", 1),
     (torch.float32, (1, 6, 5, 3), "nchw", 2),
     (torch.float32, (1, 4, 6, 5), "crop", 1),
     (torch.float32, (1, 140, 2, 3), "channels_last", 1),
     (torch.float32, (3, 1, 4, 1), "channels_last", 2),
-    (torch.bfloat16, (2, 16, 9, 3), "channels_last", 3),
+    (torch.bfloat16, (3, 16, 9, 24), "channels_last", 2),
     (torch.bfloat16, (1, 5, 4, 3), "channel_slice", 2),
 ]
 
@@ -105,6 +105,28 @@ class Reference:
         attack_step_ref(x_adv, grad, x, eps=eps, step_size=step_size)
 
 
+class Watched:
+    """The kernels, with the most programs that each is launched with."""
+
+    def __init__(self, kernels: Any, grids: dict[str, int]) -> None:
+        self.kernels, self.grids = kernels, grids
+
+    def __getattr__(self, name: str) -> Any:
+        kernel = getattr(self.kernels, name)
+        return Launches(name, kernel, self.grids) if hasattr(kernel, "run") else kernel
+
+
+class Launches:
+    """A kernel whose launches are watched."""
+
+    def __init__(self, name: str, kernel: Any, grids: dict[str, int]) -> None:
+        self.name, self.kernel, self.grids = name, kernel, grids
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Any:
+        self.grids[self.name] = max(self.grids.get(self.name, 0), grid[0])
+        return self.kernel[grid]
+
+
 def doubles(tensors: list[Tensor]) -> list[Tensor]:
     """The tensors in float64."""
     return [t.detach().double() for t in tensors]
@@ -112,9 +134,14 @@ def doubles(tensors: list[Tensor]) -> list[Tensor]:
 
 def values(device: str) -> None:
     """Every operator equals its reference; of the first case it repeats bit for bit."""
+    real, grids = triton_ops.kernels(), dict[str, int]()
+    triton_ops.kernels = lambda: Watched(real, grids)
     for dtype, shape, layout, num_sources in CASES:
         torch.manual_seed(0)
         inputs = node_inputs(shape, num_sources, layout, dtype=dtype)
+        for image in range(shape[0]):  # so that programs see other means than each other
+            for t in [*inputs.y1, *inputs.y3]:
+                t[image] += image
         expected = run_all(Reference(), inputs)
         given: Any = to_gpu(inputs) if device == "cuda" else inputs
         operators = SimpleNamespace(**triton_ops.OPERATORS)
@@ -128,6 +155,8 @@ def values(device: str) -> None:
             assert error < (2e-5 if dtype == torch.float32 else limit), (
                 f"{name} of {shape}, {layout}, {dtype}: {error}"
             )
+    alone = {name for name, programs in grids.items() if programs == 1}
+    assert alone == {"finish"}, f"no case has several programs of {alone}"
 
 
 def cell(device: str) -> None:
@@ -137,6 +166,7 @@ def cell(device: str) -> None:
     x = torch.randn(2, 16, 5, 4, device=device).contiguous(memory_format=torch.channels_last)
     w = torch.rand(6, 5, device=device)
     found = []
+    torch.backends.cudnn.allow_tf32 = False
     for impl in ("native", "batched"):
         mixed = copy.deepcopy(original).train()  # it keeps running statistics
         given = x.clone().requires_grad_(), w.clone().requires_grad_()

@@ -19,7 +19,9 @@ def test_it_says_what_searches_run(tmp_path: Path) -> None:
     if _native.available():
         assert "the compiled kernels on cpu" in done.stdout and _native.file() in done.stdout
     else:
-        assert done.stdout == f"searches run in plain PyTorch: {_native.why_unavailable()}\n"
+        assert (
+            done.stdout == f"on CPUs searches run in plain PyTorch: {_native.why_unavailable()}\n"
+        )
 
 
 def test_what_is_built_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

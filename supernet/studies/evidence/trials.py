@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supernet.report.markdown import table
-from supernet.studies.evidence.selection import Record
+
+Record = dict[str, Any]
 
 DIGITS = 4
 """Of losses and standings in a record."""
