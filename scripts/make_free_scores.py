@@ -4,8 +4,8 @@
 Reads the folders of finished rankings of all cells, checks that each has every cell of the
 benchmark once, and writes their scores into one file with the command and the machine of each.
 
-    python scripts/rank.py --cells 0 --proxies synflow,jacob_cov --batch 32 --out runs/free
-    python scripts/make_free_scores.py runs/free
+    python scripts/rank.py --cells 0 --proxies synflow,jacob_cov,naswot --batch 32 --out runs/free
+    python scripts/make_free_scores.py runs/free runs/az
 """
 
 import argparse

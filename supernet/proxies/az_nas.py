@@ -5,6 +5,8 @@ output, and every cell and every reduction is a block. B images, C channels, P p
 
 Source: Lee & Ham 2024, arXiv:2403.19232, section 3, with the details of the authors' code for
         NAS-Bench-201. Their fourth part, complexity, is `flops`.
+Differs: the sum of logarithms of ranks that the authors combine the four by is not among the sums
+        here (ensemble.py adds ranks, with weights): only the parts are theirs.
 """
 
 from collections.abc import Iterator

@@ -21,7 +21,7 @@ def front_record(config: SearchConfig, data: ImageData, proposals: Proposals) ->
     """The content of front.json: cells from small to large, PER_SIZE of each size.
 
     The prior picks them where the search follows one, else free scores: gains of one search make a
-    menu worse at every weight. `found_vs_true` judges all of them by the table's values,
+    menu worse. `found_vs_true` judges all of them by the table's values,
     `first_choices_vs_true` the first choice of each size; `compared` has menus of as many cells
     that need no search. `judge_is_in_prior` says that the judging data set took part in the choice,
     so that these numbers prove nothing.

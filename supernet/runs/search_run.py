@@ -228,6 +228,9 @@ class SearchRun(Run[Search]):
                 print(f"         {sentence}")
             print(f"kernels  {why_impl(search.net.impl, search.device.type)}")
             print(f"run      {self.folder}, config {config.hash()}", flush=True)
+            if config.epochs and not config.refines:
+                print("note     within a budget scores choose the cell, and the supernet only "
+                      "illustrates: --epochs 0 leaves it out", flush=True)  # fmt: skip
             if config.epochs:
                 warn_of_few_images(
                     config.batch_size, self.ranks, synchronised=config.sync_batch_norm
