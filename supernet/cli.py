@@ -192,7 +192,7 @@ class _OneSentenceParser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        given = sys.argv[1:] if args is None else list(args)
+        given = [_at_home(text) for text in (sys.argv[1:] if args is None else args)]
         for before, text in itertools.pairwise(["", *given]):
             if text.startswith("--") and text.endswith("=--"):
                 # argparse of Python before 3.12.5 takes the value away and then misses it.
@@ -206,6 +206,15 @@ class _OneSentenceParser(argparse.ArgumentParser):
                 flag = text.strip()[:-1] or (before if before.startswith("-") else "an argument")
                 self.error(f"{flag} is empty; give it a value, or leave it out")
         return super().parse_known_args(given, namespace)
+
+
+def _at_home(text: str) -> str:
+    """--out=~/a as --out ~/a comes: shells leave ~ behind = as it is, and a folder would get that
+    name."""
+    flag, _, path = text.partition("=")
+    if flag.startswith("--") and (path == "~" or path.startswith("~/")):
+        return f"{flag}={os.path.expanduser(path)}"
+    return text
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -32,4 +32,6 @@ def refusal(error: OSError, place: object | None = None) -> str | None:
     if name is None or error.strerror is None:
         return None
     text = os.fsdecode(name) if isinstance(name, bytes) else str(name)
+    if isinstance(error, FileExistsError):  # of making a folder: files are written over
+        return f"{text} is a file where a folder is wanted"
     return f"{text}: {error.strerror}"

@@ -249,6 +249,11 @@ def sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def at_home(path: str | Path) -> Path:
+    """The path with ~ and ~NAME for home folders; of a user that is not here it stays as it is."""
+    return Path(os.path.expanduser(path))
+
+
 def data_root(argument: str | Path | None = None) -> Path | None:
     """The folder with data sets and benchmark tables, or None where there is none.
 
@@ -258,7 +263,7 @@ def data_root(argument: str | Path | None = None) -> Path | None:
     """
     named = argument or os.environ.get(DATA_ROOT_VARIABLE)
     if named:
-        folder = Path(named).expanduser()
+        folder = at_home(named)
         if not folder.is_dir():
             origin = "--data-root" if argument else DATA_ROOT_VARIABLE
             raise UserError(f"the data root {folder} (from {origin}) is not a folder; correct it")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from supernet.benchmark.files import FOLDER, LARGE_META, LARGE_TABLE, ORDER, TABLE
 from supernet.errors import UserError
-from supernet.files import data_root
+from supernet.files import at_home, data_root
 
 _FORMS = ((TABLE.name, ORDER.name), (LARGE_TABLE, LARGE_META))
 
@@ -14,7 +14,7 @@ def locate(where: str | Path | None) -> tuple[Path, Path] | None:
 
     In a folder, by default the data root, its `robbench201/` is looked into first.
     """
-    path = None if where is None else Path(where).expanduser()
+    path = None if where is None else at_home(where)
     if path is not None and path.is_file():
         order = dict(_FORMS).get(path.name, ORDER.name)
         return path, path.with_name(order)

@@ -16,7 +16,7 @@ from supernet.cells.genotype import NUM_CELLS, Genotype
 from supernet.cells.isomorphs import class_numbers
 from supernet.cells.order import published_order
 from supernet.errors import UserError
-from supernet.files import read_jsonl
+from supernet.files import at_home, read_jsonl
 from supernet.invocation import named
 from supernet.shapes import SHOWN, Within, misfit, require
 
@@ -43,7 +43,7 @@ def read_own_table(
     Raises: UserError when the file is not such a table, when it has several data sets or recipes
             and none is chosen, or when no cell has a result.
     """
-    path = path.expanduser()
+    path = at_home(path)
     if path.is_dir():
         path /= "table.jsonl"
     if not path.is_file():

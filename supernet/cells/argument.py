@@ -8,7 +8,7 @@ from typing import Any
 from supernet.cells.genotype import Genotype
 from supernet.cells.order import find_index_order, resolve
 from supernet.errors import UserError
-from supernet.files import MOST_JSON_BYTES, read_json
+from supernet.files import MOST_JSON_BYTES, at_home, read_json
 from supernet.shapes import Maybe, Within, require
 
 _IMAGES = {"dataset": Maybe((str, None)), "side": Maybe((Within(int, 1, 10**6), None))}
@@ -25,6 +25,11 @@ def read_cell(text: str, data_root: Path | None = None) -> tuple[Genotype, dict[
     """
     path, number = _as_path(text)
     if path is None:
+        if re.fullmatch(r"[^|+\d][^|+]{0,99}", text.strip()):
+            raise UserError(
+                f"'{text}' is neither a file or folder here nor a cell; name one that is there, or"
+                " write six digits or |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+            )
         return resolve(text, find_index_order(data_root)), {}
     record = read_json(path)
     if number is not None:
@@ -60,6 +65,8 @@ def read_cells(path: Path) -> list[str]:
         raise UserError(f"cannot read cells from {path}: {error.strerror}; check it") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text; save it as UTF-8") from error
+    if "\0" in text:  # as UTF-16 without its mark has
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8")
     if len(data) > MOST_JSON_BYTES:
         raise UserError(f"{path} is longer than {MOST_JSON_BYTES:,} bytes; name another file")
     if text.lstrip()[:1] in ("{", "["):
@@ -76,7 +83,7 @@ def _as_path(text: str) -> tuple[Path | None, int | None]:
     if text.startswith("|") or re.fullmatch(r"\s*\d+\s*", text):
         return None, None
     found = re.fullmatch(r"(.+\.json):(\d{1,9})", text)
-    path = Path(found[1] if found else text).expanduser()
+    path = at_home(found[1] if found else text)
     try:
         if path.is_dir():
             path = path / "genotype.json"

@@ -29,6 +29,7 @@ from supernet.data.splits import (
     stratified_test,
 )
 from supernet.errors import UserError
+from supernet.files import at_home
 from supernet.progress import with_progress
 from supernet.threads import available_cpus
 
@@ -65,7 +66,7 @@ def read_folder(
             or inside of them), the side that the networks cannot halve twice, or the picture (see
             `read_picture`, when its pixels are wanted).
     """
-    folder = Path(folder).expanduser()
+    folder = at_home(folder)
     if not folder.is_dir():
         raise UserError(
             f"there is no folder {folder}; name the one that has the pictures, as --dataset"
@@ -83,7 +84,7 @@ def read_folder(
         )
     if held_out is not None:
         train = folder / _train_of(folder, groups[0]) if groups else folder
-        return _joined(train, _classes_of(Path(held_out).expanduser()), side)
+        return _joined(train, _classes_of(at_home(held_out)), side)
     if groups:
         return _official(folder, groups[0], names, side, left)
     _refuse_lone_split(folder, names)

@@ -28,6 +28,7 @@ SHOWN = 3
 WORDS = {
     "unread": "pictures of types that are not read, convert them to .png: {count} ({names})",
     "links": "broken links: {count} ({names})",
+    "special": "pipes, devices and links to them: {count} ({names})",
     "loose": "pictures outside of the class folders: {count} ({names})",
     "hidden": "hidden pictures and folders: {count} ({names})",
     "folders": "folders beside the splits: {count} ({names})",
@@ -133,6 +134,8 @@ def _is_picture(path: Path, kind: str, left: LeftOut) -> bool:
         return True
     elif kind == "file" and suffix in UNREAD:
         left.add("unread", suffix)
+    elif kind == "other":  # whoever opens a pipe waits for one that writes into it
+        left.add("special", str(path))
     else:
         left.add("files", suffix or path.name)
     return False
@@ -157,4 +160,4 @@ def _kind(entry: "os.DirEntry[str]") -> str:
             return "file"
     except OSError:  # a link to itself, or through a folder that may not be entered
         pass
-    return "broken link" if entry.is_symlink() else "other"
+    return "other" if os.path.exists(entry) else "broken link" if entry.is_symlink() else "other"

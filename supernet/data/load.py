@@ -14,6 +14,7 @@ from supernet.data.images import RGB, ImageData, build
 from supernet.data.packs import read_packs
 from supernet.data.splits import Source
 from supernet.errors import UserError
+from supernet.files import at_home
 from supernet.files import data_root as find_data_root
 from supernet.invocation import named
 
@@ -110,7 +111,7 @@ def read_source(
         source = read_folder(path, side, seed, val)
         options["pad"] = side // 8
     elif kind == "pack" and path:
-        source = read_packs([_existing(Path(path).expanduser())])
+        source = read_packs([_existing(at_home(path))])
     elif name in DATASETS:
         reader, own = DATASETS[name]
         root = find_data_root(data_root)

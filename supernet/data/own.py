@@ -7,6 +7,7 @@ import numpy as np
 
 from supernet.data.folder import read_folder
 from supernet.data.packs import read_packs
+from supernet.files import at_home
 
 ANY_SIDE = 16
 """Pixels are not read here, so any side does that the networks can halve."""
@@ -47,7 +48,7 @@ def look(dataset: str, val: str | Path | None = None) -> OwnImages | None:
         return None
     source = (
         read_folder(path, ANY_SIDE, 0, val) if kind == "folder"
-        else read_packs([Path(path).expanduser()])
+        else read_packs([at_home(path)])
     )  # fmt: skip
     counts = np.bincount(source.train.y, minlength=len(source.class_names))
     return OwnImages(tuple(counts.tolist()), len(source.test.y), source.shorter_side())

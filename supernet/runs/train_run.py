@@ -16,7 +16,7 @@ from supernet.cells.argument import read_cell
 from supernet.cells.genotype import Genotype
 from supernet.data import load_dataset
 from supernet.errors import UserError
-from supernet.files import data_root, write_json
+from supernet.files import at_home, data_root, write_json
 from supernet.invocation import command_line
 from supernet.precision import training_arithmetic
 from supernet.runs.checkpoint import load_last
@@ -235,7 +235,7 @@ def _search_folder(text: str | None) -> Path | None:
     """The run directory of the search that found the cell, if it was named by one."""
     if not text:
         return None
-    path = Path(text).expanduser()
+    path = at_home(text)
     folder = path if path.is_dir() else path.parent
     named = path.is_dir() or path.name == "genotype.json"
     return folder if named and (folder / "config.json").is_file() else None

@@ -6,6 +6,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from supernet.cells.genotype import Genotype
+from supernet.files import at_home
 from supernet.report.markdown import plain, table
 from supernet.report.record_shapes import AMOUNT, CODE, COUNT, POSITIVE, SEED, SHARE
 from supernet.report.standalone import BY_CLASS, attack_words, classes_differ, result_name
@@ -39,7 +40,7 @@ def published(metadata: dict[str, Any]) -> dict[str, Any]:
         source = training["data"]["source"]
         # The longer path first: one may lie in the other.
         for place in sorted(filter(None, (path, val)), key=len, reverse=True):
-            source = source.replace(str(Path(place).expanduser()), Path(place).name)
+            source = source.replace(str(at_home(place)), Path(place).name)
         training |= {"dataset": name, "data": {**training["data"], "name": name, "source": source}}
     if "val" in training:
         training["val"] = held_out

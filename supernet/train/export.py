@@ -14,7 +14,7 @@ from safetensors.torch import save
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
 from supernet.errors import UserError
-from supernet.files import atomic_write, read_json, write_json
+from supernet.files import at_home, atomic_write, read_json, write_json
 from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
 from supernet.report.record_shapes import AMOUNT, COUNT
@@ -87,7 +87,7 @@ def load_model(
 
     Raises: UserError when a file is missing, damaged, or does not fit the other.
     """
-    path = _model_file(Path(path).expanduser())
+    path = _model_file(at_home(path))
     metadata, state = _read(path)
     genotype = Genotype.parse(metadata["arch"])
     params = genotype.params(metadata["num_classes"], metadata["C"], metadata["N"])

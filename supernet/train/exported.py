@@ -14,7 +14,7 @@ from torch import Tensor
 
 from supernet.cells.order import published_order
 from supernet.errors import UserError
-from supernet.files import atomic_write, read_json, write_json
+from supernet.files import at_home, atomic_write, read_json, write_json
 from supernet.invocation import named
 from supernet.nets.derived import DerivedNetwork
 from supernet.progress import with_progress
@@ -93,9 +93,9 @@ def export(config: ExportConfig) -> Exported:
     """
     chosen, left_out = _formats(config)
     network, metadata = load_model(str(config.model))
-    model = Path(str(config.model)).expanduser()
+    model = at_home(str(config.model))
     source = model if model.is_dir() else model.parent
-    folder = source / "export" if config.out is None else Path(config.out).expanduser()
+    folder = source / "export" if config.out is None else at_home(config.out)
     _check_folder(folder, chosen)
     side = _side(metadata, source)
     require_facts(metadata, model if model.is_file() else source)

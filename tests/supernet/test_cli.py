@@ -280,3 +280,23 @@ def test_quiet_reaches_what_a_command_calls(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(SystemExit):
             cli.run(lambda: seen.append(is_quiet()))
     assert seen == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("given", "out"),
+    [
+        ("--out=~/a=~/b", "/home/me/a=~/b"),
+        ("--out=~", "/home/me"),
+        ("--out=~me/a", "~me/a"),
+        ("--out=a/~/b", "a/~/b"),
+        ("--out=a=~/b", "a=~/b"),
+    ],
+)
+def test_a_home_folder_behind_an_equals_sign(
+    given: str, out: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shells leave that one to the program."""
+    monkeypatch.setenv("HOME", "/home/me")
+    parser = cli.argument_parser("An example.", prog="example.py")
+    parser.add_argument("--out")
+    assert parser.parse_args([given]).out == out

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,10 @@ def test_a_sentence_keeps_its_beginning_and_its_end() -> None:
     assert said.startswith("a.npz is damaged (xxx") and said.endswith("xxx); copy it again")
     assert len(said) < LONGEST + 10
     assert str(UserError("y" * LONGEST)) == "y" * LONGEST
+
+
+def test_a_file_in_a_folders_place_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "run").mkdir(exist_ok=True)
+    assert refusal(caught.value) == f"{tmp_path / 'run'} is a file where a folder is wanted"

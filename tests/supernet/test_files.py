@@ -240,3 +240,12 @@ def test_leftovers_are_what_atomic_write_leaves_and_nothing_else(tmp_path: Path)
     files.remove_leftovers(tmp_path)
     assert not Path(name).exists() and (tmp_path / "b").exists()
     files.remove_leftovers(tmp_path / "gone")
+
+
+def test_a_home_folder_that_is_not_here_stays_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert files.at_home("~/a") == Path("/home/me/a")
+    assert files.at_home(Path("a/~")) == Path("a/~")
+    assert files.at_home("~nobody-of-this-name/a") == Path("~nobody-of-this-name/a")
+    with pytest.raises(UserError, match=r"the data root ~nobody-of-this-name/a \(from --data-root"):
+        files.data_root("~nobody-of-this-name/a")

@@ -1,7 +1,6 @@
 """What --cells of a sweep names: codes, files, the benchmark's best, or the whole space."""
 
 import re
-from pathlib import Path
 
 from supernet.benchmark.load import load_table
 from supernet.benchmark.selection import best_cells
@@ -11,7 +10,7 @@ from supernet.cells.argument import read_cell, read_cells
 from supernet.cells.genotype import Genotype
 from supernet.cells.order import find_index_order, published_order, resolve
 from supernet.errors import UserError
-from supernet.files import data_root
+from supernet.files import at_home, data_root
 from supernet.studies.sweep.config import SweepConfig
 
 
@@ -42,7 +41,7 @@ def _cells(text: str, config: SweepConfig) -> list[Genotype]:
         table = load_table(config.data_root)
         return best_cells(table, config.benchmark, config.metric, int(best[1]))
     root = data_root(config.data_root)
-    path = Path(text).expanduser()
+    path = at_home(text)
     if path.is_file():
         order = find_index_order(root)
         return [resolve(cell, order) for cell in read_cells(path)]

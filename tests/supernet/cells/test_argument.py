@@ -146,3 +146,17 @@ def test_a_code_that_lost_its_zeros_is_remarked_on(text: str, code: str) -> None
 @pytest.mark.parametrize("text", ["9930", "13353", "333", "013333", ARCH, "genotype.json", ""])
 def test_what_is_one_thing_alone_is_not_remarked_on(text: str) -> None:
     assert index_remark(text) is None
+
+
+@pytest.mark.parametrize("text", ["run", "~nobody-of-this-name", "genotype.jsn", " best cell "])
+def test_a_name_that_is_nothing_here_is_called_so(text: str) -> None:
+    with pytest.raises(UserError, match=f"'{text}' is neither a file or folder here nor a cell"):
+        read_cell(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_cells_in_another_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "cells.txt"
+    path.write_text("333133\n9930\n", encoding=encoding)
+    with pytest.raises(UserError, match=r"cells\.txt is not UTF-8 text; save it as UTF-8"):
+        read_cells(path)

@@ -158,6 +158,24 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     assert np.array_equal(plain.test.pixels(), source.test.pixels())
 
 
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    """Opening a pipe would wait for a writer, and /dev/zero has no end."""
+    _classes(tmp_path)
+    os.mkfifo(tmp_path / "ant" / "pipe.png")
+    (tmp_path / "ant" / "to.png").symlink_to(tmp_path / "ant" / "pipe.png")
+    (tmp_path / "bee" / "zero.jpg").symlink_to("/dev/zero")
+    source = read_folder(tmp_path, 8, seed=0)
+    assert source.remark.endswith(
+        "left out: pipes, devices and links to them: 3 (ant/pipe.png, ant/to.png, bee/zero.jpg)"
+    )
+    assert len(source.train.pixels()) + len(source.test.pixels()) == 10
+
+
+def test_a_folder_of_a_user_that_is_not_here(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no folder ~nobody-of-this-name/p; name the one"):
+        read_folder("~nobody-of-this-name/p", 8, seed=0)
+
+
 def test_an_empty_class_says_what_it_has_instead(tmp_path: Path) -> None:
     _classes(tmp_path)
     (tmp_path / "cat").mkdir()

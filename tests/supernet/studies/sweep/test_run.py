@@ -10,6 +10,7 @@ import pytest
 from supernet.errors import UserError
 from supernet.on_ray import Lost, Share
 from supernet.runs.interrupts import Interrupted
+from supernet.runs.lock import locked
 from supernet.studies.sweep import run
 from supernet.studies.sweep.config import SweepConfig
 from supernet.studies.sweep.run import resume_sweep, run_sweep, summary
@@ -101,6 +102,22 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on(tmp_path: Path, engine: ty
     engine.stop_after = None
     resume_sweep(tmp_path, {}, quiet=True)
     assert len(_lines(tmp_path)) == 4 and len(engine.asked) == 4
+
+
+def test_a_second_process_is_refused_and_a_killed_one_in_no_ones_way(
+    tmp_path: Path, engine: type[_Here]
+) -> None:
+    with locked(tmp_path):
+        for cells in (("333333", "111111"), ("222222",)):
+            with pytest.raises(UserError, match=f"{tmp_path} is in use by process"):
+                run_sweep(_config(tmp_path, cells=cells), quiet=True)
+        assert [path.name for path in tmp_path.iterdir()] == [".lock"] and not engine.asked
+    engine.stop_after = 0  # before its first line
+    with pytest.raises(Interrupted, match="interrupted with 0 of 4"):
+        run_sweep(_config(tmp_path), quiet=True)
+    engine.stop_after = None
+    run_sweep(_config(tmp_path), quiet=True)
+    assert len(_lines(tmp_path)) == 4
 
 
 def test_what_is_lost_is_a_line_and_is_repeated_on_demand(
