@@ -104,7 +104,11 @@ def test_evidence_of_another_format(tmp_path: Path, content: object, found: str)
         ("config.json", {"data": "digits"}, "data is 'digits', not an object"),
         ("front.json", {"compared": [{"name": "random"}]}, r"compared\[0\] has no per_size"),
         ("front.json", {"judged_by": "../x"}, "judged_by is '../x'"),
-        ("refine.json", {"sweeps": [{"chosen": "<b>"}]}, r"sweeps\[0\].chosen is '<b>'"),
+        (
+            "refine.json",
+            {"sweeps": [{"start": None, "chosen": "<b>", "rounds": []}]},
+            r"sweeps\[0\].chosen is '<b>'",
+        ),
         ("refine.json", {"cpu_seconds": -1}, "cpu_seconds is -1"),
     ],
 )
