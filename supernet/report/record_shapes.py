@@ -59,7 +59,8 @@ GENOTYPE = {
         "gains": GAINS, "inner_gains": GAINS,
     },
     "proposals": {
-        "prior_datasets": [DATASET], "prior_used": bool, "cells": Each(CELL, PROPOSAL_NAMES),
+        "prior_datasets": Items(DATASET, 1), "prior_used": bool,
+        "cells": Each(CELL, PROPOSAL_NAMES),
     },
 }  # fmt: skip
 """Of genotype.json."""
@@ -88,7 +89,7 @@ FRONT = {
     "compared": [{
         "name": ("random", "synflow", "menu", "prior"), "per_size": POSITIVE,
         "hypervolume_ratio": NUMBER, "interval": Maybe(Items(NUMBER, 2, 2)),
-        "datasets": Maybe([DATASET]),
+        "datasets": Maybe(Items(DATASET, 1)),
     }],
 }  # fmt: skip
 """Of front.json."""

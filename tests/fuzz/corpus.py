@@ -50,6 +50,8 @@ def corpus() -> list[tuple[str, str, bytes]]:
          changed("run's genotype.json", "proposals", "cells", "../x", value={})),
         ("run's genotype.json", "weights that are all zero",
          changed("run's genotype.json", "edge_weights", value=[[0.0] * 5] * 6)),
+        ("run's genotype.json", "a prior of no data set",
+         changed("run's genotype.json", "proposals", "prior_datasets", value=[])),
         ("run's config", "no classes", changed("run's config", "data", "num_classes", value=0)),
         ("refine.json", "a round without steps",
          changed("refine.json", "sweeps", 1, "rounds", 1, "number", value=9)),
