@@ -175,9 +175,7 @@ def why_not(device_type: str, dtype: torch.dtype = torch.float32) -> str:
     if by_triton(device_type) and not _TRIED:
         _try_triton()
     if not runs_on(device_type):
-        reason = f"cuda_ext._C was built without kernels for {device_type}"
-        if not available():
-            reason = f"cuda_ext._C did not load: {why_unavailable()}"
+        reason = why_unavailable() or f"cuda_ext._C was built without kernels for {device_type}"
         return f"{reason}; {_NO_TRITON}" if device_type == "cuda" and _NO_TRITON else reason
     if device_type == "cuda" and dtype not in _CUDA_DTYPES:
         return f"the kernels on cuda take float32 and bfloat16, not {str(dtype)[6:]}"
@@ -193,5 +191,7 @@ def choose(impl: str, device_type: str, dtype: torch.dtype = torch.float32) -> b
         raise ValueError(f"impl '{impl}' is unknown; choose auto, reference or native")
     reason = why_not(device_type, dtype)
     if impl == "native" and reason:
+        if not (available() or runs_on(device_type)):
+            reason = f"cuda_ext._C did not load: {reason}"
         raise RuntimeError(f"impl='native' but {reason}")
     return impl != "reference" and not reason

@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# alpha's columns: none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3.
+SKIP, CONV1, CONV3, POOL, NUM_OPS = 1, 2, 3, 4, 5
+
 
 def arithmetic_type(storage: torch.dtype) -> torch.dtype:
     """The type that sums are in: float64 for float64, else float32."""
@@ -16,7 +19,9 @@ def check_tensor(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> Non
     """Raises: ValueError when t has another shape, or another device or dtype than x."""
     _check_place(x, t, name, shape)
     if t.dtype != x.dtype:
-        raise ValueError(f"{name} has dtype {_text(t.dtype)}, expected {_text(x.dtype)} as x has")
+        raise ValueError(
+            f"{name} has dtype {dtype_name(t.dtype)}, expected {dtype_name(x.dtype)} as x has"
+        )
 
 
 def check_values(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> None:
@@ -24,8 +29,8 @@ def check_values(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> Non
     _check_place(x, t, name, shape)
     wide = arithmetic_type(x.dtype)
     if t.dtype not in (x.dtype, wide):
-        either = dict.fromkeys((_text(x.dtype), _text(wide)))
-        raise ValueError(f"{name} has dtype {_text(t.dtype)}, expected {' or '.join(either)}")
+        either = dict.fromkeys((dtype_name(x.dtype), dtype_name(wide)))
+        raise ValueError(f"{name} has dtype {dtype_name(t.dtype)}, expected {' or '.join(either)}")
 
 
 def _check_place(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> None:
@@ -37,7 +42,8 @@ def _check_place(x: Tensor, t: Tensor, name: str, shape: tuple[int, ...]) -> Non
         raise ValueError(f"{name} is on {t.device}, expected {x.device} as x is")
 
 
-def _text(dtype: torch.dtype) -> str:
+def dtype_name(dtype: torch.dtype) -> str:
+    """`float32`, without the module."""
     return str(dtype).removeprefix("torch.")
 
 

@@ -32,13 +32,15 @@ from cuda_ext.cell_parts import (
     slices,
 )
 from cuda_ext.common import (
+    NUM_OPS,
+    POOL,
+    SKIP,
     any_needed,
     arithmetic_type,
     check_tensor,
     check_values,
     once_differentiable,
 )
-from cuda_ext.mixed_op import NUM_OPS, POOL, SKIP
 
 _ops = torch.ops.robust_supernet
 

@@ -20,12 +20,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cuda_ext import _native, triton_ops
-from cuda_ext.common import any_needed, arithmetic_type, once_differentiable
+from cuda_ext.common import (
+    CONV1,
+    CONV3,
+    NUM_OPS,
+    POOL,
+    SKIP,
+    any_needed,
+    arithmetic_type,
+    once_differentiable,
+)
 
 Impl = Literal["auto", "reference", "native"]
-
-# alpha's columns: none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3.
-SKIP, CONV1, CONV3, POOL, NUM_OPS = 1, 2, 3, 4, 5
 
 
 def training_node(

@@ -16,6 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import driver
 
 from cuda_ext import triton_kernels, triton_ops
+from cuda_ext.common import dtype_name
 
 Keep = Callable[[str, dict[str, Any], bytes], None]
 
@@ -37,7 +38,7 @@ def compiled_kernels(
                 words.append("gather" if constants["GATHER"] else form)
                 if constants["GATHER"]:
                     words.append(f"{constants['OUTS']} out, {constants['TERMS']} terms")
-            words.append(str(dtype).removeprefix("torch."))
+            words.append(dtype_name(dtype))
             words += [f"{key}={constants[key]}" for key in "ST" if key in constants]
             found[" ".join(words)] = code
 

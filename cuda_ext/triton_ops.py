@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NUM_OPS = 5
+from cuda_ext.common import NUM_OPS, POOL, SKIP, dtype_name
+
 MOST_SOURCES, MOST_GATHERED = 3, 2
 DTYPES = (torch.float32, torch.bfloat16)
-SKIP, POOL = 1, 4
 PROGRAMS = 1024
 """That the moments of a large tensor are spread over."""
 _MOST_ITEMS = 2**31 - 2**10
@@ -47,7 +47,7 @@ class Call:
             )
         if first.dtype not in DTYPES:
             raise ValueError(
-                f"{name} has dtype {_text(first.dtype)}, expected float32 or bfloat16; "
+                f"{name} has dtype {dtype_name(first.dtype)}, expected float32 or bfloat16; "
                 "impl='reference' takes others"
             )
         self.first, self.name = first, name
@@ -83,8 +83,10 @@ class Call:
         _check_shape(t, name, shape)
         self._check_device(t, name)
         if t.dtype not in (self.first.dtype, torch.float32):
-            either = dict.fromkeys((_text(self.first.dtype), "float32"))
-            raise ValueError(f"{name} has dtype {_text(t.dtype)}, expected {' or '.join(either)}")
+            either = dict.fromkeys((dtype_name(self.first.dtype), "float32"))
+            raise ValueError(
+                f"{name} has dtype {dtype_name(t.dtype)}, expected {' or '.join(either)}"
+            )
         return t.float().contiguous()
 
     def output(self) -> Tensor:
@@ -124,9 +126,9 @@ class Call:
         _check_shape(t, name, tuple(self.first.shape))
         self._check_device(t, name)
         if t.dtype != self.first.dtype:
+            own = dtype_name(self.first.dtype)
             raise ValueError(
-                f"{name} has dtype {_text(t.dtype)}, expected {_text(self.first.dtype)} as "
-                f"{self.name} has"
+                f"{name} has dtype {dtype_name(t.dtype)}, expected {own} as {self.name} has"
             )
 
     def _check_device(self, t: Tensor, name: str) -> None:
@@ -150,10 +152,6 @@ def _check_length(tensors: Tensors, name: str, most: int, least: int = 1) -> Non
 def _check_as_many(tensors: Tensors, name: str, as_: Tensors, of: str) -> None:
     if len(tensors) != len(as_):
         raise ValueError(f"{name} has {len(tensors)} tensors, expected {len(as_)} as {of} has")
-
-
-def _text(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _training(v: Tensors, y1: Tensors, y3: Tensors) -> tuple[Call, list[Tensor], list[Tensor]]:
@@ -252,7 +250,7 @@ def training_node_write(
     w = call.values(w, "w", (S, NUM_OPS))
     mean, var = call.values(mean, "mean", (S, 2, C)), call.values(var, "var", (S, 2, C))
     factor, offset = call.new(2 * S, C), call.new(C)
-    BC = min(_power_of_two(C), 128)
+    _, BC = tile(C, torch.float32)
     with call.device():
         kernels().norm_factors[(_ceil_div(C, BC),)](
             w, mean, var, factor, offset, eps, S=S, OPS=NUM_OPS, C=C, BC=BC
@@ -318,10 +316,11 @@ def training_node(
     v: Tensors, y1: Tensors, y3: Tensors, w: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """out, mean and var of the node in training; the statistics are those of y1 and y3."""
-    call, _, terms = _training(v, y1, y3)
+    call, v, terms = _training(v, y1, y3)
     call.values(w, "w", (len(v), NUM_OPS))  # refused before anything is launched
     mean, var = (t.view(len(v), 2, call.C) for t in _moments(call, terms))
-    return training_node_write(v, y1, y3, w, mean, var, eps, False)[0], mean, var
+    out, _ = training_node_write(v, terms[::2], terms[1::2], w, mean, var, eps, False)
+    return out, mean, var
 
 
 def training_node_backward(
@@ -329,9 +328,9 @@ def training_node_backward(
     eps: float, need_v: bool, need_y: bool,
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:  # fmt: skip
     """Gradients of `training_node` to v, y1, y3 and w; empty lists where they are not needed."""
-    dw, coef = training_node_sums(g, v, y1, y3, w, mean, var, eps)
-    call, _, terms = _training(v, y1, y3)
-    g = call.one(g, "g")
+    call, v, terms = _training(v, y1, y3)
+    g = call.one(g, "g")  # what had to be copied is copied once
+    dw, coef = training_node_sums(g, v, terms[::2], terms[1::2], w, mean, var, eps)
     dv, dy = [], [call.output() for _ in terms] if need_y else []
     if need_y:
         norm_backward(g, terms, coef, dy)

@@ -53,8 +53,7 @@ def why_impl(impl: str, device_type: str = "cpu", dtype: torch.dtype = torch.flo
         return _native.describe(device_type)
     if impl == taken:
         return "plain PyTorch, as --impl asks"
-    reason = _native.why_not(device_type, dtype).removeprefix("cuda_ext._C did not load: ")
-    return f"plain PyTorch: {reason}"
+    return f"plain PyTorch: {_native.why_not(device_type, dtype)}"
 
 
 class MixedOp(nn.Module):

@@ -119,12 +119,12 @@ def _state() -> str:
     import torch
 
     from cuda_ext import _native
+    from ops.mixed import why_impl
 
     lines = [f"on CPUs searches run in plain PyTorch: {_native.why_unavailable()}"]
     if _native.available():
         devices = " and ".join(_native.compiled_for())
         lines = [f"searches run the compiled kernels on {devices}: {_native.file()}"]
     if torch.cuda.is_available() and "cuda" not in _native.compiled_for():
-        run = _native.why_not("cuda") or _native.describe("cuda")
-        lines.append(f"on this machine's GPU they run {run}")
+        lines.append(f"on this machine's GPU they run {why_impl('auto', 'cuda')}")
     return "\n".join(lines)
