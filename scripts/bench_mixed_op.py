@@ -12,7 +12,7 @@ fast_step        the same with N-FGSM
 
 reference is the plain NCHW formulation (five operators and a weighted sum per edge),
 reference_channels_last the same in channels-last, compiled torch.compile of its cells,
-compiled_folded torch.compile of the folded network, native the compiled kernels, native_bfloat16
+compiled_folded that of the folded network's cells, native the compiled kernels, native_bfloat16
 the same with attacks in bfloat16, native_all_bfloat16 the same with the convolutions of the passes
 in bfloat16, too (--train-dtype), convolutions_only the convolutions that native calls and nothing
 else. They take turns, so that a busy minute hits all of them; the median counts, and CPU seconds

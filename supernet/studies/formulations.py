@@ -3,15 +3,20 @@
 B images, C channels.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ops.fold import FoldedCell, FoldedStage
 from supernet.attacks import frozen, n_fgsm, pgd
 from supernet.attacks.frozen import constant_weights
+from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
 
 PGD_STEPS = 7
@@ -75,10 +80,10 @@ class Network:
         torch.manual_seed(0)
         self.net = Supernet(C=C, N=N, impl=form.impl).to(x.device).use_layout(form.layout)
         self.x = x.contiguous(memory_format=form.layout)
+        # Cell by cell: each width and mode is compiled once and shared by all its cells. They are
+        # more than dynamo's usual eight variants of one function.
+        torch._dynamo.config.recompile_limit = 64
         if form.compiles and not form.folds:
-            # Cell by cell: each width and mode is compiled once and shared by all its cells. They
-            # are more than dynamo's usual eight variants of one function.
-            torch._dynamo.config.recompile_limit = 64
             for cell in self.net.cells:
                 cell.compile(dynamic=False)
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=0.9)
@@ -104,12 +109,7 @@ class Network:
         """What an attack differentiates: the folded network, or the network in eval mode."""
         if self.form.folds:
             folded = self.net.fold_mixture(self.w_EO.detach()).to(self.form.dtype)
-            if self.form.compiles:
-                compiled: Callable[[Tensor], Tensor] = torch.compile(
-                    lambda x: folded(x), dynamic=False
-                )
-                return compiled
-            return folded
+            return _compiled(folded) if self.form.compiles else folded
         return lambda x: self.net.forward_mixture(x, self.w_EO.detach())
 
     def attack(self, model: Callable[[Tensor], Tensor], steps: int) -> Tensor:
@@ -142,6 +142,20 @@ class Network:
         self.optimiser.zero_grad()
         self.loss(x_adv).backward(inputs=list(self.net.parameters()))
         self.optimiser.step()
+
+
+def _compiled(folded: FoldedNetwork) -> FoldedNetwork:
+    """The same with its cells compiled: as one function their compilation takes many minutes."""
+    cell: Callable[..., tuple[Tensor, Tensor]] = torch.compile(FoldedCell.__call__, dynamic=False)
+    body: list[Any] = [
+        block
+        for stage in folded.body
+        for block in (
+            [functools.partial(cell, each) for each in stage.cells()]
+            if isinstance(stage, FoldedStage) else [stage]
+        )
+    ]  # fmt: skip
+    return dataclasses.replace(folded, body=body)
 
 
 def convolutions(

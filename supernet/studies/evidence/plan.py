@@ -67,6 +67,8 @@ BUDGETS = ("0.2M", "0.4M", "0.6M", "0.8M", "1.2M")
 ROWS = (
     Row("main", "the search as it is: supernet, free scores, short trainings",
         seeds=HELD_OUT, guides=("answer", "gains")),
+    Row("supernet", "the supernet alone: short trainings from its cell by gains, without free "
+        "scores' cells", "--proposals supernet", guides=("answer", "gains")),
     Row("free", "no supernet: free scores and short trainings", "--epochs 0",
         seeds=HELD_OUT, guides=("answer", "free")),
     Row("free-8", "no supernet and no moves: the best of eight proposals of free scores",

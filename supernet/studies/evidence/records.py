@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,14 @@ from supernet.report.words import GUIDE_NAMES
 from supernet.shapes import SHOWN, Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.judge import judged
 from supernet.studies.evidence.plan import Run
-from supernet.studies.evidence.trials import compact
 
 EVIDENCE = "evidence.json"
 FINISHED = "genotype.json"
 """A run directory that has it is finished."""
 FORMAT = 3
 """Format 2 held one data set and searches without short trainings."""
+DIGITS = 4
+"""Of losses and standings in a record."""
 
 Record = dict[str, Any]
 
@@ -148,6 +149,37 @@ def front_numbers(front: Mapping[str, Any]) -> Record:
     }
 
 
+def compared(sweeps: Sequence[Mapping[str, Any]]) -> list[Record]:
+    """The sweeps of a refine.json that trained cells, with the standing of every cell.
+
+    Raises: ValueError where a round has other numbers of cells, losses and scores.
+    """
+    from supernet.search.refine import standings_of  # torch, which a page alone does not need
+
+    return [
+        {
+            "start": sweep["start"],
+            "chosen": sweep["chosen"],
+            "standings": {
+                cell: round(standing, DIGITS)
+                for cell, standing in standings_of(
+                    [(each["cells"], each["losses"], each["scores"]) for each in sweep["rounds"]],
+                    with_start=sweep["start"] is not None,
+                ).items()
+            },
+            "losses": [
+                {
+                    cell: round(loss, DIGITS)
+                    for cell, loss in zip(each["cells"], each["losses"], strict=True)
+                }
+                for each in sweep["rounds"]
+            ],
+        }
+        for sweep in sweeps
+        if sweep["rounds"]
+    ]
+
+
 def _typed(path: Path, shape: Record) -> Record:
     content: Record = read_json(path)
     require(content, shape, path)
@@ -160,7 +192,7 @@ def _refinement(folder: Path, description: Mapping[str, Any]) -> Record:
     metrics = read_metrics(folder / METRICS_FILE, {"seconds": AMOUNT})
     found = _typed(path, REFINEMENT) if path.is_file() else {}
     try:
-        sweeps = compact(found.get("sweeps", []))
+        sweeps = compared(found.get("sweeps", []))
     except ValueError as error:
         raise unlike(path, "a round has not as many losses and scores as cells") from error
     # On a GPU the threads wait for it.

@@ -6,46 +6,11 @@ with the least loss, which know nothing of scores, though scores have picked the
 trained.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from supernet.report.markdown import table
-
-Record = dict[str, Any]
-
-DIGITS = 4
-"""Of losses and standings in a record."""
-
-
-def compact(sweeps: Sequence[Mapping[str, Any]]) -> list[Record]:
-    """The sweeps of a refine.json that trained cells, with the standing of every cell.
-
-    Raises: ValueError where a round has other numbers of cells, losses and scores.
-    """
-    from supernet.search.refine import standings_of  # torch, which a page alone does not need
-
-    return [
-        {
-            "start": sweep["start"],
-            "chosen": sweep["chosen"],
-            "standings": {
-                cell: round(standing, DIGITS)
-                for cell, standing in standings_of(
-                    [(each["cells"], each["losses"], each["scores"]) for each in sweep["rounds"]],
-                    with_start=sweep["start"] is not None,
-                ).items()
-            },
-            "losses": [
-                {
-                    cell: round(loss, DIGITS)
-                    for cell, loss in zip(each["cells"], each["losses"], strict=True)
-                }
-                for each in sweep["rounds"]
-            ],
-        }
-        for sweep in sweeps
-        if sweep["rounds"]
-    ]
+from supernet.studies.evidence.selection import Record, records_of
 
 
 def section(evidence: Mapping[str, Any]) -> list[str]:
@@ -54,7 +19,7 @@ def section(evidence: Mapping[str, Any]) -> list[str]:
         line
         for images in evidence["images"]
         for row in evidence["plan"]
-        if (line := _line(evidence["runs"], images, row["name"]))
+        if (line := _line(evidence, images, row))
     ]
     if not rows:
         return []
@@ -74,19 +39,20 @@ def section(evidence: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
 
 
-def _line(runs: Sequence[Record], images: Record, row: str) -> list[str]:
+def _line(evidence: Mapping[str, Any], images: Record, row: Record) -> list[str]:
     """The cells of a row's line; empty where no run of it has its sweeps."""
     mine = [
         run
-        for run in runs
-        if (run["dataset"], run["row"]) == (images["name"], row) and run.get("sweeps")
+        for budget in row["budgets"] or [None]
+        for run in records_of(evidence, images["name"], row["name"], budget=budget)
+        if run.get("sweeps")
     ]
     sweeps = [sweep for run in mine for sweep in run["sweeps"]]
     if not sweeps:
         return []
     found = [_agreement(sweep) for sweep in sweeps]
     counts = [str(sum(part)) for part in zip(*found, strict=True)]
-    return [images["words"], f"`{row}`", str(len(mine)), str(len(sweeps)), *counts]
+    return [images["words"], f"`{row['name']}`", str(len(mine)), str(len(sweeps)), *counts]
 
 
 def _agreement(sweep: Mapping[str, Any]) -> tuple[bool, bool, bool]:

@@ -25,6 +25,7 @@ def base(dataset: str, **more: object) -> SearchConfig:
 def test_every_row_changes_what_it_says_and_nothing_else() -> None:
     changes: dict[str, dict[str, object]] = {
         "main": {},
+        "supernet": {"proposals": ("supernet",)},
         "free": {"epochs": 0},
         "free-8": {"epochs": 0, "refine_moves": 0},
         "both": {"epochs": 0, "prior": ("tables",)},
@@ -106,7 +107,7 @@ def test_more_flags_come_before_the_rows_own() -> None:
 @pytest.mark.parametrize(
     ("names", "seeds", "message"),
     [
-        (("mian",), (), "row 'mian' is unknown; choose one of main, free"),
+        (("mian",), (), "row 'mian' is unknown; choose one of main, supernet, free"),
         ((), (10,), "seed 10 is not in the plan, which has seeds 5 to 9"),
     ],
 )

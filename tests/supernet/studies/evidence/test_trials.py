@@ -5,7 +5,7 @@ import pytest
 from supernet.cells.genotype import Genotype
 from supernet.search.refine import refine
 from supernet.studies.evidence.page import page_text
-from supernet.studies.evidence.trials import compact
+from supernet.studies.evidence.records import compared
 from tests.supernet.studies.evidence.invented_evidence import evidence, lines_of
 
 STANDINGS = {"333333": 3.0, "333133": 3.5, "333123": 3.4, "323333": 1.0}
@@ -47,7 +47,7 @@ def sweeps() -> list[dict[str, object]]:
 def test_a_record_has_the_standing_and_the_losses_of_every_cell() -> None:
     first, only = sweeps()
     assert first["rounds"] == []
-    (kept,) = compact([first, only])
+    (kept,) = compared([first, only])
     assert kept["start"] == "333333" and kept["chosen"] == "333123"
     assert kept["standings"] == STANDINGS
     assert kept["losses"] == [
@@ -59,7 +59,7 @@ def test_other_numbers_of_losses_than_of_cells_are_refused() -> None:
     _, only = sweeps()
     only["rounds"][0]["losses"].pop()  # type: ignore[index]
     with pytest.raises(ValueError, match="shorter"):
-        compact([only])
+        compared([only])
 
 
 def test_the_table_counts_what_agrees() -> None:
@@ -67,7 +67,7 @@ def test_the_table_counts_what_agrees() -> None:
     made_up = evidence()
     assert "## What short trainings decide" not in page_text(made_up, notes=None, source="e.json")
     for run in made_up["runs"][:2]:  # of `main`
-        run["sweeps"] = compact(sweeps())
+        run["sweeps"] = compared(sweeps())
     made_up["runs"][1]["sweeps"][0]["chosen"] = "333133"
     text = page_text(made_up, notes=None, source="e.json")
     assert "## What short trainings decide" in text
