@@ -94,7 +94,7 @@ def _why_not_triton() -> str:
 
 def _try_triton() -> None:
     """Let the GPU run the smallest of the kernels in Triton; where that fails there are none."""
-    global _DEVICES, _NO_TRITON, _BY_TRITON, _TRIED
+    global _DEVICES, _NO_TRITON, _TRIED
     _TRIED = True
     if not torch.cuda.is_available():
         return
@@ -108,16 +108,15 @@ def _try_triton() -> None:
         said = str(error).strip().splitlines() or [type(error).__name__]
         problem = f"the kernels in Triton fail here ({said[-1][:200]})"
     if problem:
-        _DEVICES, _NO_TRITON, _BY_TRITON = _COMPILED, problem, False
+        _DEVICES, _NO_TRITON = _COMPILED, problem
 
 
 # Plain values: torch.compile reads them without a graph break.
 _FILE, _ERROR = _load()
 _COMPILED = tuple(d for d in ("cpu", "cuda") if not _ERROR and _has_kernels(d.upper()))
 _NO_TRITON = "" if "cuda" in _COMPILED else _why_not_triton()
-_BY_TRITON = "cuda" not in _COMPILED and not _NO_TRITON
 _TRIED = False
-_DEVICES = (*_COMPILED, "cuda") if _BY_TRITON else _COMPILED
+_DEVICES = _COMPILED if "cuda" in _COMPILED or _NO_TRITON else (*_COMPILED, "cuda")
 _CUDA_DTYPES = (torch.float32, torch.bfloat16)
 
 
@@ -148,7 +147,7 @@ def defined() -> bool:
 
 def by_triton(device_type: str) -> bool:
     """Whether the kernels for the device are those in Triton."""
-    return device_type == "cuda" and _BY_TRITON
+    return device_type == "cuda" and "cuda" in _DEVICES and "cuda" not in _COMPILED
 
 
 def runs_on(device_type: str) -> bool:

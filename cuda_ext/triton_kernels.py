@@ -136,25 +136,25 @@ def node_write(
 
 
 @triton.jit
-def _products(
-    dev1, dev3, skip, pool, here, pooled, y1, Y1: tl.constexpr, y3, Y3: tl.constexpr,
-    v, V: tl.constexpr, mean1, mean3, pixel, c, mask,
+def _with_row(
+    sums, here, pooled, y, Y: tl.constexpr, v, V: tl.constexpr, mean, s: tl.constexpr,
+    C: tl.constexpr, pixel, c, real, mask,
 ):  # fmt: skip
-    """The running sums of one source, with one row more."""
-    x = _read(v, V, pixel, c, mask)
-    dev1 += here * (_read(y1, Y1, pixel, c, mask) - mean1)
-    dev3 += here * (_read(y3, Y3, pixel, c, mask) - mean3)
-    return dev1, dev3, skip + here * x, pool + pooled * x
+    """The running sums of source s, with one row more."""
+    x = _read(v[s], V[s], pixel, c, mask)
+    y1 = _read(y[2 * s], Y[2 * s], pixel, c, mask) - tl.load(mean + 2 * s * C + c, real, 0.0)
+    y3 = _read(y[2 * s + 1], Y[2 * s + 1], pixel, c, mask)
+    y3 -= tl.load(mean + (2 * s + 1) * C + c, real, 0.0)
+    return sums[0] + here * y1, sums[1] + here * y3, sums[2] + here * x, sums[3] + pooled * x
 
 
 @triton.jit
-def _store_sums(partial, S: tl.constexpr, s: tl.constexpr, C: tl.constexpr, c, real, dev1, dev3,
-                skip, pool):  # fmt: skip
+def _store_sums(partial, S: tl.constexpr, s: tl.constexpr, C: tl.constexpr, c, real, sums):
     at = partial + c
-    tl.store(at + (1 + 2 * s) * C, tl.sum(dev1, 0)[None, :], real)
-    tl.store(at + (2 + 2 * s) * C, tl.sum(dev3, 0)[None, :], real)
-    tl.store(at + (1 + 2 * S + 2 * s) * C, tl.sum(skip, 0)[None, :], real)
-    tl.store(at + (2 + 2 * S + 2 * s) * C, tl.sum(pool, 0)[None, :], real)
+    tl.store(at + (1 + 2 * s) * C, tl.sum(sums[0], 0)[None, :], real)
+    tl.store(at + (2 + 2 * s) * C, tl.sum(sums[1], 0)[None, :], real)
+    tl.store(at + (1 + 2 * S + 2 * s) * C, tl.sum(sums[2], 0)[None, :], real)
+    tl.store(at + (2 + 2 * S + 2 * s) * C, tl.sum(sums[3], 0)[None, :], real)
 
 
 @triton.jit(do_not_specialize=["items", "H", "W"])
@@ -168,8 +168,7 @@ def node_sums(
     first_pixel, first, column, inside = _column(H, W, items, P, STRIP)
     c, real = _channels(C, BC)
     zero = tl.zeros((P, BC), tl.float32)
-    total, a1, a3, a_skip, a_pool = zero, zero, zero, zero, zero
-    b1, b3, b_skip, b_pool, c1, c3, c_skip, c_pool = zero, zero, zero, zero, zero, zero, zero, zero
+    total, sums0, sums1, sums2 = zero, (zero,) * 4, (zero,) * 4, (zero,) * 4
     above, _ = _pool_row(
         g, G, first_pixel - W, first - 1, column, c, inside, real, H, W, True
     )  # fmt: skip
@@ -182,30 +181,20 @@ def node_sums(
             g, G, pixel + W, h + 1, column, c, inside, real, H, W, True
         )  # fmt: skip
         total += here
-        a1, a3, a_skip, a_pool = _products(
-            a1, a3, a_skip, a_pool, here, pair + below, y[0], Y[0], y[1], Y[1], v[0], V[0],
-            tl.load(mean + c, real, 0.0), tl.load(mean + C + c, real, 0.0), pixel, c, mask,
-        )  # fmt: skip
+        pooled = pair + below
+        sums0 = _with_row(sums0, here, pooled, y, Y, v, V, mean, 0, C, pixel, c, real, mask)
         if S > 1:
-            b1, b3, b_skip, b_pool = _products(
-                b1, b3, b_skip, b_pool, here, pair + below, y[2], Y[2], y[3], Y[3], v[1], V[1],
-                tl.load(mean + 2 * C + c, real, 0.0), tl.load(mean + 3 * C + c, real, 0.0),
-                pixel, c, mask,
-            )  # fmt: skip
+            sums1 = _with_row(sums1, here, pooled, y, Y, v, V, mean, 1, C, pixel, c, real, mask)
         if S > 2:
-            c1, c3, c_skip, c_pool = _products(
-                c1, c3, c_skip, c_pool, here, pair + below, y[4], Y[4], y[5], Y[5], v[2], V[2],
-                tl.load(mean + 4 * C + c, real, 0.0), tl.load(mean + 5 * C + c, real, 0.0),
-                pixel, c, mask,
-            )  # fmt: skip
+            sums2 = _with_row(sums2, here, pooled, y, Y, v, V, mean, 2, C, pixel, c, real, mask)
         pair, row, here = row + below, below, next_here
     partial += tl.program_id(0).to(tl.int64) * (1 + 4 * S) * C
     tl.store(partial + c, tl.sum(total, 0)[None, :], real)
-    _store_sums(partial, S, 0, C, c, real, a1, a3, a_skip, a_pool)
+    _store_sums(partial, S, 0, C, c, real, sums0)
     if S > 1:
-        _store_sums(partial, S, 1, C, c, real, b1, b3, b_skip, b_pool)
+        _store_sums(partial, S, 1, C, c, real, sums1)
     if S > 2:
-        _store_sums(partial, S, 2, C, c, real, c1, c3, c_skip, c_pool)
+        _store_sums(partial, S, 2, C, c, real, sums2)
 
 
 @triton.jit(do_not_specialize=["programs"])

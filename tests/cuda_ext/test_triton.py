@@ -121,10 +121,12 @@ def test_what_triton_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_triton_cannot_do_here_is_found_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU cannot launch, as a GPU without a driver, or one that Triton no longer knows."""
-    for name, value in (("_BY_TRITON", True), ("_TRIED", False), ("_NO_TRITON", "")):
+    for name, value in (
+        ("_DEVICES", ("cpu", "cuda")), ("_COMPILED", ("cpu",)), ("_TRIED", False),
+        ("_NO_TRITON", ""),
+    ):  # fmt: skip
         monkeypatch.setattr(_native, name, value)
-    monkeypatch.setattr(_native, "_DEVICES", ("cpu", "cuda"))
-    monkeypatch.setattr(_native, "_COMPILED", ("cpu",))
+    assert _native.by_triton("cuda") and not _native.by_triton("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch, "zeros", lambda *shape, **_: torch.full(shape, 0.0))
     assert not _native.choose("auto", "cuda")

@@ -188,10 +188,10 @@ def main() -> None:
     if name == "values":
         values(device)
         return
+    assert _native.by_triton("cuda") and not _native.available()
     if device == "cpu":
         triton_ops.register(define=False, key="CPU")
         _native._DEVICES = ("cpu",)
-    assert _native.by_triton("cuda") and not _native.available()
     if name == "cell":
         cell(device)
     else:
