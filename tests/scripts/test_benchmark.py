@@ -105,6 +105,7 @@ def test_a_query_marks_its_cells_in_a_figure(invented_root: Path, tmp_path: Path
 
 
 @pytest.mark.usefixtures("no_pictures")
+@pytest.mark.slow
 def test_two_ways_of_training_are_compared(tmp_path: Path) -> None:
     write_small(tmp_path)
     columns = [f"cifar10#{name}" for name in STANDARD_COLUMNS]

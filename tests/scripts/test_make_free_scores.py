@@ -13,6 +13,8 @@ from supernet.proxies.free_scores import CELLS, unpacked
 from supernet.studies.ranking.config import RankConfig
 from tests.scripts.inprocess import run_script
 
+pytestmark = pytest.mark.slow
+
 Records = list[dict[str, Any]]
 
 

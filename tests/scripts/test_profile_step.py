@@ -44,6 +44,7 @@ def test_a_profile_adds_up(tmp_path: Path) -> None:
     assert "ms per step" in done.stdout and "convolutions" in done.stdout
 
 
+@pytest.mark.slow
 def test_launches_are_counted_without_a_gpu(tmp_path: Path) -> None:
     done = run_script(
         "profile_step.py", "--count", "--robust", "--C", "2", "--N", "1", "--batch-size", "2",

@@ -10,6 +10,8 @@ from supernet.benchmark.table import Table
 from tests.scripts.inprocess import ROOT, run_script
 from tests.supernet.report.runs import write_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,6 +220,7 @@ def test_judge_separates_added_cells_and_regions() -> None:
     assert record["ndcg_50"] == 0
 
 
+@pytest.mark.slow
 def test_no_torch() -> None:
     modules = "supernet.benchmark.correlation, supernet.studies.ranking.ridge"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"

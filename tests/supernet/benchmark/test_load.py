@@ -163,6 +163,7 @@ def test_larger_form_with_a_hole_is_named(large_root: Path, tmp_path: Path) -> N
         ({"0": "a"}, "no number for imagenet"),
     ],
 )
+@pytest.mark.slow
 def test_odd_values_in_the_larger_form_are_named(
     large_root: Path, tmp_path: Path, value: object, message: str
 ) -> None:
@@ -262,6 +263,7 @@ def test_reordered_small_form_is_named(
     assert load_table(tmp_path, verify=False).order.genotype(0).code == first
 
 
+@pytest.mark.slow
 def test_published_files_win_over_the_shipped_table(
     invented_root: Path, large_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def test_finite_on_every_class_of_cells(code: str) -> None:
     assert (scores["ntk_robust_cond"] == 1e12) == (not connected)
 
 
+@pytest.mark.slow
 def test_sentinels_of_disconnected_cells_are_the_lowest_scores() -> None:
     images, labels = _batch()
     for name in ("jacob_cov", "naswot", "robust_jacob_cov", "robust_naswot"):

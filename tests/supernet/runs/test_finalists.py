@@ -24,6 +24,8 @@ from supernet.search.search import Search, load_images
 from supernet.train import side_by_side
 from supernet.train.short import Outcome, Recipe, train_briefly
 
+pytestmark = pytest.mark.slow
+
 FIRST, TWIN, OTHER = (Genotype.parse(code) for code in ("123121", "132211", "222222"))
 CANDIDATES = {"answer": FIRST, "all 1x1": OTHER, "prior": TWIN}
 CONFIG = SearchConfig(

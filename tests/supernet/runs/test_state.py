@@ -85,6 +85,7 @@ def test_a_state_of_its_own_kind_is_continued(job: tuple[str, State], tmp_path: 
     made.train_step()
 
 
+@pytest.mark.slow
 def test_odd_values_are_refused_or_harmless(job: tuple[str, State], tmp_path: Path) -> None:
     """Whatever stands anywhere: no other error than the one for the user."""
     kind, state = job

@@ -55,6 +55,7 @@ def test_random_cells_have_the_answers_size_and_are_no_cell_of_the_list(code: st
 
 
 @pytest.mark.parametrize("allow_none", [False, True])
+@pytest.mark.slow
 def test_every_connected_cell_of_the_size_can_be_drawn(allow_none: bool) -> None:
     cell = Genotype.parse("313121")
     pool = list(random_of_equal_size(cell, allow_none=allow_none, seed=0))
@@ -70,6 +71,7 @@ def test_every_connected_cell_of_the_size_can_be_drawn(allow_none: bool) -> None
     assert len(set(first)) > 50
 
 
+@pytest.mark.slow
 def test_the_largest_cell_is_all_3x3_or_the_largest_that_fits() -> None:
     assert largest_cell(None, seed=0) == ("all 3x3", DENSE)
     assert largest_cell(lambda cell: True, seed=0) == ("all 3x3", DENSE)

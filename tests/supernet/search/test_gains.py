@@ -45,6 +45,7 @@ def mean_loss(search: Search, w_EO: torch.Tensor, last_EO: torch.Tensor | None =
     return float(torch.stack(losses).double().mean())
 
 
+@pytest.mark.slow
 def test_gains_are_the_slope_of_the_loss_at_the_even_mixture() -> None:
     search = trained()
     assert len(batches(search)) > 1

@@ -7,6 +7,8 @@ from supernet.search.launches import PARTS, REGIONS, count_launches
 from supernet.search.presets import PRESETS
 from tests.cuda_ext.cases import needs_native
 
+pytestmark = pytest.mark.slow
+
 
 def of_preset(**other: object) -> SearchConfig:
     return SearchConfig(**{**PRESETS["gpu"](), "robust": True, **other})

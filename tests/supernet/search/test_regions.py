@@ -15,6 +15,8 @@ from tests.cuda_ext.cases import needs_native
 from tests.ops.recorded import RecordedGraph
 from tests.supernet.search.test_search import make_search, snapshot
 
+pytestmark = pytest.mark.slow
+
 FIELDS = {"path_share": 0.3, "warmup_epochs": 1, "epochs": 4, "attack": "pgd", "attack_steps": 2}
 
 

@@ -105,6 +105,7 @@ def test_a_restored_search_goes_on_bit_for_bit(
         assert restored.epoch_means() == means
 
 
+@pytest.mark.slow
 def test_measuring_changes_nothing() -> None:
     one, two = make_search(), make_search()
     for _ in range(3):

@@ -16,6 +16,8 @@ from supernet.search.halves import Batch
 from supernet.search.search import Search, load_images
 from tests.ranks import together
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 CONFIG = SearchConfig(
     robust=True, C=2, N=1, epochs=1, batch_size=24, limit=240, alpha_lr=0.01, lr=0.05,
@@ -103,7 +105,6 @@ def test_two_processes_agree_with_one_that_has_all_images(
     check(dataclasses.replace(CONFIG, **changes), 2, tmp_path)
 
 
-@pytest.mark.slow
 def test_four_processes_agree_with_one(tmp_path: Path) -> None:
     check(dataclasses.replace(CONFIG, strategy="drnas"), 4, tmp_path)
 

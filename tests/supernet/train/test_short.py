@@ -75,6 +75,8 @@ def test_an_attacked_training_is_measured_under_attack(data: ImageData) -> None:
 
 
 def test_accuracy_alone_needs_no_attack_on_what_is_wrong_already(data: ImageData) -> None:
+    # So short a training withstands no attack of the usual size, on some processors.
+    data = dataclasses.replace(data, eps=1 / 255)
     recipe = dataclasses.replace(SMALL, attack="n_fgsm", steps=30)
     every = train_briefly(CELL, data, recipe, seed=0)
     found = train_briefly(CELL, data, dataclasses.replace(recipe, attack_all=False), seed=0)

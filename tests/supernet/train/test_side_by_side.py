@@ -56,6 +56,7 @@ def _losses(outcomes: list[Outcome]) -> list[float]:
     return [outcome.loss for outcome in outcomes]
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(
     data: ImageData, alone: list[Outcome], tmp_path: Path
 ) -> None:

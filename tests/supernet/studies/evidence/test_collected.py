@@ -79,6 +79,7 @@ def test_other_flags_are_refused(config: EvidenceConfig) -> None:
         Evidence(other, ROWS)
 
 
+@pytest.mark.slow
 def test_a_row_of_a_preset_that_has_changed_gets_no_further_runs(config: EvidenceConfig) -> None:
     recorded(config, "cifar10/main-seed5")
     evidence = read(config)

@@ -34,6 +34,8 @@ from tests.supernet.studies.evidence.conftest import (
     write_search,
 )
 
+pytestmark = pytest.mark.slow
+
 TINY = (
     "--dataset digits --preset digits --C 2 --epochs 2 --warmup-epochs 0 --limit 128 "
     "--probe-images 16 --refine-steps 1 --refine-moves 0"
@@ -117,7 +119,6 @@ def test_on_a_full_disk_it_stops_and_goes_on_when_there_is_room(
     assert read(again)["runs"] == whole["runs"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("share", SHARES)
 def test_on_a_small_disk_it_stops_and_goes_on_when_there_is_room(
     config: EvidenceConfig, searches: list[str], tmp_path: Path, share: float
@@ -253,7 +254,6 @@ def test_ctrl_c_is_handed_on_once_and_waited_for(
     assert "**Not run yet:** `main` seeds 5, 6 on cifar10" in Path(config.page).read_text()
 
 
-@pytest.mark.slow
 def test_killed_it_goes_on_where_it_was(
     config: EvidenceConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
