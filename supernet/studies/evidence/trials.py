@@ -35,6 +35,7 @@ def section(evidence: Mapping[str, Any]) -> list[str]:
             ("images", "row", "seeds", "sweeps", "greatest standing", "least loss of the first "
              "round", "least loss of the last round"),
             rows,
+            "llrrrrr",
         ),
     ]  # fmt: skip
 
