@@ -283,7 +283,7 @@ class SearchRun(Run[Search]):
             proposals_of(search, derivation, self.table, allow_none=allow_none)
             for allow_none in (config.allows_none, True)
         )
-        refinement = self._refine(starting_cells(config, derivation, answers), answers)
+        refinement = self._refine(starting_cells(config, derivation, answers, search.fits), answers)
         answer = Genotype.parse(refinement["answer"])
         if refinement["trainings"]:
             derivation = derivation.improved(answer)

@@ -218,6 +218,8 @@ class SearchConfig:
             )
 
     def _check_proposals(self) -> None:
+        if self.proposals == ():
+            raise UserError("--proposals is empty; leave it out, or write free or a cell's code")
         for name in self.proposals or ():
             if name not in PROPOSALS and not re.fullmatch("[0-4]{6}", name):
                 raise UserError(
@@ -228,6 +230,11 @@ class SearchConfig:
                 raise UserError("--proposals supernet needs one; give --epochs above 0")
             if name == "prior" and not self.prior_datasets:
                 raise UserError("--proposals prior needs one; give --prior tables")
+
+    @property
+    def named_cells(self) -> tuple[str, ...]:
+        """The codes among the proposals."""
+        return tuple(name for name in self.proposals or () if name not in PROPOSALS)
 
     @property
     def proposed_by(self) -> tuple[str, ...]:

@@ -95,6 +95,25 @@ def connected_cells(allow_none: bool) -> tuple[list[Genotype], Tensor]:
     return cells, torch.tensor([cell.ops for cell in cells])
 
 
+def may_be_answer(cell: Genotype, allow_none: bool, fits: Fits | None) -> bool:
+    """Whether a cell is connected, within the budgets, and without `none` unless that is allowed.
+
+    Dead edges count: the network of a cell that has some has their convolutions.
+    """
+    allowed = allow_none or cell.count(NONE) == 0
+    return cell.is_connected and allowed and (fits is None or fits(cell))
+
+
+def refuse_unfit(codes: Sequence[str], allow_none: bool, fits: Fits | None) -> None:
+    """Raises: UserError for the first of these codes whose cell may not be the answer."""
+    for code in codes:
+        if not may_be_answer(Genotype.parse(code), allow_none, fits):
+            raise UserError(
+                f"--proposals {code} may not be the answer: it is too large, holds none, or has no "
+                "path from input to output; name another cell, or raise the budget"
+            )
+
+
 def uniform_cell(generator: torch.Generator, allow_none: bool) -> Genotype:
     """A connected cell, all equally likely; without `none` unless allowed."""
     least = 0 if allow_none else NONE + 1

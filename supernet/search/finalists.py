@@ -8,6 +8,7 @@ import torch
 from ops.space import CONV1, CONV3, NUM_EDGES
 from supernet.cells.genotype import Genotype
 from supernet.cells.isomorphs import one_of_each_class
+from supernet.cells.live import live_operators
 from supernet.search.derive import Fits, connected_cells
 
 RANDOM_CELLS = 2
@@ -62,9 +63,22 @@ def largest_cell(fits: Fits | None, seed: int) -> tuple[str, Genotype]:
 
 def random_of_equal_size(cell: Genotype, *, allow_none: bool, seed: int) -> Iterator[Genotype]:
     """The connected cells with as many 3x3 and 1x1 convolutions, so as many parameters and
-    multiply-adds, in an order that the seed draws."""
+    multiply-adds, in an order that the seed draws.
+
+    Where `none` is allowed, those are left out that have a convolution on no path: they would be
+    smaller networks than they are said to be.
+    """
+    cells, ops_NE = connected_cells(allow_none)
+    live_NE = live_operators(ops_NE.numpy())
     size = _size(cell)
-    return _shuffled([c for c in connected_cells(allow_none)[0] if _size(c) == size], seed)
+    return _shuffled(
+        [
+            each
+            for each, live in zip(cells, live_NE.tolist(), strict=True)
+            if _size(each) == _size(Genotype(tuple(live))) == size
+        ],
+        seed,
+    )
 
 
 def _size(cell: Genotype) -> tuple[int, int]:

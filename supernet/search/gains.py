@@ -5,12 +5,13 @@ clean loss on held-out images falls as operator o of edge e gains weight. Higher
 
 The clean loss, whatever alpha follows: of weights trained against attacks. Slopes of a loss under
 attack say which operators pass least of the attack on, pooling and skips, long before a network
-resists it (docs/results/search.md).
+resists it (docs/results/search/history.md).
 
 Why not alpha: alpha equalises interchangeable operators. At its optimum their marginal values are
 equal, so the largest logit does not tell which is better. At the even mixture nothing has been
 equalised yet. One pass over a few thousand images also has less noise than the last hundred steps,
-which is all that alpha remembers under a strong beta-decay. docs/results/search.md compares both.
+which is all that alpha remembers under a strong beta-decay. docs/results/search/history.md compares
+both.
 
 Gains are sums over the network's cells. The last cell is followed by global average pooling, with
 only batch norm and relu between them: pooling there costs next to nothing, and skips are worth

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ops.space import NONE
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.proxies.ensemble import SUMS, rank_sum
 from supernet.proxies.free_scores import parts_of_sums
-from supernet.search.derive import Fits
+from supernet.search.derive import Fits, may_be_answer
 from supernet.search.gains import gains_of_cells
 from supernet.search.prior import normal_scores, prior_scores
 
@@ -45,8 +44,7 @@ class Proposals:
     cells: Sequence[Genotype]
     """The cheapest member of each class, by row."""
     may_be_R: NDArray[np.bool_]
-    """Whether a class may be the answer: connected, within the budgets, without `none` unless that
-    is allowed."""
+    """Whether a class may be the answer, by its cheapest member (`derive.may_be_answer`)."""
     scores: Mapping[str, Scores]
     """By name (R,): gains, free, menu, prior, both. Higher is better; one name compares. `propose`
     has their formulas."""
@@ -81,10 +79,6 @@ class Proposals:
     def score(self, cell: Genotype, by: str) -> float:
         """The score of any cell, that of its class, whether or not it may be the answer."""
         return float(self.scores[by][self.table.row(cell)])
-
-    def may_be(self, cell: Genotype) -> bool:
-        """Whether a cell may be the answer. Of a class only its cheapest member is asked."""
-        return bool(self.may_be_R[self.table.row(cell)])
 
     def standing(self, by: str) -> Callable[[Genotype], float]:
         """cell -> its score in standard deviations of all classes."""
@@ -131,7 +125,7 @@ def propose(
     return Proposals(
         table=table,
         cells=cells,
-        may_be_R=np.array([_may_be(cell, allow_none, fits) for cell in cells]),
+        may_be_R=np.array([may_be_answer(cell, allow_none, fits) for cell in cells]),
         scores={
             "gains": gains_R,
             "free": free_R,
@@ -148,9 +142,3 @@ def class_gains(table: Table, gains_EO: ArrayLike) -> Scores:
     most_R = np.full(table.size, -np.inf)
     np.maximum.at(most_R, table.row_of, gains_of_cells(table.digits, gains_EO))
     return most_R
-
-
-def _may_be(cell: Genotype, allow_none: bool, fits: Fits | None) -> bool:
-    return (
-        cell.is_connected and (allow_none or cell.count(NONE) == 0) and (fits is None or fits(cell))
-    )

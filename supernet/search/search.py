@@ -26,7 +26,7 @@ from supernet.precision import repeatable
 from supernet.randomness import Randomness
 from supernet.search.alpha import Alpha
 from supernet.search.config import SearchConfig
-from supernet.search.derive import restriction
+from supernet.search.derive import refuse_unfit, restriction
 from supernet.search.halves import Batch, Halves
 from supernet.search.objectives import make_objective
 from supernet.search.step_attack import StepAttack
@@ -57,7 +57,8 @@ class Search:
     the form of the mixed cell and the arithmetic of attacks where they are to be others than the
     config's. With `ranks` of several processes each has a search, and they stay the same:
     `config.batch_size` counts the images of all.
-    Raises: UserError when the images are too few for the batch size, or no cell fits the budget.
+    Raises: UserError when the images are too few for the batch size, no cell fits the budget, or a
+            cell that --proposals names may not be the answer.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Search:
         self.config, self.data, self.device, self.ranks = config, data, device, ranks
         self.fits = restriction(config.budgets, data.num_classes, data.full_size)
         """Which cells may be the answer; None where nothing limits them."""
+        refuse_unfit(config.named_cells, config.allows_none, self.fits)
         self.random = Randomness(config.seed, device, ranks)
         self.net = Supernet(
             C=config.C, N=config.N, num_classes=data.num_classes, mean=data.mean, std=data.std,

@@ -31,7 +31,11 @@ def section(evidence: Mapping[str, Any]) -> list[str]:
 
 def _table(evidence: Mapping[str, Any], images: Record) -> str:
     budgets = evidence["budgets"][images["name"]]
-    rows = [row["name"] for row in evidence["plan"] if row["budgets"]]
+    rows = [
+        row["name"]
+        for row in evidence["plan"]
+        if row["budgets"] and images["name"] in row["images"]
+    ]
     lines = [_searched(evidence, images["name"], name, list(budgets)) for name in rows]
     lines += [
         [words, "", *[points(known[name]) for known in budgets.values()]]
@@ -45,7 +49,7 @@ def _searched(
 ) -> list[str]:
     """The regrets of a row, a dash within a budget that no seed has been run with."""
     found = [records_of(evidence, dataset, row, budget=budget) for budget in budgets]
-    seeds = sorted({len(records) for records in found})
+    seeds = sorted({len(records) for records in found if records}) or [0]
     return [
         f"`{row}`", " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1])))),
         *[spread([r["regret_within"] for r in some], points) if some else "-" for some in found],

@@ -75,8 +75,8 @@ ROWS = (
         "--epochs 0 --refine-moves 0"),
     Row("both", "no supernet: free scores, a prior of the benchmark's other two data sets, and "
         "short trainings", "--epochs 0 --prior tables", guides=("answer", "both")),
-    Row("prior", "no supernet: short trainings from the prior's best cells",
-        "--epochs 0 --prior tables --proposals prior", guides=("answer", "prior")),
+    Row("prior", "no supernet: short trainings from the best cells by prior and free scores "
+        "together", "--epochs 0 --prior tables --proposals prior", guides=("answer", "prior")),
     Row("from-333333", "no supernet: short trainings from all 3x3",
         "--epochs 0 --proposals 333333"),
     Row("from-random", "no supernet: short trainings from a random cell",

@@ -123,6 +123,7 @@ def test_within_a_budget_trainings_decide_between_cells_that_are_named() -> None
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"proposals": ()}, "--proposals is empty; leave it out"),
         ({"proposals": ("luck",)}, r"--proposals has 'luck'; choose .*free.*six-digit codes"),
         ({"proposals": ("free", "33313")}, "--proposals has '33313'"),
         ({"proposals": ("333135",)}, "--proposals has '333135'"),

@@ -9,7 +9,14 @@ from ops.space import NONE
 from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.errors import UserError
 from supernet.search.config import GUIDES
-from supernet.search.derive import argmax_cell, best_first, derive, mean_gains, restriction
+from supernet.search.derive import (
+    argmax_cell,
+    best_first,
+    derive,
+    mean_gains,
+    refuse_unfit,
+    restriction,
+)
 
 
 def random_weights() -> torch.Tensor:
@@ -88,3 +95,17 @@ def test_the_gains_of_several_searches_count_alike() -> None:
     expected[:, 0], expected[:, 1], expected[:, 3] = -2.0, 1.0, 1.0
     torch.testing.assert_close(mean_gains([one, two]), expected / 2 / math.sqrt(0.4))
     assert torch.equal(mean_gains([torch.zeros(6, 5)]), torch.zeros(6, 5))
+
+
+def test_a_named_cell_counts_its_dead_edges() -> None:
+    """132200 has none on its last two edges, so that two of its convolutions reach nothing."""
+    fits = restriction({"params": 2e5}, 10, 32)
+    refuse_unfit(["111111", "100111"], True, fits)
+    for code, allow_none in (
+        ("132200", True),
+        ("333333", True),
+        ("100111", False),
+        ("011000", True),
+    ):
+        with pytest.raises(UserError, match=f"--proposals {code} may not be the answer: it is too"):
+            refuse_unfit(["111111", code], allow_none, fits)

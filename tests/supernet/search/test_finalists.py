@@ -1,8 +1,10 @@
 """The finalists: best answers, the largest cell, random cells of equal size, no class twice."""
 
+import itertools
+
 import pytest
 
-from ops.space import NONE
+from ops.space import CONV1, CONV3, EDGES, NONE
 from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.search.finalists import (
     choose_finalists,
@@ -54,6 +56,16 @@ def test_random_cells_have_the_answers_size_and_are_no_cell_of_the_list(code: st
             assert cell.is_connected and NONE not in cell.ops
 
 
+PATHS = [(0, 3), (0, 1, 3), (0, 2, 3), (0, 1, 2, 3)]
+"""The nodes of every way from input to output."""
+
+
+def _matters(cell: Genotype, edge: int) -> bool:
+    """Whether the edge is on a way without `none`."""
+    ways = [[EDGES.index((b, a)) for a, b in itertools.pairwise(path)] for path in PATHS]
+    return any(edge in way and all(cell.ops[e] != NONE for e in way) for way in ways)
+
+
 @pytest.mark.parametrize("allow_none", [False, True])
 @pytest.mark.slow
 def test_every_connected_cell_of_the_size_can_be_drawn(allow_none: bool) -> None:
@@ -62,6 +74,7 @@ def test_every_connected_cell_of_the_size_can_be_drawn(allow_none: bool) -> None
     expected = {
         c for c in all_genotypes()
         if c.params() == cell.params() and c.is_connected and (allow_none or NONE not in c.ops)
+        and all(_matters(c, edge) for edge, op in enumerate(c.ops) if op in (CONV1, CONV3))
     }  # fmt: skip
     assert len(pool) == len(expected) and set(pool) == expected
     first = [next(random_of_equal_size(cell, allow_none=False, seed=seed)) for seed in range(200)]

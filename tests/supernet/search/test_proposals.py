@@ -121,11 +121,9 @@ def test_within_a_budget_free_scores_compare_cells_of_like_size(
     assert not np.array_equal(wide.scores["free"], wide.scores["menu"])
 
 
-def test_standing_and_may_be_are_those_of_the_class(make: "functools.partial[Proposals]") -> None:
+def test_standing_is_that_of_the_class(make: "functools.partial[Proposals]") -> None:
     found = make(fits=restriction({"params": 400_000}, 10, 32))
     standing = found.standing("prior")
     values = np.array([standing(cell) for cell in found.cells])
     np.testing.assert_allclose(values * found.scores["prior"].std(), found.scores["prior"])
     assert values.std() == pytest.approx(1)
-    small, large, dead = (Genotype.parse(code) for code in ("311112", "333133", "000111"))
-    assert found.may_be(small) and not found.may_be(large) and not found.may_be(dead)

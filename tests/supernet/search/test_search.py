@@ -202,6 +202,8 @@ def test_no_cell_of_a_search_exceeds_its_budget() -> None:
     assert all(cell.params(2) <= 400_000 for cell in cells)
     with pytest.raises(UserError, match=r"no cell has params of 70,000 or less; the smallest has"):
         make_search(max_params=70_000.0)
+    with pytest.raises(UserError, match="--proposals 333333 may not be the answer: it is too"):
+        make_search(max_params=400_000.0, proposals=("333333",))
 
 
 def test_a_search_warns_of_skips_that_lead() -> None:
