@@ -72,7 +72,7 @@ class Refinement:
             bar.update(sum(trial.recipe.steps for trial in trials if pool.is_known(trial)))
             outcomes = pool.outcomes(trials)
             used.update(zip(trials, outcomes, strict=True))
-            return [o.loss if o.robust_loss is None else o.robust_loss for o in outcomes]
+            return [outcome.judged for outcome in outcomes]
 
         pool = SideBySide(
             data, self.folder / LEDGER, done=done, ranks=self.ranks,

@@ -228,9 +228,13 @@ class SearchRun(Run[Search]):
                 print(f"         {sentence}")
             print(f"kernels  {why_impl(search.net.impl, search.device.type)}")
             print(f"run      {self.folder}, config {config.hash()}", flush=True)
-            if config.epochs and not config.refines:
-                print("note     within a budget scores choose the cell, and the supernet only "
-                      "illustrates: --epochs 0 leaves it out", flush=True)  # fmt: skip
+            if not config.refines:
+                beside = (
+                    "and the supernet only illustrates: --epochs 0 leaves it out"
+                    if config.epochs
+                    else "without a supernet; --epochs above 0 trains one beside them"
+                )
+                print(f"note     within a budget scores choose the cell, {beside}", flush=True)
             if config.epochs:
                 warn_of_few_images(
                     config.batch_size, self.ranks, synchronised=config.sync_batch_norm

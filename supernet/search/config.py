@@ -87,7 +87,8 @@ class SearchConfig:
     are trained on attacked images), 1 the robust loss alone. Weighted robust searches only."""
     epochs: int = setting(50, least=0, group="search")
     """Passes over the weight half of the training images; 0 trains no supernet: proposals come from
-    scores that need no training, and from the prior."""
+    scores that need no training, and from the prior. Within a budget that is the default, unless
+    --proposals says who competes: there the supernet would change nothing."""
     warmup_epochs: int = setting(0, least=0, group="search")
     """First epochs that train the weights on clean images and leave alpha alone."""
     alpha_lr: float = setting(3e-4, above=0, group="search")

@@ -1,5 +1,6 @@
 """What a search takes where the user gives nothing: a preset by name."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -51,8 +52,10 @@ PRESETS: dict[str, Callable[[], dict[str, Any]]] = {
 def with_preset(name: str | None, given: dict[str, Any], *, cuda: bool) -> SearchConfig:
     """The config of a command line: preset fields, then what the user gave.
 
-    name None chooses: digits for the embedded images, else gpu where CUDA is, else cpu. Where the
-    user gives epochs and no warm-up, the preset's is shortened so that it leaves one of them.
+    name None chooses: digits for the embedded images, else gpu where CUDA is, else cpu. Within a
+    budget no supernet is trained unless the user gives epochs or proposals: scores choose there,
+    and it would change nothing. Where the user gives epochs and no warm-up, the preset's is
+    shortened so that it leaves one of them.
 
     Raises: UserError for an unknown preset or a bad value.
     """
@@ -60,7 +63,11 @@ def with_preset(name: str | None, given: dict[str, Any], *, cuda: bool) -> Searc
         digits = given.get("dataset", "digits") == "digits"
         name = "digits" if digits else "gpu" if cuda else "cpu"
     choose("--preset", name, PRESETS)
-    values = {**PRESETS[name](), **given}
-    if "warmup_epochs" not in given and values["epochs"] > 0:
-        values["warmup_epochs"] = min(values["warmup_epochs"], values["epochs"] - 1)
-    return SearchConfig(**values)
+    values = PRESETS[name]() | given
+    epochs, warmup = (values.get(f, getattr(SearchConfig, f)) for f in ("epochs", "warmup_epochs"))
+    if "warmup_epochs" not in given and epochs > 0:
+        values["warmup_epochs"] = min(warmup, epochs - 1)
+    config = SearchConfig(**values)
+    if "epochs" not in given and not config.refines:
+        config = dataclasses.replace(config, epochs=0)
+    return config

@@ -64,6 +64,11 @@ class Outcome:
     seconds: float
     """CPU seconds of the process on a CPU, wall-clock on a GPU."""
 
+    @property
+    def judged(self) -> float:
+        """The loss that cells are compared by: under attack where there is one, else clean."""
+        return self.loss if self.robust_loss is None else self.robust_loss
+
 
 def train_briefly(cell: Genotype, data: ImageData, recipe: Recipe, seed: int) -> Outcome:
     """Train the cell's own network on data.train and measure it on data.test.

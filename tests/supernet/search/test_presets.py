@@ -7,6 +7,11 @@ from supernet.search.presets import PRESETS, with_preset
 
 
 @pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_needs_no_flag(name: str) -> None:
+    assert with_preset(name, {}, cuda=False).epochs == PRESETS[name]().get("epochs", 50)
+
+
+@pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_valid_and_flags_win(name: str) -> None:
     settings = with_preset(name, {"robust": True, "epochs": 7, "warmup_epochs": 0}, cuda=False)
     assert settings.epochs == 7
@@ -34,3 +39,14 @@ def test_a_warm_up_that_was_asked_for_is_not_shortened() -> None:
 def test_a_search_without_a_supernet_keeps_its_preset() -> None:
     given = {"epochs": 0, "proposals": ("free",), "prior": ("none",)}
     assert with_preset("digits", given, cuda=False).warmup_epochs == 2
+
+
+def test_within_a_budget_a_supernet_is_trained_where_it_can_change_something() -> None:
+    def epochs(**given: object) -> int:
+        return with_preset("cpu", {"robust": True, **given}, cuda=False).epochs
+
+    assert epochs(max_params=800_000) == epochs(max_flops=1e8) == 0
+    assert epochs(max_params=800_000, epochs=3) == 3
+    assert epochs(max_params=800_000, proposals=("supernet", "free")) == epochs() == 4
+    # The darts preset proposes the supernet's cell itself.
+    assert with_preset("darts", {"max_params": 8e5}, cuda=False).epochs == 50

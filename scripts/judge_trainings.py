@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+"""Judge short trainings by the benchmark: how long, under which attack, by which measure.
+
+    python scripts/judge_trainings.py --out docs/results/trainings/cifar10
+    python scripts/judge_trainings.py --attacks n_fgsm --steps 50 --seeds 0 --out runs/attacked
+    python scripts/judge_trainings.py --sweeps docs/results/search/evidence/evidence.json
+
+Trains a cell and all its neighbours in every setting, for minutes to hours; stopped, the same
+command goes on. With --sweeps it trains nothing and judges the weight that losses have in the
+sweeps of finished searches. Leaves judged.json and judged.md, and trainings.jsonl.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from supernet import cli
+from supernet.flags import add_config_flags, given_flags
+from supernet.studies.trainings.config import StudyConfig
+
+
+def main() -> None:
+    """Parse, train, judge, write."""
+    arguments = _parser().parse_args()
+    study = StudyConfig(**given_flags(arguments, StudyConfig))
+
+    # After the flags are known to be good: importing torch takes seconds.
+    from supernet.benchmark.load import load_table
+    from supernet.files import atomic_write, write_json
+
+    table, out = load_table(study.data_root), Path(study.out)
+    record: Any
+    if arguments.sweeps:
+        from supernet.studies.trainings import sweeps
+
+        record = sweeps.judged_sweeps(sweeps.read_sweeps(arguments.sweeps), table)
+        page = sweeps.markdown(record)
+    else:
+        from supernet.studies.trainings.judged import judged_all, markdown, train_all
+
+        record = judged_all(study, train_all(study, quiet=arguments.quiet), table)
+        page = markdown(record)
+    write_json(out / "judged.json", record)
+    with atomic_write(out / "judged.md") as stream:
+        stream.write(page)
+    print(f"{out / 'judged.md'} and judged.json")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.argument_parser(__doc__)
+    parser.add_argument(
+        "--sweeps", type=Path, metavar="EVIDENCE",
+        help="An evidence.json of scripts/evidence.py, whose sweeps are judged instead.",
+    )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
+    add_config_flags(parser, StudyConfig)
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,134 @@
+"""What losses are worth next to the standing, in the sweeps that an evidence.json keeps. No torch.
+
+A sweep is chosen anew with other weights, from the losses of its first round, which has every
+neighbour but not the cell itself, and from those of its last, which has few and the cell.
+"""
+
+import itertools
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from supernet.benchmark.table import DATASETS, Table
+from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
+from supernet.report.markdown import table as markdown_table
+from supernet.report.record_shapes import CODE, DATASET, NUMBER
+from supernet.report.words import dataset_name, points
+from supernet.shapes import Each, Items, Maybe, require, unlike
+from supernet.studies.evidence.records import read_evidence
+
+COLUMN = "pgd_8"
+ROUNDS = {"first": 0, "last": -1}
+WEIGHTS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, float("inf"))
+"""Of the losses; inf is the least loss alone."""
+
+
+_CODES = frozenset(map("".join, itertools.product("01234", repeat=6)))
+_SWEEP = {
+    "start": (CODE, None), "standings": Each(NUMBER, _CODES),
+    "losses": Items(Each(NUMBER), 1),
+}  # fmt: skip
+_EVIDENCE = {
+    "runs": [{"dataset": DATASET, "budget": (str, None), "sweeps": Maybe([_SWEEP])}],
+}  # fmt: skip
+
+
+def read_sweeps(path: Path) -> dict[str, Any]:
+    """The content of an evidence.json.
+
+    Raises: UserError when it cannot be read, or a sweep is not as it is written.
+    """
+    evidence = read_evidence(path)
+    require(evidence, _EVIDENCE, path)
+    for run in evidence["runs"]:
+        for sweep in run.get("sweeps", ()):
+            if any(not losses or losses.keys() - sweep["standings"] for losses in sweep["losses"]):
+                raise unlike(path, "a round of a sweep has no cells, or others than the sweep")
+    return evidence
+
+
+def judged_sweeps(evidence: Mapping[str, Any], table: Table) -> list[dict[str, Any]]:
+    """For each data set, round and weight what choices lack to the best cell of their sweep.
+
+    A record has `dataset`, `round`, `weight` (None is losses alone), the number of `sweeps`, and
+    the `mean` and `most` regret by COLUMN (fractions). A sweep that several runs share counts once;
+    those within a budget, which rows compare otherwise, are left out.
+    evidence: of `read_sweeps`.
+    Raises: UserError where no sweep is kept.
+    """
+    found: dict[tuple[str, str, float], list[float]] = {}
+    for dataset, sweep in _different(evidence):
+        values, ranks = table.values(dataset, COLUMN), sweep["standings"]
+        truth = {cell: float(values[table.row(Genotype.parse(cell))]) for cell in ranks}
+        for name, number in ROUNDS.items():
+            for weight in WEIGHTS:
+                chosen = _choice(sweep, number, weight)
+                lacks = max(truth.values()) - truth[chosen]
+                found.setdefault((dataset, name, weight), []).append(lacks)
+    if not found:
+        raise UserError("no sweep with its losses is kept there; scripts/evidence.py makes some")
+    return [
+        {
+            "dataset": dataset, "round": name, "weight": None if weight == float("inf") else weight,
+            "sweeps": len(lacks), "mean": statistics.fmean(lacks), "most": max(lacks),
+        }
+        for (dataset, name, weight), lacks in sorted(found.items(), key=_order)
+    ]  # fmt: skip
+
+
+def markdown(records: list[dict[str, Any]]) -> str:
+    """A table: data sets and rounds down, weights across."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["dataset"], record["round"]), []).append(record)
+    heads = ["losses alone" if weight == float("inf") else f"{weight:g}" for weight in WEIGHTS]
+    blocks = [
+        "# What losses are worth next to the standing",
+        "Points by PGD-20 8/255 that the choice of a sweep lacks to the best of its cells, in the "
+        "mean and, in brackets, at most, where losses have the weight of the column.\n"
+        "The first round has all cells but the one that the sweep starts from; the last has that "
+        "one and few others.\n"
+        "Searches choose at 0.3.",
+        markdown_table(
+            ("images", "round", "sweeps", *heads),
+            [
+                [dataset_name(dataset), name, str(lines[0]["sweeps"]),
+                 *[f"{points(line['mean'])} ({points(line['most'])})" for line in lines]]
+                for (dataset, name), lines in groups.items()
+            ],
+            "llr" + "r" * len(WEIGHTS),
+        ),
+    ]  # fmt: skip
+    return "\n\n".join(blocks) + "\n"
+
+
+def _different(evidence: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    seen = set()
+    for run in evidence["runs"]:
+        for sweep in run.get("sweeps") or ():
+            trained = tuple(sorted(sweep["losses"][0].items()))
+            key = (run["dataset"], sweep["start"], trained)
+            if run["budget"] is None and len(sweep["losses"][-1]) > 1 and key not in seen:
+                seen.add(key)
+                yield run["dataset"], sweep
+
+
+def _choice(sweep: Mapping[str, Any], number: int, weight: float) -> str:
+    """The cell with the most standing + weight * share of the round's cells that are behind."""
+    losses: Mapping[str, float] = sweep["losses"][number]
+
+    def score(cell: str) -> float:
+        if weight == float("inf"):
+            return -losses[cell]
+        behind = sum(loss > losses[cell] for loss in losses.values()) / max(1, len(losses) - 1)
+        standing: float = sweep["standings"][cell]
+        return standing + weight * behind
+
+    return max(losses, key=score)
+
+
+def _order(item: tuple[tuple[str, str, float], Any]) -> tuple[int, str, float]:
+    (dataset, name, weight), _ = item
+    return list(DATASETS).index(dataset), name, weight

@@ -1,0 +1,90 @@
+"""Kept sweeps, chosen anew at other weights: two cells whose losses contradict their standing."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supernet.benchmark.table import Table
+from supernet.cells.genotype import Genotype
+from supernet.errors import UserError
+from supernet.studies.evidence.records import FORMAT
+from supernet.studies.trainings.sweeps import WEIGHTS, judged_sweeps, markdown, read_sweeps
+
+BETTER, WORSE = "333123", "333333"
+SWEEP = {
+    "start": None, "chosen": BETTER, "standings": {BETTER: 1.6, WORSE: 1.0},
+    "losses": [{BETTER: 2.0, WORSE: 1.0}, {BETTER: 1.0, WORSE: 2.0}],
+}  # fmt: skip
+RUN: dict[str, Any] = {
+    "dataset": "cifar10", "row": "main", "budget": None, "seed": 5, "flags": "",
+    "config_hash": "0", "sweeps": [SWEEP],
+}  # fmt: skip
+
+
+def _evidence(*runs: dict[str, Any]) -> dict[str, Any]:
+    return {"format": FORMAT, "note": None, "runs": list(runs)}
+
+
+def _lacks(table: Table, code: str) -> float:
+    values = table.values("cifar10", "pgd_8")
+    better, cell = (values[table.row(Genotype.parse(each))] for each in (BETTER, code))
+    return float(better - cell)
+
+
+def test_from_which_weight_on_losses_decide(real: Table) -> None:
+    records = judged_sweeps(_evidence(RUN), real)
+    assert len(records) == 2 * len(WEIGHTS)
+    found = {(record["round"], record["weight"]): record for record in records}
+    lacks = _lacks(real, WORSE)
+    assert 0.001 < lacks < 0.01
+    # The standings differ by 0.6.
+    for weight, expected in ((0.0, 0.0), (0.5, 0.0), (1.0, lacks), (None, lacks)):
+        record = found["first", weight]
+        assert record["sweeps"] == 1
+        assert record["mean"] == record["most"] == pytest.approx(expected)
+        assert found["last", weight]["mean"] == 0
+
+
+def test_shared_sweeps_count_once_and_budgets_not_at_all(real: Table) -> None:
+    other = copy.deepcopy(RUN)
+    other["sweeps"][0]["losses"][0][WORSE] = 3.0
+    small = {**RUN, "budget": "0.4M", "dataset": "cifar100"}
+    records = judged_sweeps(_evidence(RUN, {**RUN, "row": "both"}, other, small), real)
+    assert {(record["dataset"], record["sweeps"]) for record in records} == {("cifar10", 2)}
+    mean = next(r["mean"] for r in records if (r["round"], r["weight"]) == ("first", None))
+    assert mean == pytest.approx(_lacks(real, WORSE) / 2)
+    page = markdown(records)
+    assert "| images | round | sweeps | 0 | 0.1 | 0.3 | 0.5 | 1 | 2 | losses alone |" in page
+    assert "| CIFAR-10 | last | 2 | 0.00 (0.00) |" in page
+    with pytest.raises(UserError, match="no sweep with its losses is kept there"):
+        judged_sweeps(_evidence(small), real)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("standings", "933333"), 1.0),
+        (("standings",), {BETTER: 1.0}),
+        (("losses",), []),
+        (("losses",), [{}]),
+        (("losses",), [{BETTER: "low"}]),
+        (("start",), "all"),
+    ],
+)
+def test_a_sweep_that_is_not_one_is_named(
+    place: tuple[str, ...], value: object, tmp_path: Path
+) -> None:
+    run = copy.deepcopy(RUN)
+    part = run["sweeps"][0]
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(_evidence(RUN)))
+    assert read_sweeps(path)["runs"][0]["sweeps"] == [SWEEP]
+    path.write_text(json.dumps(_evidence(run)))
+    with pytest.raises(UserError, match=r"evidence\.json is not as this program writes it"):
+        read_sweeps(path)
