@@ -23,7 +23,7 @@ def section(evidence: Mapping[str, Any], folder: str) -> list[str]:
     if not any(run["front"] for run in evidence["runs"]):
         return ["## Fronts", "No search has been run yet."]
     most = next(run["front"]["per_size"] for run in evidence["runs"] if run["front"])
-    header = ("images", "front", "seeds", "picked by", "one of each size", f"{most} of each size")
+    header = ("images", "cells by", "rows", "searches", "one of each size", f"{most} of each size")
     lines = [line for each in evidence["images"] for line in _lines(evidence, each)]
     return [
         "## Fronts",
@@ -31,36 +31,34 @@ def section(evidence: Mapping[str, Any], folder: str) -> list[str]:
         "scores like best.\n"
         "The table judges these cells by their values in the benchmark, over (parameters, clean, "
         "PGD-20 8/255), with the hypervolume in % of the true front's.\n"
-        "The last rows of each data set need no search: random cells (the median of many draws), "
-        "and the best by one score.",
-        table(header, lines, "llrlrr"),
+        "Searches whose cells are picked by the same scores stand together.\n"
+        "Lines without searches are menus next to theirs: random cells (the median of many "
+        "draws), and the best by one score.",
+        table(header, lines, "lllrrr"),
         *_pictures(evidence, folder),
     ]
 
 
 def _lines(evidence: Mapping[str, Any], images: Record) -> list[list[str]]:
-    """The fronts of a data set's rows, then what those of the first of them are compared with."""
-    found = {
-        row["name"]: [
-            run["front"]
-            for run in records_of(evidence, images["name"], row["name"])
-            if run["front"]
-        ]
-        for row in evidence["plan"]
-    }
-    found = {name: fronts for name, fronts in found.items() if fronts}
+    """The fronts of a data set's searches by what picked their cells, then the menus that they are
+    compared with and no search has."""
+    found: dict[str, list[tuple[str, Record]]] = {}
+    for row in evidence["plan"]:
+        for run in records_of(evidence, images["name"], row["name"]):
+            if front := run["front"]:
+                found.setdefault(front["picked_by"], []).append((row["name"], front))
     lines = [
         [
-            images["words"], f"`{name}`", str(len(fronts)),
-            ", ".join(dict.fromkeys(MENUS[front["picked_by"]] for front in fronts)),
-            *_pair([front["hypervolume"] for front in fronts]),
+            images["words"], MENUS[guide], ", ".join(dict.fromkeys(f"`{row}`" for row, _ in made)),
+            str(len(made)), *_pair([front["hypervolume"] for _, front in made]),
         ]
-        for name, fronts in found.items()
+        for guide, made in found.items()
     ]  # fmt: skip
-    first: Sequence[Record] = next(iter(found.values()), [])
-    for name in first[0]["compared"] if first else ():
-        pairs = [front["compared"][name] for front in first]
-        lines.append([images["words"], MENUS[name], "", "", *_pair(pairs)])
+    fronts = [front for made in found.values() for _, front in made]
+    for name in dict.fromkeys(name for front in fronts for name in front["compared"]):
+        if name not in found:
+            pairs = [front["compared"][name] for front in fronts if name in front["compared"]]
+            lines.append([images["words"], MENUS[name], "", "", *_pair(pairs)])
     return lines
 
 

@@ -68,7 +68,8 @@ def missing(evidence: Mapping[str, Any]) -> list[str]:
         seeds: dict[str, list[str]] = {}
         for budget in row["budgets"] or [None]:
             known = records_of(evidence, images["name"], row["name"], budget=budget)
-            lacking = sorted(set(row["seeds"]) - {run["seed"] for run in known})
+            planned = set(row["seeds"]) & set(images.get("seeds", row["seeds"]))
+            lacking = sorted(planned - {run["seed"] for run in known})
             if lacking:
                 seeds.setdefault(shown(lacking), []).append(budget or "")
         for words, budgets in seeds.items():
