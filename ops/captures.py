@@ -98,3 +98,12 @@ def stream_of(t: Tensor) -> Hashable:
 def form(t: Tensor) -> Hashable:
     """All of a tensor but its values and its place."""
     return (tuple(t.shape), t.stride(), t.dtype, t.device)
+
+
+def arithmetic() -> Hashable:
+    """The switches of the process that a capture keeps as they were."""
+    backends = torch.backends
+    return (
+        backends.cudnn.deterministic, backends.cudnn.benchmark, backends.cudnn.allow_tf32,
+        backends.cuda.matmul.allow_tf32,
+    )  # fmt: skip

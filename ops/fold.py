@@ -171,14 +171,10 @@ class FoldedStage:
 
 
 class SparseFoldedCell:
-    """A folded cell with one operator of weight 1 on each edge: what is not there is left out.
+    """A folded cell with one operator of weight 1 on each edge: what is not there is left out."""
 
-    `one_off` says that the cell was sampled from a mixed one, so that its form will hardly come
-    again.
-    """
-
-    def __init__(self, edges: Sequence[_Edge], C: int, one_off: bool = False) -> None:
-        self.C, self.one_off = C, one_off
+    def __init__(self, edges: Sequence[_Edge], C: int) -> None:
+        self.C = C
         self.skip = ["skip" in edge.has for edge in edges]
         self.pool = ["pool" in edge.has for edge in edges]
         self.conv_edges = [[e for e in OUTGOING[j] if "kernel" in edges[e].has] for j in range(3)]
@@ -280,7 +276,7 @@ def fold_sampled(cell: MixedCell, ops: Ops, *, statistics: str = "running") -> S
     with torch.no_grad():
         one = cell.edges[0].ops[CONV1].conv.weight.new_ones(())
         edges = _edges(cell.C, statistics, lambda e: [(one, cell.edges[e].ops[ops[e]])])
-        return SparseFoldedCell(edges, cell.C, one_off=True)
+        return SparseFoldedCell(edges, cell.C)
 
 
 def fold_single(cell: Any, *, statistics: str = "running") -> SparseFoldedCell:

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ops.captures import CAPTURES, Captures, form, on_side_stream, stream_of
+from ops.captures import CAPTURES, Captures, arithmetic, form, on_side_stream, stream_of
 
 log = logging.getLogger(__name__)
 
@@ -125,13 +125,13 @@ class AttackLoops:
     def _graph(
         self, step: Step, steps: int, model: Model, x_adv: Tensor, x: Tensor, y: Tensor, key: Any
     ) -> Any:
-        if self._process.failed or getattr(model, "one_off", False):
+        if self._process.failed:
             return None
         tensors = tensors_of(model)
         if not tensors:
             return self._eager("the model shows no tensors that could be copied into a graph")
         forms = (form(t) for t in (x_adv, x, y, *tensors))
-        full_key = (key, steps, stream_of(x_adv), signature(model), *forms)
+        full_key = (key, steps, arithmetic(), stream_of(x_adv), signature(model), *forms)
         graph, owner = self._graphs.get(full_key, (None, lambda: None))
         if graph is not None and (owner() is model or not isinstance(model, nn.Module)):
             self._graphs.move_to_end(full_key)

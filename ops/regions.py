@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ops.captures import CAPTURES, Captures, form, on_side_stream, stream_of
+from ops.captures import CAPTURES, Captures, arithmetic, form, on_side_stream, stream_of
 
 Tensors = tuple[Tensor, ...]
 Body = Callable[..., Tensors]
@@ -90,7 +90,7 @@ class Region:
         state = self.state()
         # What has no place yet counts as another place.
         where = tuple(t.data_ptr() for t in state)
-        full = (key, _arithmetic(), stream_of(inputs[0]), tuple(map(form, inputs)), where)
+        full = (key, arithmetic(), stream_of(inputs[0]), tuple(map(form, inputs)), where)
         if self._graph is not None and full == self._captured:
             return self._graph.run(inputs)
         if full in self._refused:
@@ -141,15 +141,6 @@ class Region:
         else:
             self._graph, self._captured = graph, full
         return expected
-
-
-def _arithmetic() -> Hashable:
-    """The switches of the process that a capture keeps as they were."""
-    backends = torch.backends
-    return (
-        backends.cudnn.deterministic, backends.cudnn.benchmark, backends.cudnn.allow_tf32,
-        backends.cuda.matmul.allow_tf32,
-    )  # fmt: skip
 
 
 def _on(x: Tensor) -> AbstractContextManager[Any]:

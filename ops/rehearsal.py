@@ -84,6 +84,7 @@ class Rehearsal(TorchDispatchMode):
         self.launches: Counter[str] = Counter()
         self.operators: Counter[str] = Counter()
         self.waits: list[str] = []
+        self.pinned: list[Tensor] = []
         self.in_torch = False
 
     def __torch_dispatch__(
@@ -108,12 +109,22 @@ class Rehearsal(TorchDispatchMode):
             self.in_torch = False
         results = _tensors(out)
         sides = {t.is_meta for t in (*given, *results)}
-        if len(sides) == 2:
+        if len(sides) == 2 and not self._sends(short, given, kwargs):
             self.note_wait(name)
         if True in sides and not (func.is_view or short in FREE):
             self.operators[name] += 1
             self.launches[name] += _kernels(name, args, results)
         return out
+
+    def pin(self, t: Tensor) -> Tensor:
+        """In place of `Tensor.pin_memory`."""
+        self.pinned.append(t.clone())
+        return self.pinned[-1]
+
+    def _sends(self, short: str, given: list[Tensor], kwargs: Mapping[str, Any]) -> bool:
+        """Whether pinned memory is copied to the device, which the host does not wait for."""
+        asks = short == "_to_copy" and kwargs.get("non_blocking")
+        return bool(asks) and any(t is given[0] for t in self.pinned)
 
     def note_wait(self, name: str) -> None:
         """Remember that this operator waits, and which line of the project called it."""
@@ -207,6 +218,7 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
     }
     for name, get in patched.items():
         setattr(Tensor, name, property(get))
+    setattr(Tensor, "pin_memory", lambda t: rehearsal.pin(t))
     if "cpu" in devices:
         _native._DEVICES = ("cpu", "cuda")
     has_foreach = clip_grad._has_foreach_support
@@ -217,7 +229,7 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in patched:
+        for name in (*patched, "pin_memory"):
             delattr(Tensor, name)
         _native._DEVICES, torch.cuda.default_generators = devices, generators
         clip_grad._has_foreach_support = has_foreach

@@ -81,7 +81,7 @@ def measure(model: Any, data: Any, arguments: Any) -> dict[str, dict[str, float]
     import torch
 
     from supernet.attacks import frozen
-    from supernet.precision import full_float32
+    from supernet.precision import exact
 
     folded = model.fold()
     # A plain function hides the network's tensors from the graphs: ordinary calls.
@@ -90,7 +90,7 @@ def measure(model: Any, data: Any, arguments: Any) -> dict[str, dict[str, float]
     }  # fmt: skip
     rows: dict[str, dict[str, float]] = {}
     for name, target in attacked.items():
-        with frozen(model), full_float32():
+        with frozen(model), exact():
             right, speed = _attack_all(model, target, data, arguments)
         accuracy = right / len(data.test_y)
         plain = rows["plain"]["accuracy"] if rows else accuracy

@@ -12,6 +12,7 @@ for attacks and training passes, where they are built.
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,10 +36,10 @@ def main() -> None:
     if arguments.repeats < 1:
         raise UserError(f"--repeats is {arguments.repeats}; it must be at least 1")
     device = resolve_device(arguments.device)
-    results = {
-        name: _compare(variants, arguments.repeats, device)
-        for name, variants in _measurements(arguments, device).items()
-    }
+    results, busy = {}, False
+    for name, variants in _measurements(arguments, device).items():
+        results[name], taken = _compare(variants, arguments.repeats, device)
+        busy |= taken
     report = {
         "command": "python " + " ".join(sys.argv),
         **describe(device),
@@ -46,6 +47,7 @@ def main() -> None:
                    "side": arguments.side, "attack_steps": ATTACK_STEPS},
         "repeats": arguments.repeats,
         "results": results,
+        "busy": busy,
     }  # fmt: skip
     print(_table(report))
     if arguments.json:
@@ -152,28 +154,40 @@ class Form:
 
 def _compare(
     variants: dict[str, Callable[[], object]], repeats: int, device: Any
-) -> dict[str, dict[str, float]]:
-    """Seconds of each variant after a warm-up, and its speedup over unfolded."""
-    from supernet.runs.timing import in_turns, spread
+) -> tuple[dict[str, dict[str, float]], bool]:
+    """Seconds of each variant after a warm-up and its speedup over unfolded, on a CPU by CPU
+    seconds; and whether the machine was busy with other work."""
+    from supernet.runs.timing import clocked_in_turns, spread, was_busy
 
-    in_turns(variants, 1, device)
-    rows = {name: spread(times) for name, times in in_turns(variants, repeats, device).items()}
-    base = rows["unfolded"]["seconds"]
-    return {name: {**row, "speedup": base / row["seconds"]} for name, row in rows.items()}
+    clocked_in_turns(variants, 1, device)
+    times = clocked_in_turns(variants, repeats, device)
+    rows = {
+        name: {
+            **spread([clock.wall for clock in clocks]),
+            "cpu_seconds": statistics.median(clock.cpu for clock in clocks),
+        }
+        for name, clocks in times.items()
+    }
+    on_cpu = device.type == "cpu"
+    counts = "cpu_seconds" if on_cpu else "seconds"
+    base = rows["unfolded"][counts]
+    busy = on_cpu and was_busy(clock for clocks in times.values() for clock in clocks)
+    return {name: {**row, "speedup": base / row[counts]} for name, row in rows.items()}, busy
 
 
 def _table(report: dict[str, Any]) -> str:
     shapes = json.dumps(report["shapes"])
     lines = [
         f"{report['device']}, torch {report['versions']['torch']}, {shapes}",
+        *(["busy: other work took over a tenth of the time"] if report["busy"] else []),
         "",
-        f"{'':16} {'':16} {'median s':>9} {'least':>8} {'most':>8} {'speedup':>8}",
+        f"{'':16} {'':16} {'CPU s':>8} {'wall s':>8} {'least':>8} {'most':>8} {'speedup':>8}",
     ]
     for measurement, variants in report["results"].items():
         for name, row in variants.items():
             lines.append(
-                f"{measurement:16} {name:16} {row['seconds']:9.3f} {row['least']:8.3f} "
-                f"{row['most']:8.3f} {row['speedup']:8.2f}"
+                f"{measurement:16} {name:16} {row['cpu_seconds']:8.3f} {row['seconds']:8.3f} "
+                f"{row['least']:8.3f} {row['most']:8.3f} {row['speedup']:8.2f}"
             )
     return "\n".join(lines)
 

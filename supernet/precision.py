@@ -11,20 +11,6 @@ import torch
 
 
 @contextmanager
-def full_float32() -> Iterator[None]:
-    """No TF32 inside, whose products have 10 bits: cuDNN's convolutions use it by default.
-
-    For what is measured: accuracies, losses, and scores of cells. Also a decorator.
-    """
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
-
-
-@contextmanager
 def repeatable() -> Iterator[None]:
     """Inside, cuDNN takes algorithms that give the same bits every time, and chooses them by the
     shapes and not by a race. For what is trained. Also a decorator."""
@@ -34,6 +20,21 @@ def repeatable() -> Iterator[None]:
         yield
     finally:
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """The same, and no TF32, whose products have 10 bits: cuDNN's convolutions use it by default.
+
+    For what is measured: accuracies, losses, and scores of cells. Also a decorator.
+    """
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with repeatable():
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def training_arithmetic(device: torch.device, dtype: str = "float32") -> str:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from supernet.attacks.common import logits_of
-from supernet.precision import full_float32
+from supernet.precision import exact
 
 Attack = Callable[..., Tensor]
 """attack(model, x, y, generator=...) -> x_adv."""
@@ -37,7 +37,7 @@ def right_answers(
     return torch.cat([logits_of(model, some).argmax(1) == labels for some, labels in parts])
 
 
-@full_float32()
+@exact()
 def surviving_share(
     model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, attack: Attack, seed: int
 ) -> float:
@@ -55,7 +55,7 @@ def surviving_share(
     return left / len(x)
 
 
-@full_float32()
+@exact()
 def evaluate(
     model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor, attack: Attack | None, seed: int
 ) -> Evaluation:

@@ -3,7 +3,7 @@
 The names that other packages use are these; the modules hold one source or one idea each.
 """
 
-from supernet.data.batches import Batches, augment, split_halves, to_float
+from supernet.data.batches import Batches, augment, sent_to, split_halves, to_float
 from supernet.data.images import ImageData
 from supernet.data.load import DATASETS, load_dataset
 
@@ -13,6 +13,7 @@ __all__ = [
     "ImageData",
     "augment",
     "load_dataset",
+    "sent_to",
     "split_halves",
     "to_float",
 ]

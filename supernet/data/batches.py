@@ -8,6 +8,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def sent_to(device: torch.device, t: Tensor) -> Tensor:
+    """A tensor of the host's memory on the device; the host does not wait for a GPU that copies it.
+
+    Shapes: any.
+    """
+    if device.type == "cuda" and not t.is_cuda:
+        t = t.pin_memory()  # of pageable memory the host makes a copy first, and waits
+    return t.to(device, non_blocking=True)
+
+
 def to_float(x_uint8: Tensor) -> Tensor:
     """Pixels 0..255 -> float32 in [0, 1]. Shapes: any."""
     return x_uint8.to(torch.float32).div_(255)
@@ -27,8 +37,8 @@ def augment(x_uint8: Tensor, generator: torch.Generator, pad: int, flip: bool) -
     if not pad and not flip:
         return to_float(x_uint8)
     batch, channels, height, width = x_uint8.shape
-    offset_2B = _draw(2 * pad + 1, (2, batch), generator).to(x_uint8.device)
-    mirror_B = _draw(2 if flip else 1, (batch,), generator).to(x_uint8.device)
+    offset_2B = sent_to(x_uint8.device, _draw(2 * pad + 1, (2, batch), generator))
+    mirror_B = sent_to(x_uint8.device, _draw(2 if flip else 1, (batch,), generator))
     rows_H = torch.arange(height, device=x_uint8.device)
     columns_W = torch.arange(width, device=x_uint8.device)
     columns_BW = torch.where(mirror_B[:, None] == 1, columns_W.flip(0), columns_W)

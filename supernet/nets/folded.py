@@ -55,11 +55,6 @@ class FoldedNetwork:
     head_bias: Tensor | None
     pooled: bool = True
 
-    @property
-    def one_off(self) -> bool:
-        """Whether its cells were sampled: a CUDA graph of its attack would not be used again."""
-        return any(getattr(block, "one_off", False) for block in self.body)
-
     def to(self, dtype: torch.dtype) -> "FoldedNetwork":
         """The same network with its convolutions and activations in `dtype`.
 

@@ -37,7 +37,7 @@ from supernet.cells.genotype import Genotype
 from supernet.cells.live import live_operators
 from supernet.distributed import ALONE, Ranks
 from supernet.nets.supernet import Supernet
-from supernet.precision import full_float32
+from supernet.precision import exact
 
 
 class Gains(NamedTuple):
@@ -49,7 +49,7 @@ class Gains(NamedTuple):
     """Without the last cell."""
 
 
-@full_float32()
+@exact()
 def operator_gains(
     net: Supernet, batches: Iterable[tuple[Tensor, Tensor]], ranks: Ranks = ALONE
 ) -> Gains:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from supernet.data import Batches, ImageData, augment, split_halves, to_float
+from supernet.data import Batches, ImageData, augment, sent_to, split_halves, to_float
 from supernet.distributed import ALONE, Ranks
 from supernet.errors import UserError
 from supernet.randomness import Randomness
@@ -96,7 +96,7 @@ class Halves:
 
     def images_at(self, index: Tensor) -> Batch:
         """Training images by number, as they are, and their labels."""
-        index = index.to(self.data.train_x.device)
+        index = sent_to(self.data.train_x.device, index)
         return _laid_out(to_float(self.data.train_x[index])), self.data.train_y[index]
 
     def state_dict(self) -> dict[str, Any]:
@@ -112,7 +112,8 @@ class Halves:
         self.alpha_batches.load_state_dict(state["alpha_batches"])
 
     def _augmented(self, index: Tensor) -> Batch:
-        data, index = self.data, self.ranks.part(index).to(self.data.train_x.device)
+        data = self.data
+        index = sent_to(data.train_x.device, self.ranks.part(index))
         x = augment(data.train_x[index], self.random["augment"], data.pad, data.flip)
         return _laid_out(x), data.train_y[index]
 

@@ -1,5 +1,6 @@
 """What one step of a search asks of a GPU, part by part, counted without a GPU."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -9,11 +10,14 @@ from ops.mixed import Ops
 from ops.rehearsal import DEVICE, Counts, rehearsal
 from supernet.attacks import ATTACKS
 from supernet.attacks.common import input_gradient
+from supernet.data import ImageData
+from supernet.finite import Watch, norm
 from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
+from supernet.randomness import Randomness
 from supernet.search.alpha import Alpha
 from supernet.search.config import SearchConfig
-from supernet.search.halves import Batch
+from supernet.search.halves import Batch, Halves
 from supernet.search.objectives import make_objective
 from supernet.search.step_attack import StepAttack
 from supernet.search.strategies import make_strategy
@@ -24,8 +28,8 @@ SAMPLED: Ops = (3, 1, 2, 3, 1, 4)
 
 
 PARTS = (
-    "fold", "attack", "attack gradient", "alpha step", "weight step", "cell fold", "cell gradient",
-    "cell step", "alpha region", "weight region", "clean region",
+    "batch", "watch", "fold", "attack", "attack gradient", "alpha step", "weight step", "cell fold",
+    "cell gradient", "cell step", "alpha region", "weight region", "clean region",
 )  # fmt: skip
 REGIONS = PARTS[-3:]
 """Those that a GPU launches as one CUDA graph each."""
@@ -36,6 +40,8 @@ def count_launches(
 ) -> dict[str, Counts]:
     """Launches, operators that launch, and waits of the host, by part of a step.
 
+    batch            images of the weight half, cropped and mirrored
+    watch            a look for numbers that are not finite, after the weights' step
     fold             the mixture, folded for an attack in its arithmetic
     attack           all steps of the configured attack on the folded mixture, without the fold
     attack gradient  one gradient to the images
@@ -71,6 +77,13 @@ class _Step:
         x = torch.rand(config.batch_size, 3, side, side, device=DEVICE)
         x = x.contiguous(memory_format=torch.channels_last)
         self.batch: Batch = (x, torch.zeros(len(x), dtype=torch.long, device=DEVICE))
+        images = _images(2 * config.batch_size, num_classes, side)
+        cpu = torch.device("cpu")
+        self.halves = Halves(images, config.batch_size, Randomness(config.seed, cpu))
+        self.halves.data = dataclasses.replace(
+            images, train_x=images.train_x.to(DEVICE), train_y=images.train_y.to(DEVICE)
+        )
+        self.watch = Watch(DEVICE)
         # Automatic is bfloat16 on the GPUs of today.
         name = "bfloat16" if config.attack_dtype == "auto" else config.attack_dtype
         self.dtype = getattr(torch, name)
@@ -94,6 +107,10 @@ class _Step:
                 return part(self.weights.mixture_step, None, *inputs)
             body = self.alpha.at_edges if name == "alpha region" else self.weights.mixture_step
             return part(body, self.attack, *inputs, self.attack.draw(x))
+        if name == "batch":
+            return self.halves.next_weights
+        if name == "watch":
+            return self._watch
         if name == "fold":
             return self._fold
         if name == "cell fold":
@@ -114,10 +131,22 @@ class _Step:
     def _fold_cell(self) -> FoldedNetwork:
         return self.net.fold_cell(SAMPLED, x=self.batch[0]).to(self.dtype)
 
+    def _watch(self) -> None:
+        self.watch.note({"norm of the weights": norm(self.net.parameters())}, 1, "")
+
     def _alpha_step(self) -> None:
         # The attacked images are those of the batch: attacks are counted on their own.
         there = StepAttack(lambda model, x, y, drawn: x, None)
         self.alpha.step(self.batch, self.batch, there, self.weights.upcoming(), progress=0.5)
+
+
+def _images(count: int, num_classes: int, side: int) -> ImageData:
+    x, y = torch.zeros(count, 3, side, side, dtype=torch.uint8), torch.zeros(count).long()
+    return ImageData(
+        name="none", train_x=x, train_y=y, test_x=x[:0], test_y=y[:0],
+        class_names=tuple(map(str, range(num_classes))), mean=(0.0,) * 3, std=(1.0,) * 3,
+        source="", stand_in=False, pad=4, flip=True, eps=8 / 255,
+    )  # fmt: skip
 
 
 class _OneCell(Weights):

@@ -5,8 +5,6 @@ alpha steps in the opposite direction. Gradients arrive one row per term, with t
 T terms, P parameters (30 logits).
 """
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -31,50 +29,23 @@ class Objective:
 
 
 def min_norm_coefficients(gradients_TP: Tensor) -> Tensor:
-    """The convex combination of gradients with the smallest norm (MGDA).
+    """The convex combination of one or two gradients with the smallest norm (MGDA).
 
-    c = argmin |sum_t c_t g_t|^2 over c >= 0, sum c = 1; its combination is a direction in which no
-    term rises to first order, or zero at a Pareto-stationary point. For T = 2 this is
-    gamma = clip(((g2 - g1) . g2) / |g2 - g1|^2, 0, 1) on g1. Exact for any T: the minimum lies
-    inside one face of the simplex, and every face (2^T - 1, so T <= 4 in practice) is solved.
+    gamma = clip(((g2 - g1) . g2) / |g2 - g1|^2, 0, 1) on g1 and 1 - gamma on g2; of equal gradients
+    half of each. The combination is a direction in which neither term rises to first order, or zero
+    at a Pareto-stationary point. Everything is computed where the gradients are.
 
-    Shapes:   (T, P) -> (T,).
-    Source:   Desideri 2012; Sener & Koltun 2018, arXiv:1810.04650.
-    Differs:  they iterate Frank-Wolfe for T > 2.
+    Shapes:   (T, P) -> (T,), T at most 2.
+    Source:   Desideri 2012; Sener & Koltun 2018, arXiv:1810.04650, for T = 2.
     """
-    gram = (gradients_TP @ gradients_TP.T).double()
-    T = len(gram)
-    best, best_norm = torch.full((T,), 1 / T, dtype=torch.float64), math.inf
-    gram_cpu = gram.cpu()
-    # Larger faces first: where several are optimal the more even combination wins.
-    for size in range(T, 0, -1):
-        for face in itertools.combinations(range(T), size):
-            c = _min_norm_on_face(gram_cpu[list(face)][:, list(face)])
-            if c is None:
-                continue
-            full = torch.zeros(T, dtype=torch.float64)
-            full[list(face)] = c
-            norm = float(full @ gram_cpu @ full)
-            if norm < best_norm * (1 - 1e-12):
-                best, best_norm = full, norm
-    return best.to(gradients_TP)
-
-
-def _min_norm_on_face(gram: Tensor) -> Tensor | None:
-    """Minimise c' gram c over sum c = 1 inside the face, or None where it lies outside."""
-    # Minimum-norm solution of the KKT system: singular where gradients are parallel.
-    n = len(gram)
-    scale = gram.diagonal().mean().clamp_min(1e-300)
-    kkt = torch.zeros(n + 1, n + 1, dtype=gram.dtype)
-    kkt[:n, :n] = gram / scale
-    kkt[n, :n] = kkt[:n, n] = 1
-    right = torch.zeros(n + 1, dtype=gram.dtype)
-    right[n] = 1
-    c = (torch.linalg.pinv(kkt, hermitian=True) @ right)[:n]
-    if (c < -1e-9).any() or not torch.isclose(c.sum(), c.new_ones(())):
-        return None
-    c = c.clamp_min(0)
-    return c / c.sum()
+    if len(gradients_TP) == 1:
+        return gradients_TP.new_ones(1)
+    g1, g2 = gradients_TP.double()
+    between = g2 - g1
+    distance = between @ between
+    gamma = ((between @ g2) / distance).clamp(0, 1)
+    gamma = torch.where(distance > 0, gamma, 0.5)
+    return torch.stack([gamma, 1 - gamma]).to(gradients_TP)
 
 
 def conflict_angle(g1: Tensor, g2: Tensor) -> Tensor:

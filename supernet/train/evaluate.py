@@ -18,7 +18,7 @@ from supernet.attacks.accuracy import right_answers
 from supernet.attacks.autoattack import ITERATIONS, LEAST_CLASSES, QUERIES, autoattack
 from supernet.data import ImageData, to_float
 from supernet.errors import UserError
-from supernet.precision import full_float32
+from supernet.precision import exact
 from supernet.progress import Progress, say_without_terminal
 from supernet.report.words import pixels
 
@@ -64,7 +64,7 @@ def evaluate(
     radii = sorted(default_radii(data) if radii is None else radii)
     check(attacks, radii, data)
     # Evaluation mode is entered before anything looks at the network, and left as it was found.
-    with frozen(model), full_float32():
+    with frozen(model), exact():
         bench = _Bench(model, data, seed, batch_size, progress)
         rows = [bench.clean()]
         for name in ("fgsm", "pgd"):

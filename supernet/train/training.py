@@ -18,7 +18,7 @@ from ops.synchronised import synchronise
 from supernet.attacks import ATTACKS
 from supernet.attacks.accuracy import evaluate
 from supernet.cells.genotype import Genotype
-from supernet.data import Batches, ImageData, augment, to_float
+from supernet.data import Batches, ImageData, augment, sent_to, to_float
 from supernet.distributed import ALONE, Ranks
 from supernet.errors import UserError
 from supernet.finite import Watch, norm
@@ -136,7 +136,7 @@ class Training:
         self.watch.refuse_if_due(self.step, self.steps_per_epoch)
 
     def _train_step(self) -> None:
-        index = self.ranks.part(next(self.batches)).to(self.device)
+        index = sent_to(self.device, self.ranks.part(next(self.batches)))
         x, y = self.data.train_x[index], self.data.train_y[index]
         x = augment(x, self.random["augment"], self.data.pad, self.data.flip)
         x = x.contiguous(memory_format=torch.channels_last)

@@ -15,9 +15,6 @@ from torch import Tensor, nn
 
 from ops.captures import CaptureFailed, Captures
 from ops.graphs import MAX_GRAPHS, AttackGraph, AttackLoops, signature, tensors_of
-from supernet.cells.genotype import Genotype
-from supernet.nets.derived import DerivedNetwork
-from supernet.nets.supernet import Supernet
 
 
 class Scale:
@@ -192,22 +189,18 @@ def test_a_first_sight_is_logged_once(loops: AttackLoops, caplog: Any) -> None:
     ]
 
 
-def test_sampled_cells_are_not_captured_and_derived_ones_are(loops: AttackLoops) -> None:
-    supernet = Supernet(C=2, N=1)
-    derived = DerivedNetwork(Genotype((3, 1, 2, 3, 1, 4)), C=2, N=1)
-    sampled = supernet.fold_cell((3, 1, 2, 3, 1, 4))
-    assert sampled.one_off and sampled.to(torch.bfloat16).one_off
-    assert not derived.fold().one_off
-    assert not supernet.fold_mixture(torch.full((6, 5), 0.2)).one_off
-
-    def step(model: Any, x_adv: Tensor, x: Tensor, y: Tensor) -> None:
-        x_adv.add_(model(x).mean())
-
-    x = torch.rand(1, 3, 8, 8)
-    for model in (sampled, derived.fold()):
-        for _ in range(3):
-            loops.run(step, 1, model, x.clone(), x, x, key="key", on_cpu=True)
-        assert FakeGraph.made == (model is not sampled)
+def test_other_arithmetic_is_another_graph(loops: AttackLoops) -> None:
+    """A graph keeps the switches that it was captured under."""
+    model = Scale(2.0, 0.0)
+    for made, deterministic in ((1, False), (2, True), (2, False)):
+        with torch.backends.cudnn.flags(deterministic=deterministic):
+            for _ in range(2):
+                run(loops, model)
+        assert FakeGraph.made == made
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        for _ in range(2):
+            run(loops, model)
+    assert FakeGraph.made == 3
 
 
 class Shifted(nn.Module):

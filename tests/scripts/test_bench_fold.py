@@ -20,12 +20,13 @@ def test_every_form_of_both_measurements(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "fold.json").read_text())
     forms = ["unfolded", "folded", *(["folded, native"] if _native.available() else [])]
+    assert isinstance(report["busy"], bool)
     assert list(report["results"]) == ["attack_gradient", "robust_step"]
     for measurement, rows in report["results"].items():
         assert list(rows) == forms
         for name, row in rows.items():
             assert 0 < row["least"] <= row["seconds"] <= row["most"]
-            assert row["speedup"] == rows["unfolded"]["seconds"] / row["seconds"]
+            assert row["speedup"] == rows["unfolded"]["cpu_seconds"] / row["cpu_seconds"]
             assert f"{measurement:16} {name:16}" in done.stdout
 
 

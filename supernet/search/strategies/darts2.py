@@ -106,10 +106,9 @@ def _mixed_product(
 ) -> Tensor:
     """(d^2 L_train / d alpha d w) . vector, by a central difference along `vector`."""
     v = [torch.zeros_like(w) if d is None else d for w, d in zip(weights, vector, strict=True)]
+    # Along a vector of length 0 both sides are the same, and the product is 0.
     norm = torch.stack([d.norm() for d in v]).norm()
-    if norm == 0:
-        return torch.zeros_like(alpha)
-    eps = PERTURBATION / norm
+    eps = PERTURBATION / norm.clamp_min(torch.finfo(norm.dtype).tiny)
     sides = []
     for sign in (1, -1):
         shifted = [w.detach() + sign * eps * d for w, d in zip(weights, v, strict=True)]

@@ -20,7 +20,7 @@ from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset, to_float
 from supernet.errors import UserError
 from supernet.nets.derived import DerivedNetwork
-from supernet.precision import full_float32
+from supernet.precision import exact
 from supernet.proxies.az_nas import AZ_NAMES, az_nas
 from supernet.proxies.croze import croze
 from supernet.proxies.ntk import ntk_kernels
@@ -80,7 +80,7 @@ def make_scorer(config: RankConfig) -> tuple[Scorer, str]:
     if not parts:
         raise UserError("nothing to score: name --proxies or a --supernet run")
 
-    @full_float32()
+    @exact()
     def score(genotype: Genotype) -> dict[str, float]:
         found: dict[str, float] = {}
         for part in parts:

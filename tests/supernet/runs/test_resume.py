@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from supernet.attacks import arithmetic
 from supernet.errors import UserError
 from supernet.runs.interrupts import Interrupted
 from supernet.runs.search_run import (
@@ -111,6 +112,7 @@ def test_a_run_goes_on_with_the_arithmetic_that_it_started_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
     """Bit for bit, also on a machine where "auto" would be another."""
+    monkeypatch.setattr(arithmetic, "_has_instructions", lambda: True)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: there)
     search_in(tmp_path / "whole")
     with monkeypatch.context() as patch:
