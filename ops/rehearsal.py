@@ -212,13 +212,17 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
     """
     devices, generators = _native._DEVICES, torch.cuda.default_generators
     real: Any = torch._C.TensorBase.device
-    patched: dict[str, Callable[[Tensor], Any]] = {
-        "device": lambda t: DEVICE if t.is_meta and not rehearsal.in_torch else real.__get__(t),
-        "is_cuda": lambda t: t.is_meta and not rehearsal.in_torch,
+
+    def is_on(t: Tensor) -> bool:
+        return t.is_meta and not rehearsal.in_torch
+
+    patched: dict[str, Any] = {
+        "device": property(lambda t: DEVICE if is_on(t) else real.__get__(t)),
+        "is_cuda": property(is_on),
+        "pin_memory": lambda t: rehearsal.pin(t),
     }
-    for name, get in patched.items():
-        setattr(Tensor, name, property(get))
-    setattr(Tensor, "pin_memory", lambda t: rehearsal.pin(t))
+    for name, value in patched.items():
+        setattr(Tensor, name, value)
     if "cpu" in devices:
         _native._DEVICES = ("cpu", "cuda")
     has_foreach = clip_grad._has_foreach_support
@@ -229,7 +233,7 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
     try:
         yield
     finally:
-        for name in (*patched, "pin_memory"):
+        for name in patched:
             delattr(Tensor, name)
         _native._DEVICES, torch.cuda.default_generators = devices, generators
         clip_grad._has_foreach_support = has_foreach
