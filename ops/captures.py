@@ -33,6 +33,11 @@ class Captures:
         self._logged: set[str] = set()
         self._inside = threading.local()
 
+    @property
+    def reasons(self) -> list[str]:
+        """What runs as ordinary calls where a graph could have been, and why; as it was logged."""
+        return sorted(self._logged)
+
     def say(self, what: str, reason: str) -> None:
         """Log, once, that something runs as ordinary calls."""
         line = f"{what} runs without a CUDA graph: {reason}"

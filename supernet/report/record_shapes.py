@@ -51,7 +51,7 @@ DESCRIPTION = {
 GENOTYPE = {
     "arch": ARCH, "code": CODE, "index": (COUNT, None), "params": COUNT, "flops": COUNT,
     "seed": SEED, "seconds": AMOUNT, "objective": str, "alpha_follows": [str],
-    "edge_weights": WEIGHTS, "robust": bool, "dataset": str, "benchmark": ENTRY,
+    "without_graphs": Maybe([str]), "edge_weights": WEIGHTS, "robust": bool, "dataset": str, "benchmark": ENTRY,
     "side": Maybe((POSITIVE, None)), "stand_in": Maybe(bool),
     "baselines": Maybe(([{**PLACES, "key": str, "n": Maybe(POSITIVE)}], None)),
     "derivation": {

@@ -113,6 +113,7 @@ def _repeat(run: RunFiles) -> list[str]:
         ],
         ["mixed cell", plain(description["impl"])],
         ["device", plain(description["device"])],
+        *[["CUDA graphs", plain(reason)] for reason in run.record.get("without_graphs", [])],
         ["time", duration(run.record["seconds"])],
         ["config hash", code(description["config_hash"])],
         *[

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ops.captures import CAPTURES
 from supernet.benchmark.judged_by import judged_by, other_datasets
 from supernet.benchmark.rows import baseline_rows, query_cell
 from supernet.benchmark.table import Table
@@ -59,6 +60,7 @@ def genotype_record(
             proposals, config, data, derivation.cells.get(config.derive_by)
         ),
         "seconds": seconds,
+        "without_graphs": CAPTURES.reasons,
         "config_hash": config.hash(),
         "versions": versions(),
     }

@@ -169,11 +169,14 @@ def test_a_few_flipped_signs_are_no_reason_to_refuse_a_graph() -> None:
 
 
 def test_where_algorithms_repeat_no_sign_may_flip(caplog: Any) -> None:
-    x, loops = torch.ones(100), AttackLoops(Flipped)
+    x = torch.ones(100)
+    process = Captures()
+    loops = AttackLoops(Flipped, process=process)
     with torch.backends.cudnn.flags(deterministic=True), caplog.at_level(logging.WARNING):
         for _ in range(3):
             out = loops.run(step, 3, Scale(2.0, 0.0), x.clone(), x, x, key="key", on_cpu=True)
         assert (out == 8.0).all() and "its first replay is 0.0" in caplog.text
+        assert process.reasons == [record.getMessage() for record in caplog.records]
         strict = AttackLoops(Flipped, process=Captures(strict=True))
         strict.run(step, 3, Scale(2.0, 0.0), x.clone(), x, x, key="key", on_cpu=True)
         with pytest.raises(CaptureFailed, match="an attack is replayed wrongly"):

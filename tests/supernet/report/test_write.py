@@ -180,6 +180,20 @@ def test_a_stand_in_is_called_one(
     assert report.startswith("# Robust search on a stand-in for imagenet16-120, seed 4")
 
 
+def test_a_gpu_without_graphs_is_told_why(
+    tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_run(tmp_path, invented)
+    _at_hand(monkeypatch, invented)
+    _no_figures(monkeypatch)
+    reason = "an attack runs without a CUDA graph: the capture failed"
+    record = json.loads((folder / "genotype.json").read_text())
+    for reasons in ([reason], []):
+        (folder / "genotype.json").write_text(json.dumps({**record, "without_graphs": reasons}))
+        text = write_report(folder).read_text()
+        assert (f"| CUDA graphs | {reason} |" in text) == bool(reasons)
+
+
 def test_a_clean_search_is_judged_by_clean_accuracy(
     tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
