@@ -51,8 +51,8 @@ DESCRIPTION = {
 GENOTYPE = {
     "arch": ARCH, "code": CODE, "index": (COUNT, None), "params": COUNT, "flops": COUNT,
     "seed": SEED, "seconds": AMOUNT, "objective": str, "alpha_follows": [str],
-    "without_graphs": Maybe([str]), "edge_weights": WEIGHTS, "robust": bool, "dataset": str, "benchmark": ENTRY,
-    "side": Maybe((POSITIVE, None)), "stand_in": Maybe(bool),
+    "without_graphs": Maybe([str]), "edge_weights": WEIGHTS, "robust": bool, "dataset": str,
+    "benchmark": ENTRY, "side": Maybe((POSITIVE, None)), "stand_in": Maybe(bool),
     "baselines": Maybe(([{**PLACES, "key": str, "n": Maybe(POSITIVE)}], None)),
     "derivation": {
         "chosen_by": tuple(GUIDE_NAMES), "cells": Each({"code": CODE}, GUIDE_NAMES),
