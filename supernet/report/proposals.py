@@ -5,12 +5,12 @@ from typing import Any
 from supernet.report.markdown import table
 from supernet.report.run_files import RunFiles
 from supernet.report.words import (
+    PROPOSAL_NAMES,
     column_name,
     dataset_name,
     dataset_names,
     percent,
     points,
-    proposal_name,
 )
 
 
@@ -18,8 +18,7 @@ def section(run: RunFiles) -> list[str]:
     """Markdown blocks, whether or not the search follows its prior."""
     record, (dataset, column) = run.record["proposals"], run.judge
     rows = [
-        [proposal_name(by, record["cells"]), *_row(cell, dataset, column)]
-        for by, cell in record["cells"].items()
+        [PROPOSAL_NAMES[by], *_row(cell, dataset, column)] for by, cell in record["cells"].items()
     ]
     header = ["proposed by", "code", "params", f"{dataset_name(dataset)} {column_name(column)}"]
     return [

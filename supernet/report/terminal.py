@@ -17,13 +17,13 @@ from supernet.report.records import (
 from supernet.report.run_files import answers, holds_judge
 from supernet.report.words import (
     GUIDE_NAMES,
+    PROPOSAL_NAMES,
     WHOLE,
     baseline_name,
     column_name,
     dataset_name,
     duration,
     percent,
-    proposal_name,
     standing,
 )
 from supernet.text import aligned, short
@@ -113,7 +113,7 @@ def _proposals(record: dict[str, Any]) -> list[str]:
     for by, cell in proposals["cells"].items():
         rank = cell["benchmark"]["ranks"][dataset][column]
         note = _prior_note(proposals, dataset) if by in ("prior", "both") else ""
-        lines.append(f"{proposal_name(by, proposals['cells'])} {cell['code']}, rank {rank:,}{note}")
+        lines.append(f"{PROPOSAL_NAMES[by]} {cell['code']}, rank {rank:,}{note}")
     return [f"{'proposals' if number == 0 else '':10} {line}" for number, line in enumerate(lines)]
 
 

@@ -1,7 +1,7 @@
 """Names and numbers in words, the same in the terminal, in reports and in figures."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supernet.benchmark.formats import NUM_UNIQUE
@@ -43,20 +43,9 @@ PROPOSAL_NAMES = {
     "gains": "supernet alone",
     "free": "free scores alone",
     "prior": "prior alone",
-    "both": "prior, free scores and supernet",
+    "both": "prior and free scores",
 }
 """What proposes a cell -> words."""
-
-
-def proposal_name(by: str, cells: Collection[str]) -> str:
-    """Words for what proposes a cell; `cells` are the keys of all proposals of the search.
-
-    Without a trained supernet there is none that proposes, alone or with others.
-    """
-    if by == "both" and "gains" not in cells:
-        return "prior and free scores"
-    return PROPOSAL_NAMES[by]
-
 
 BASELINE_NAMES = {"all_3x3": "all 3x3", "all_skip": "all skip"}
 

@@ -70,7 +70,7 @@ def proposals_record(
     proposals: Proposals, config: SearchConfig, data: ImageData, found: Genotype | None
 ) -> dict[str, Any]:
     """What each part alone would have chosen, by name: the supernet (`gains`), free scores, the
-    prior, and all together. `prior_used` says whether the search follows the prior."""
+    prior, and both of these together. `prior_used` says whether the search follows the prior."""
     cells = {} if found is None else {"gains": found}
     cells |= {by: proposals.best(by)[0] for by in ("free", "prior", "both")}
     return {

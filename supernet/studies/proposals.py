@@ -1,7 +1,7 @@
 """How good every guide's proposals are: free scores, the prior and gains, judged by the table.
 
-The weights of `supernet.search.proposals` come from here. A data set judges what the other two
-advise. No training: gains come from searches that were made before.
+The weights of `supernet.search.proposals` come from here, and that gains have none. A data set
+judges what the other two advise. No training: gains come from searches that were made before.
 
 Legend: R classes, by row of the table.
 """
@@ -31,7 +31,6 @@ from supernet.report.words import dataset_name, points
 from supernet.search.prior import normal_scores
 from supernet.search.proposals import (
     FREE_WEIGHT,
-    GAINS_WEIGHT,
     MENU,
     Proposals,
     propose,
@@ -45,6 +44,8 @@ PER_SIZE = (1, 2, 3)
 """Cells of each size on a menu."""
 SYNFLOW_WEIGHTS = (1, 3, 4)
 """Next to that of MENU, 2: how much hangs on it."""
+GAINS_WEIGHT = 0.25
+"""Of gains next to other scores, of which searches take none."""
 SMALLEST = 120_000
 """Parameters of the smallest budget of the mean regret."""
 KEPT = (3, 6, 9)
@@ -187,7 +188,7 @@ def _guides(proposals: Proposals, table: Table, dataset: str) -> dict[str, Score
         },
         "prior, mean of ranks": np.mean([rankdata(column) for column in columns], axis=0),
         "prior": scores["prior"],
-        "prior + free": scores["prior"] + FREE_WEIGHT * normal_scores(scores["free"]),
+        "prior + free": scores["both"],
     }
 
 
@@ -197,7 +198,7 @@ def _guides_with_gains(proposals: Proposals) -> dict[str, Scores]:
     return {
         "gains": scores["gains"],
         "free + gains": normal_scores(scores["free"]) + gains_R,
-        "prior + free + gains": scores["both"],
+        "prior + free + gains": scores["both"] + gains_R,
     }
 
 

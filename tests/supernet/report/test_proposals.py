@@ -19,7 +19,7 @@ def test_a_line_for_each_part(tmp_path: Path, invented: Table) -> None:
         ("supernet alone", FOUND),
         ("free scores alone", ARGMAX),
         ("prior alone", OTHER),
-        ("prior, free scores and supernet", OTHER),
+        ("prior and free scores", OTHER),
     ):
         entry = query_cell(invented, cell)
         value, rank, regret = (

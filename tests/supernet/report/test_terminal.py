@@ -36,7 +36,7 @@ def test_what_each_part_proposes_and_what_the_front_covers(folder: Path, invente
     assert lines[at + 1 : at + 4] == [
         f"           free scores alone {ARGMAX.code}, rank {argmax}",
         f"           prior alone {OTHER.code}, rank {other} (not used)",
-        f"           prior, free scores and supernet {OTHER.code}, rank {other} (not used)",
+        f"           prior and free scores {OTHER.code}, rank {other} (not used)",
     ]
     assert lines[at + 4] == (
         f"front      3 cells of 2 sizes, 101.306k to 1.289M parameters: {folder / 'front.json'}"

@@ -14,7 +14,6 @@ from supernet.search.gains import gain_of
 from supernet.search.prior import normal_scores
 from supernet.search.proposals import (
     FREE_WEIGHT,
-    GAINS_WEIGHT,
     Proposals,
     class_gains,
     propose,
@@ -82,14 +81,10 @@ def test_best_and_ordered_follow_the_scores(make: "functools.partial[Proposals]"
         nothing.best("free")
 
 
-def test_the_prior_leads_and_the_others_help(make: "functools.partial[Proposals]") -> None:
-    for allow_none, weight in ((False, GAINS_WEIGHT), (True, 0.0)):
+def test_the_prior_leads_and_free_scores_help(make: "functools.partial[Proposals]") -> None:
+    for allow_none in (False, True):
         found = make(allow_none=allow_none)
-        expected = (
-            found.scores["prior"]
-            + FREE_WEIGHT * normal_scores(found.scores["free"])
-            + weight * normal_scores(found.scores["gains"])
-        )
+        expected = found.scores["prior"] + FREE_WEIGHT * normal_scores(found.scores["free"])
         np.testing.assert_allclose(found.scores["both"], expected)
 
 
