@@ -4,10 +4,12 @@
     python scripts/judge_trainings.py --out docs/results/trainings/cifar10
     python scripts/judge_trainings.py --attacks n_fgsm --steps 50 --seeds 0 --out runs/attacked
     python scripts/judge_trainings.py --sweeps docs/results/search/evidence/evidence.json
+    python scripts/judge_trainings.py --inherit runs/NAME --dataset cifar10 --steps 50
 
 Trains a cell and all its neighbours in every setting, for minutes to hours; stopped, the same
 command goes on. With --sweeps it trains nothing and judges the weight that losses have in the
-sweeps of finished searches. Leaves judged.json and judged.md, and trainings.jsonl.
+sweeps of finished searches; with --inherit it trains each cell from the weights of a supernet,
+too. Leaves judged.json and judged.md, and a line for each training.
 """
 
 import argparse
@@ -38,6 +40,12 @@ def main() -> None:
 
         record = sweeps.judged_sweeps(sweeps.read_sweeps(arguments.sweeps), table)
         page = sweeps.markdown(record)
+    elif arguments.inherit:
+        from supernet.studies.trainings import inherited
+
+        lines = inherited.train_both(study, arguments.inherit, quiet=arguments.quiet)
+        record = inherited.judged_starts(study, lines, table)
+        page = inherited.markdown(record)
     else:
         from supernet.studies.trainings.judged import judged_all, markdown, train_all
 
@@ -54,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sweeps", type=Path, metavar="EVIDENCE",
         help="An evidence.json of scripts/evidence.py, whose sweeps are judged instead.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--inherit", type=Path, metavar="RUN",
+        help="Compare random weights with those of this finished search's supernet as a start.",
     )  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="Print the result alone.")
     add_config_flags(parser, StudyConfig)

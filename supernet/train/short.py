@@ -9,6 +9,7 @@ with those of cells of like size only.
 import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, to_float
 from supernet.data.batches import even_order
 from supernet.finite import Diverged
+from supernet.nets.derived import DerivedNetwork
 from supernet.train.config import TrainConfig
 from supernet.train.training import Training
 
@@ -70,9 +72,16 @@ class Outcome:
         return self.loss if self.robust_loss is None else self.robust_loss
 
 
-def train_briefly(cell: Genotype, data: ImageData, recipe: Recipe, seed: int) -> Outcome:
+def train_briefly(
+    cell: Genotype,
+    data: ImageData,
+    recipe: Recipe,
+    seed: int,
+    prepare: Callable[[DerivedNetwork], None] | None = None,
+) -> Outcome:
     """Train the cell's own network on data.train and measure it on data.test.
 
+    prepare: called with the network before its first step; it may give it other weights.
     Everything random comes from the seed, the torch generators of the caller are left alone: the
     outcome depends on the arguments alone (and on the machine's arithmetic).
     Raises: UserError when there are fewer images than one batch.
@@ -82,6 +91,8 @@ def train_briefly(cell: Genotype, data: ImageData, recipe: Recipe, seed: int) ->
     devices = [data.train_x.device] if data.train_x.is_cuda else []
     with torch.random.fork_rng(devices=devices):
         training = Training(*_job(cell, data, recipe, seed), data.train_x.device)
+        if prepare is not None:
+            prepare(training.net)
         try:
             while training.step < training.total_steps:
                 training.train_step()
