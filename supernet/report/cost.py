@@ -47,7 +47,9 @@ def search_cost(description: dict[str, Any], follows: list[str]) -> float:
     single = path if config["path_kind"] == "alpha" else mixture + 2 * path
     share = config["path_share"]
     step = weights * ((1 - share) * mixture + share * single) + alpha * mixture
-    warm, searching = config["warmup_epochs"], config["epochs"] - config["warmup_epochs"]
+    # A preset's warm-up stays where no epoch is asked for.
+    warm = min(config["warmup_epochs"], config["epochs"])
+    searching = config["epochs"] - warm
     images = description["steps_per_epoch"] * config["batch_size"]
     return float(images * (warm * mixture + searching * step))
 

@@ -45,6 +45,10 @@ def test_cost_is_passes_times_all_operators_on_all_edges() -> None:
     assert search_cost(_description(), BOTH) == 500 * 11 * mixture
 
 
+def test_no_epoch_costs_nothing_whatever_the_warm_up() -> None:
+    assert search_cost(_description(epochs=0, warmup_epochs=2), BOTH) == 0
+
+
 def test_a_path_step_costs_one_operator_per_edge() -> None:
     conv3, conv1 = Genotype((3,) * 6).flops(N=1), Genotype((2,) * 6).flops(N=1)
     none = Genotype((0,) * 6).flops(N=1)
