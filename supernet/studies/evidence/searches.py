@@ -25,10 +25,10 @@ def searches(evidence: Mapping[str, Any], images: Record, letters: Mapping[str, 
 
 
 def name_of(line: Line) -> str:
-    """`main`; `main`, supernet alone, seeds 5 to 9, held out; `deep`, by alpha."""
+    """`main`; `main`, supernet alone; `deep`, by alpha."""
     named = PROPOSAL_NAMES.get(line.guide) or f"by {GUIDE_NAMES.get(line.guide)}"
     words = "" if line.guide == "answer" else named
-    return ", ".join(filter(None, (f"`{line.row}`", words, line.seeds)))
+    return ", ".join(filter(None, (f"`{line.row}`", words)))
 
 
 def _searched(line: Line, stand_in: str, letters: Mapping[str, str]) -> list[str]:

@@ -4,18 +4,16 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from supernet.studies.evidence.plan import CHOSEN_ON, HELD_OUT, shown
+from supernet.studies.evidence.plan import shown
 from supernet.studies.evidence.records import answer
 
 Record = dict[str, Any]
 
 
 class Line(NamedTuple):
-    """Some seeds of a row on one data set, and the guide that their cells are by."""
+    """The runs of a row on one data set, and the guide that their cells are by."""
 
     row: str
-    seeds: str
-    """In words: `seeds 5 to 9, held out`; empty where all seeds of the row are of one kind."""
     guide: str
     records: list[Record]
 
@@ -48,11 +46,8 @@ def lines_of(evidence: Mapping[str, Any], dataset: str) -> list[Line]:
     for row in evidence["plan"]:
         if row["budgets"]:
             continue
-        for seeds, words in kinds(row["seeds"]):
-            records = records_of(evidence, dataset, row["name"], seeds=seeds)
-            if records:
-                some = f"{shown([run['seed'] for run in records])}, {words}" if words else ""
-                found += [Line(row["name"], some, guide, records) for guide in row["guides"]]
+        if records := records_of(evidence, dataset, row["name"]):
+            found += [Line(row["name"], guide, records) for guide in row["guides"]]
     return found
 
 
@@ -79,15 +74,3 @@ def missing(evidence: Mapping[str, Any]) -> list[str]:
         f"`{row}`{' ' * bool(budgets)}{budgets} {seeds} on {', '.join(names)}"
         for (row, budgets, seeds), names in absent.items()
     ]
-
-
-def kinds(seeds: Sequence[int]) -> list[tuple[list[int], str]]:
-    """Seeds by whether settings may be chosen by them, the held-out ones first, and what they are.
-
-    All in one, without words, where all are of one kind.
-    """
-    found = [
-        ([seed for seed in seeds if seed in HELD_OUT], "held out"),
-        ([seed for seed in seeds if seed in CHOSEN_ON], "settings were chosen on them"),
-    ]
-    return found if all(kind for kind, _ in found) else [(list(seeds), "")]

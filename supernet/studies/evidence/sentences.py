@@ -10,7 +10,7 @@ from supernet.studies.evidence.numbers import count, minutes, paired
 from supernet.studies.evidence.plan import JUDGE, shown
 from supernet.studies.evidence.records import answer
 from supernet.studies.evidence.searches import name_of
-from supernet.studies.evidence.selection import Line, Record, kinds, lines_of, records_of
+from supernet.studies.evidence.selection import Line, Record, lines_of, records_of
 
 MAIN = "main"
 RIVALS = ("all_3x3", f"best_of_{RANDOM}", "prior")
@@ -28,10 +28,9 @@ def sentences(evidence: Mapping[str, Any], dataset: str) -> list[str]:
     main = records_of(evidence, dataset, MAIN)
     found.append(_cost(main))
     found += [
-        _next_to_main(row["name"], records_of(evidence, dataset, row["name"], seeds=seeds), main)
+        _next_to_main(row["name"], records_of(evidence, dataset, row["name"]), main)
         for row in evidence["plan"]
         if row["name"] != MAIN and not row["budgets"]
-        for seeds, _ in kinds(row["seeds"])
     ]
     return [text for text in found if text]
 

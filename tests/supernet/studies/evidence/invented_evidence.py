@@ -43,7 +43,6 @@ def evidence() -> dict[str, Any]:
         run("main", 5, cell("333333", 0.48, 2), cell("333133", 0.47, 100)),
         run("main", 6, cell("333323", 0.46, 300), a),
         run("main", 7, b, b),
-        run("main", 0, c, a),
         run("free", 6, c, c, machine="a GPU", **FREE),
         run("within", 5, a, b, budget="0.4M", regret_within=0.02),
         run("within", 6, a, b, budget="0.4M", regret_within=0.03),
@@ -55,7 +54,7 @@ def evidence() -> dict[str, Any]:
             {"name": "imagenet16-120", "words": "a stand-in", "flags": "--shrink 1"},
         ],
         "plan": [
-            row("main", [5, 6, 7, 0, 1], guides=["answer", "gains"]),
+            row("main", [5, 6, 7, 8], guides=["answer", "gains"]),
             row("free", [5, 6], images=["cifar10", "imagenet16-120"], flags="--epochs 0"),
             row("prior", [5]),
             row("within", [5, 6, 7], budgets=["0.4M", "0.8M"]),

@@ -11,9 +11,9 @@ def test_a_line_per_guide_then_what_needs_no_search() -> None:
     assert section(some, "") == ["## Fronts", "No search has been run yet."]
     some["runs"][1]["front"] = front(0.92, 0.95, random=[0.91, 0.94], synflow=[0.956, 0.97])
     some["runs"][2]["front"] = front(0.90, 0.95, random=[0.92, 0.94], synflow=[0.956, 0.97])
-    some["runs"][4]["front"] = front(0.9, 0.93, random=[0.5, 0.6])
-    some["runs"][3]["front"] = front(0.97, 0.98) | {"picked_by": "prior"}
-    some["runs"][5]["front"] = front(0.1, 0.2)  # within a budget: no front of all sizes
+    some["runs"][3]["front"] = front(0.9, 0.93, random=[0.5, 0.6])
+    some["runs"][0]["front"] = front(0.97, 0.98) | {"picked_by": "prior"}
+    some["runs"][4]["front"] = front(0.1, 0.2)  # within a budget: no front of all sizes
     text = "\n\n".join(section(some, ""))
     assert lines_of(text, "| images |")[0].endswith("| one of each size | 3 of each size |")
     assert lines_of(text, "| CIFAR-10 |") == [

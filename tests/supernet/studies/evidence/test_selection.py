@@ -1,20 +1,14 @@
 """Which records stand in a line."""
 
-from supernet.studies.evidence.selection import kinds, lines_of, missing, records_of
+from supernet.studies.evidence.selection import lines_of, missing, records_of
 from tests.supernet.studies.evidence.invented_evidence import evidence, run
 
 
-def test_held_out_seeds_have_a_line_of_their_own() -> None:
+def test_a_row_has_a_line_for_each_of_its_guides() -> None:
     some = evidence()
-    found = [
-        (x.row, x.seeds, x.guide, [r["seed"] for r in x.records]) for x in lines_of(some, "cifar10")
-    ]
+    found = [(x.row, x.guide, [r["seed"] for r in x.records]) for x in lines_of(some, "cifar10")]
     assert found == [
-        ("main", "seeds 5 to 7, held out", "answer", [5, 6, 7]),
-        ("main", "seeds 5 to 7, held out", "gains", [5, 6, 7]),
-        ("main", "seed 0, settings were chosen on them", "answer", [0]),
-        ("main", "seed 0, settings were chosen on them", "gains", [0]),
-        ("free", "", "answer", [6]),
+        ("main", "answer", [5, 6, 7]), ("main", "gains", [5, 6, 7]), ("free", "answer", [6]),
     ]  # fmt: skip
     assert lines_of(some, "imagenet16-120") == []
 
@@ -27,8 +21,8 @@ def test_cells_of_a_line_are_by_its_guide() -> None:
 
 def test_records_of_a_row_and_a_budget() -> None:
     some = evidence()
-    assert [r["seed"] for r in records_of(some, "cifar10", "main")] == [0, 5, 6, 7]
-    assert [r["seed"] for r in records_of(some, "cifar10", "main", seeds=(6, 0))] == [0, 6]
+    assert [r["seed"] for r in records_of(some, "cifar10", "main")] == [5, 6, 7]
+    assert [r["seed"] for r in records_of(some, "cifar10", "main", seeds=(6, 0))] == [6]
     assert records_of(some, "cifar10", "within") == []
     assert len(records_of(some, "cifar10", "within", budget="0.4M")) == 2
     assert records_of(some, "imagenet16-120", "main") == []
@@ -36,7 +30,7 @@ def test_records_of_a_row_and_a_budget() -> None:
 
 def test_what_is_missing_is_named_once() -> None:
     assert missing(evidence()) == [
-        "`main` seed 1 on cifar10", "`free` seed 5 on cifar10",
+        "`main` seed 8 on cifar10", "`free` seed 5 on cifar10",
         "`free` seeds 5, 6 on imagenet16-120", "`prior` seed 5 on cifar10",
         "`within` 0.4M seed 7 on cifar10", "`within` 0.8M seeds 5 to 7 on cifar10",
     ]  # fmt: skip
@@ -44,8 +38,3 @@ def test_what_is_missing_is_named_once() -> None:
     cell = some["runs"][0]["cells"]["gains"]
     some["runs"] = [run("within", 7, cell, cell, budget=b) for b in ("0.4M", "0.8M")]
     assert "`within` 0.4M, 0.8M seeds 5, 6 on cifar10" in missing(some)
-
-
-def test_seeds_of_one_kind_are_one_line() -> None:
-    assert kinds([6, 5]) == [([6, 5], "")]
-    assert kinds([5, 0]) == [([5], "held out"), ([0], "settings were chosen on them")]
