@@ -1,5 +1,6 @@
 """Turns the report's Markdown into HTML in which text from files cannot become markup."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from html import escape
@@ -12,6 +13,9 @@ LINKS = (
     "link", "image_link", "reference", "image_reference", "short_reference", "short_image_ref",
 )  # fmt: skip
 """Inline patterns of links and pictures: a report has none in its text, and a link may run code."""
+
+OPERATOR = re.compile(r"~\d\|(?=[a-z+])")
+"""The end of an operator within a cell's string."""
 
 
 @cache
@@ -27,10 +31,11 @@ def _converter() -> Markdown:
 def from_markdown(text: str) -> str:
     """The HTML of a Markdown text, with tags, links and pictures in it shown as the text they are.
 
-    A table can be scrolled sideways where it is wider than the window.
+    A cell's string may break between its operators, and a table can be scrolled sideways where it
+    is wider than the window.
     """
     converted: str = _converter().reset().convert(text)
-    return _scrolled(converted)
+    return _scrolled(OPERATOR.sub(r"\g<0><wbr>", converted))
 
 
 def heading(level: int, text: str) -> str:

@@ -57,6 +57,13 @@ def test_the_markdown_of_reports_is_understood() -> None:
     assert markup.heading(3, "a `b`") == "<h3>a <code>b</code></h3>"
 
 
+def test_a_cells_string_breaks_between_operators() -> None:
+    arch = "|skip_connect~0|+|none~0|nor_conv_3x3~1|"
+    html = markup.from_markdown(f"`{arch}`")
+    assert html == ("<p><code>|skip_connect~0|<wbr>+|none~0|<wbr>nor_conv_3x3~1|</code></p>")
+    assert arch in Reading(html).text
+
+
 def test_a_table_of_plain_texts() -> None:
     page = Reading(markup.table(["x", "y"], [["*a*", "1"], ["b", "2"]]))
     assert page.tables == [[["x", "y"], ["*a*", "1"], ["b", "2"]]]
