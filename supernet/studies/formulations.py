@@ -146,6 +146,8 @@ class Network:
 
 def _compiled(folded: FoldedNetwork) -> FoldedNetwork:
     """The same with its cells compiled: as one function their compilation takes many minutes."""
+    if folded.mean.device.type == "cpu":
+        _leave_out_pooling()
     cell: Callable[..., tuple[Tensor, Tensor]] = torch.compile(FoldedCell.__call__, dynamic=False)
     body: list[Any] = [
         block
@@ -156,6 +158,23 @@ def _compiled(folded: FoldedNetwork) -> FoldedNetwork:
         )
     ]  # fmt: skip
     return dataclasses.replace(folded, body=body)
+
+
+def _leave_out_pooling() -> None:
+    """Compiled code calls PyTorch's own backward pass of average pooling from here on.
+
+    Inductor's would be fused with all around it, nine windows to a pixel, and on a CPU the C++
+    compiler takes many minutes over that of a single cell.
+    """
+    from torch._inductor import lowering  # seconds, which no other formulation needs
+
+    op = torch.ops.aten.avg_pool2d_backward
+    lowerings = lowering.lowerings
+    for known in [
+        each for each in lowerings if op in (each, getattr(each, "overloadpacket", None))
+    ]:
+        del lowerings[known]
+    lowering.make_fallback(op.default, warn=False)
 
 
 def convolutions(
