@@ -7,10 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ops.rehearsal import DEVICE, rehearsal
 from supernet.cells.genotype import Genotype
 from supernet.data import ImageData, load_dataset
+from supernet.data.sharing import TENSORS
 from supernet.errors import UserError
 from supernet.finite import Diverged
+from supernet.randomness import Randomness
+from supernet.train import training
 from supernet.train.config import TrainConfig
 from supernet.train.training import Training, make_attack
 
@@ -176,3 +180,25 @@ def test_a_balanced_training_sees_the_classes_equally_often(data: ImageData) -> 
         training = _training(some, batch_size=4, balance=balance)
         labels = torch.cat([some.train_y[next(training.batches)] for _ in range(3)])
         assert labels.bincount().tolist() == expected
+
+
+@pytest.mark.parametrize("attack", ["none", "n_fgsm", "pgd"])
+def test_a_step_makes_the_host_wait_for_nothing(
+    attack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an imagined GPU; numbers that are not finite are looked for some steps later."""
+    few = load_dataset("digits", limit=400, test_limit=20)
+    config = TrainConfig(
+        genotype=CELL.code, C=4, N=1, epochs=2, batch_size=8, attack=attack, attack_steps=2,
+        probe_images=10,
+    )  # fmt: skip
+    random = Randomness(0, CPU)
+    random.streams["attack"] = None  # type: ignore[assignment]  # there is no GPU to draw on
+    monkeypatch.setattr(training, "Randomness", lambda *_: random)
+    with rehearsal() as on_gpu:
+        there = {name: getattr(few, name).to(DEVICE) for name in TENSORS}
+        job = Training(config, CELL, dataclasses.replace(few, **there), DEVICE)
+        job.train_step()
+        with on_gpu.part() as step:
+            job.train_step()
+    assert step.waits == [] and step.operators > 100
