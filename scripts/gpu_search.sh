@@ -31,7 +31,8 @@ from pathlib import Path
 
 run = Path(sys.argv[1])
 cell, config = (json.loads((run / f"{name}.json").read_text()) for name in ("genotype", "config"))
-epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+metrics = run / "metrics.jsonl"
+epochs = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
 settings, table = config["config"], cell["benchmark"]
 steps = [e["step_seconds"] for e in epochs if e["epoch"] > settings["warmup_epochs"]]
 place = "not in a table at hand"
@@ -40,8 +41,11 @@ if table:
     place = f"rank {rank:,}  regret {100 * regret:.2f}"
 print(
     f"seed {cell['seed']}  {cell['code']}  {place}  {cell['seconds']:.0f} s  "
-    f"{2 * settings['batch_size'] / statistics.median(steps):,.0f} images/s  "
-    f"{max(e['peak_memory_mb'] for e in epochs) / 1024:.1f} GiB"
+    + (
+        f"{2 * settings['batch_size'] / statistics.median(steps):,.0f} images/s  "
+        f"{max(e['peak_memory_mb'] for e in epochs) / 1024:.1f} GiB"
+        if steps else "without a supernet"
+    )
 )
 PYTHON
 }

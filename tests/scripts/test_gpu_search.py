@@ -51,6 +51,16 @@ def test_each_seed_is_a_run_and_a_line_and_none_is_repeated(tmp_path: Path) -> N
     assert (tmp_path / "seed4" / "genotype.json").is_file()
 
 
+def test_within_a_budget_no_supernet_is_trained(tmp_path: Path) -> None:
+    flags = shlex.split(
+        "--dataset digits --preset digits --limit 100 --batch-size 16 --device cpu "
+        "--max-params 0.4M"
+    )
+    status, text, error = gpu_search(tmp_path, "5", *flags, SEEDS="3")
+    assert status == 0, error + (tmp_path / "seed3.log").read_text()
+    assert text.endswith(" s  without a supernet\n")
+
+
 def test_nothing_starts_when_the_time_is_over(tmp_path: Path) -> None:
     status, text, error = gpu_search(tmp_path, "0", *TINY)
     assert (status, text) == (130, "") and "time is over before seed 0" in error
