@@ -92,7 +92,7 @@ ROWS = (
     Row("prior-budgets", "the same with the prior", "--epochs 0 --prior tables", seeds=ONE,
         budgets=BUDGETS),
     Row("trained-budgets", "short trainings choose among the eight best by free scores within a "
-        "budget, and move", "--epochs 0 --proposals free", budgets=("0.4M",),
+        "budget, and move", "--epochs 0 --proposals free", budgets=("0.4M", "0.6M", "0.8M"),
         images=("cifar10",)),
 )  # fmt: skip
 
