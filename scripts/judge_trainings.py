@@ -9,7 +9,8 @@
 Trains a cell and all its neighbours in every setting, for minutes to hours; stopped, the same
 command goes on. With --sweeps it trains nothing and judges the weight that losses have in the
 sweeps of finished searches; with --inherit it trains each cell from the weights of a supernet,
-too. Leaves judged.json and judged.md, and a line for each training.
+too. Leaves a table, judged.md, sweeps.md or inherited.md, the same as JSON, and a line for each
+training.
 """
 
 import argparse
@@ -20,14 +21,26 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from supernet import cli
+from supernet.errors import UserError
 from supernet.flags import add_config_flags, given_flags
+from supernet.settings import flag_of
 from supernet.studies.trainings.config import StudyConfig
+
+MODES = {
+    "sweeps": ("data_root", "out"), "inherit": ("start", "dataset", "data_root", "steps", "out"),
+}  # fmt: skip
+"""What else may be given with these flags."""
 
 
 def main() -> None:
     """Parse, train, judge, write."""
     arguments = _parser().parse_args()
-    study = StudyConfig(**given_flags(arguments, StudyConfig))
+    given = given_flags(arguments, StudyConfig)
+    for mode, takes in MODES.items():
+        if getattr(arguments, mode) and (others := given.keys() - takes):
+            flag = flag_of(min(others))
+            raise UserError(f"--{mode} takes no {flag}; leave it out")
+    study = StudyConfig(**given)
 
     # After the flags are known to be good: importing torch takes seconds.
     from supernet.benchmark.load import load_table
@@ -39,22 +52,22 @@ def main() -> None:
         from supernet.studies.trainings import sweeps
 
         record = sweeps.judged_sweeps(sweeps.read_sweeps(arguments.sweeps), table)
-        page = sweeps.markdown(record)
+        page, name = sweeps.markdown(record), "sweeps"
     elif arguments.inherit:
         from supernet.studies.trainings import inherited
 
         lines = inherited.train_both(study, arguments.inherit, quiet=arguments.quiet)
         record = inherited.judged_starts(study, lines, table)
-        page = inherited.markdown(record)
+        page, name = inherited.markdown(record), "inherited"
     else:
         from supernet.studies.trainings.judged import judged_all, markdown, train_all
 
         record = judged_all(study, train_all(study, quiet=arguments.quiet), table)
-        page = markdown(record)
-    write_json(out / "judged.json", record)
-    with atomic_write(out / "judged.md") as stream:
+        page, name = markdown(record), "judged"
+    write_json(out / f"{name}.json", record)
+    with atomic_write(out / f"{name}.md") as stream:
         stream.write(page)
-    print(f"{out / 'judged.md'} and judged.json")
+    print(f"{out / name}.md and {name}.json")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -75,7 +75,7 @@ def _against(record: dict[str, Any]) -> str:
         f"The prior holds what {dataset_name(record['judged_by'])} says of these cells, so these "
         "numbers prove nothing."
         if record["judge_is_in_prior"]
-        else "By the table's values of these cells, which nothing was chosen by."
+        else "By the table's values of these cells, which this search did not read."
     )
     return table(header, rows) + (
         f"\n\n{known} Hypervolume over (parameters, clean, PGD-20 8/255) as a share of the true "

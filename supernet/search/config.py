@@ -153,8 +153,8 @@ class SearchConfig:
         "the best cell by free scores, or with a prior by both, is the answer as it is",
     )  # fmt: skip
     """Where the refinement starts: supernet (the cell by derive-by), free (the best by scores that
-    need no training), prior (the best by prior, free scores and gains together), random (a cell
-    drawn by the seed), or cells by their six-digit codes."""
+    need no training), prior (the best by prior and free scores together), random (a cell drawn by
+    the seed), or cells by their six-digit codes."""
     refine_moves: int = setting(2, least=0, group="refinement")
     """Most changes that the proposed cell may go through, each the best of its neighbours by short
     stand-alone trainings; 0 takes the proposal as it is. Within a budget only with --proposals."""

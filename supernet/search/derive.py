@@ -107,11 +107,16 @@ def may_be_answer(cell: Genotype, allow_none: bool, fits: Fits | None) -> bool:
 def refuse_unfit(codes: Sequence[str], allow_none: bool, fits: Fits | None) -> None:
     """Raises: UserError for the first of these codes whose cell may not be the answer."""
     for code in codes:
-        if not may_be_answer(Genotype.parse(code), allow_none, fits):
-            raise UserError(
-                f"--proposals {code} may not be the answer: it is too large, holds none, or has no "
-                "path from input to output; name another cell, or raise the budget"
-            )
+        cell = Genotype.parse(code)
+        if may_be_answer(cell, allow_none, fits):
+            continue
+        if not cell.is_connected:
+            why, remedy = "has no path from input to output", "name another cell"
+        elif cell.count(NONE) and not allow_none:
+            why, remedy = "holds none", "name another cell, or allow it with --derive-none"
+        else:
+            why, remedy = "is too large", "name another cell, or raise the budget"
+        raise UserError(f"--proposals {code} may not be the answer: it {why}; {remedy}")
 
 
 def uniform_cell(generator: torch.Generator, allow_none: bool) -> Genotype:

@@ -68,6 +68,6 @@ def with_preset(name: str | None, given: dict[str, Any], *, cuda: bool) -> Searc
     if "warmup_epochs" not in given and epochs > 0:
         values["warmup_epochs"] = min(warmup, epochs - 1)
     config = SearchConfig(**values)
-    if "epochs" not in given and not config.refines:
+    if not config.refines and not {"epochs", "keep_epochs"} & given.keys():
         config = dataclasses.replace(config, epochs=0)
     return config

@@ -56,7 +56,7 @@ class Proposals:
         """The score that orders cells of any size, and that refinement should drop cells by.
 
         Of the 18 neighbours of a cell the best third by free scores holds the best one, or one that
-        lacks 0.01 to 0.07 points in the mean (docs/results/proposals).
+        lacks up to 0.07 points in the mean (docs/results/proposals).
         """
         return "both" if self.follows_prior else "free"
 

@@ -27,7 +27,7 @@ def section(evidence: Mapping[str, Any]) -> list[str]:
         "## What short trainings decide",
         "A sweep compares the proposals, or the neighbours of a cell with it.\n"
         "The table counts the sweeps whose choice is the cell of the greatest standing (free "
-        "scores, prior, gains), which needs no training; the cell of the least loss in its first "
+        "scores, prior), which needs no training; the cell of the least loss in its first "
         "round, which a cell's neighbours have without the cell; and that of the least loss in "
         "its last, where trainings are longest and the cell takes part.\n"
         "Scores have picked the cells that are trained.",

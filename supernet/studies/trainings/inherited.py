@@ -17,7 +17,7 @@ from supernet.benchmark.correlation import kendall
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.files import append_jsonl, recover_jsonl
+from supernet.files import append_jsonl, read_json, recover_jsonl, write_json
 from supernet.nets.derived import DerivedNetwork
 from supernet.nets.supernet import Supernet
 from supernet.processes import one_thread
@@ -30,7 +30,7 @@ from supernet.studies.trainings.config import StudyConfig
 from supernet.studies.trainings.judged import COLUMN, cells_of
 from supernet.train.short import Recipe, train_briefly
 
-LEDGER = "inherited.jsonl"
+DESCRIPTION, LEDGER = "supernet.json", "inherited.jsonl"
 STARTS = ("random", "inherited")
 
 
@@ -39,14 +39,20 @@ def train_both(study: StudyConfig, run: Path, *, quiet: bool) -> list[dict[str, 
     folder's ledger lacks are made, one after the other.
 
     run: a finished search with a supernet, whose images and halves are taken.
-    Raises: UserError where the run is none, or is on another data set than the study.
+    Raises: UserError where the run is none or is on another data set than the study, and where the
+            folder has trainings from another run's supernet or of other lengths.
     """
     config = config_of(run, {})
     if config.dataset != study.dataset:
-        raise UserError(f"{run} is on {config.dataset}; give --dataset {config.dataset}")
+        raise UserError(f"{run} is on {config.dataset}, not {study.dataset}; name another run")
     search, _ = trained(run, config, {})
-    ledger = Path(study.out) / LEDGER
-    ledger.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(study.out)
+    ledger, path = folder / LEDGER, folder / DESCRIPTION
+    known = {"config_hash": config.hash(), "seed": config.seed, "steps": list(study.steps)}
+    if path.exists() and read_json(path) != known:
+        raise UserError(f"{path} is of another run or of other steps; give another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, known)
     lines = {_key(line): line for line in recover_jsonl(ledger)}
     wanted = list(_wanted(study))
     for key in with_progress(wanted, "short trainings", "training", quiet=quiet):

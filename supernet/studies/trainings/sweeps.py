@@ -1,7 +1,8 @@
-"""What losses are worth next to the standing, in the sweeps that an evidence.json keeps. No torch.
+"""What losses are worth next to the standing, in the sweeps that an evidence.json keeps.
 
 A sweep is chosen anew with other weights, from the losses of its first round, which has every
-neighbour but not the cell itself, and from those of its last, which has few and the cell.
+neighbour but not the cell itself, and from those of its last, which has few and the cell; and
+without any losses, by the standing of all its cells.
 """
 
 import itertools
@@ -16,13 +17,15 @@ from supernet.errors import UserError
 from supernet.report.markdown import table as markdown_table
 from supernet.report.record_shapes import CODE, DATASET, NUMBER
 from supernet.report.words import dataset_name, points
+from supernet.search.refine import LOSS_WEIGHT, scores_of
 from supernet.shapes import Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.records import read_evidence
 
 COLUMN = "pgd_8"
 ROUNDS = {"first": 0, "last": -1}
-WEIGHTS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, float("inf"))
-"""Of the losses; inf is the least loss alone."""
+LOSSES_ALONE = float("inf")
+WEIGHTS = (0.0, 0.1, LOSS_WEIGHT, 0.5, 1.0, 2.0, LOSSES_ALONE)
+"""Of the losses."""
 
 
 _CODES = frozenset(map("".join, itertools.product("01234", repeat=6)))
@@ -52,26 +55,28 @@ def read_sweeps(path: Path) -> dict[str, Any]:
 def judged_sweeps(evidence: Mapping[str, Any], table: Table) -> list[dict[str, Any]]:
     """For each data set, round and weight what choices lack to the best cell of their sweep.
 
-    A record has `dataset`, `round`, `weight` (None is losses alone), the number of `sweeps`, and
-    the `mean` and `most` regret by COLUMN (fractions). A sweep that several runs share counts once;
-    those within a budget, which rows compare otherwise, are left out.
+    A record has `dataset`, `round` (`none` is the standing alone, of all cells), `weight` (None is
+    losses alone), the number of `sweeps`, and the `mean` and `most` regret by COLUMN (fractions). A
+    sweep that several runs share counts once; those within a budget, which rows compare otherwise,
+    are left out.
     evidence: of `read_sweeps`.
     Raises: UserError where no sweep is kept.
     """
     found: dict[tuple[str, str, float], list[float]] = {}
     for dataset, sweep in _different(evidence):
-        values, ranks = table.values(dataset, COLUMN), sweep["standings"]
-        truth = {cell: float(values[table.row(Genotype.parse(cell))]) for cell in ranks}
-        for name, number in ROUNDS.items():
-            for weight in WEIGHTS:
-                chosen = _choice(sweep, number, weight)
-                lacks = max(truth.values()) - truth[chosen]
-                found.setdefault((dataset, name, weight), []).append(lacks)
+        values = table.values(dataset, COLUMN)
+        truth = {
+            cell: float(values[table.row(Genotype.parse(cell))]) for cell in sweep["standings"]
+        }
+        for name, weight, chosen in _choices(sweep):
+            found.setdefault((dataset, name, weight), []).append(
+                max(truth.values()) - truth[chosen]
+            )
     if not found:
         raise UserError("no sweep with its losses is kept there; scripts/evidence.py makes some")
     return [
         {
-            "dataset": dataset, "round": name, "weight": None if weight == float("inf") else weight,
+            "dataset": dataset, "round": name, "weight": None if weight == LOSSES_ALONE else weight,
             "sweeps": len(lacks), "mean": statistics.fmean(lacks), "most": max(lacks),
         }
         for (dataset, name, weight), lacks in sorted(found.items(), key=_order)
@@ -83,25 +88,30 @@ def markdown(records: list[dict[str, Any]]) -> str:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault((record["dataset"], record["round"]), []).append(record)
-    heads = ["losses alone" if weight == float("inf") else f"{weight:g}" for weight in WEIGHTS]
+    heads = ["losses alone" if weight == LOSSES_ALONE else f"{weight:g}" for weight in WEIGHTS]
     blocks = [
         "# What losses are worth next to the standing",
         "Points by PGD-20 8/255 that the choice of a sweep lacks to the best of its cells, in the "
         "mean and, in brackets, at most, where losses have the weight of the column.\n"
+        "Without a round, all cells of the sweep are there, and their standing chooses.\n"
         "The first round has all cells but the one that the sweep starts from; the last has that "
         "one and few others.\n"
-        "Searches choose at 0.3.",
+        f"Searches choose by the last round, at {LOSS_WEIGHT:g}.",
         markdown_table(
             ("images", "round", "sweeps", *heads),
             [
-                [dataset_name(dataset), name, str(lines[0]["sweeps"]),
-                 *[f"{points(line['mean'])} ({points(line['most'])})" for line in lines]]
+                [dataset_name(dataset), name, str(lines[0]["sweeps"]), *_filled(lines)]
                 for (dataset, name), lines in groups.items()
             ],
             "llr" + "r" * len(WEIGHTS),
         ),
     ]  # fmt: skip
     return "\n\n".join(blocks) + "\n"
+
+
+def _filled(lines: list[dict[str, Any]]) -> list[str]:
+    texts = [f"{points(line['mean'])} ({points(line['most'])})" for line in lines]
+    return texts + [""] * (len(WEIGHTS) - len(texts))
 
 
 def _different(evidence: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -115,20 +125,24 @@ def _different(evidence: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, 
                 yield run["dataset"], sweep
 
 
-def _choice(sweep: Mapping[str, Any], number: int, weight: float) -> str:
-    """The cell with the most standing + weight * share of the round's cells that are behind."""
-    losses: Mapping[str, float] = sweep["losses"][number]
+def _choices(sweep: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
+    """(round, weight, chosen cell): as `refine` chooses, at every weight."""
+    standings: Mapping[str, float] = sweep["standings"]
+    yield "none", 0.0, max(standings, key=standings.__getitem__)
+    for name, number in ROUNDS.items():
+        losses: Mapping[str, float] = sweep["losses"][number]
+        dropped = len(standings) - len(losses) if losses is not sweep["losses"][0] else 0
+        for weight in WEIGHTS:
+            if weight == LOSSES_ALONE:
+                yield name, weight, min(losses, key=losses.__getitem__)
+                continue
+            cells = [Genotype.parse(code) for code in losses]
+            scores = scores_of(
+                cells, [*losses.values()], lambda cell: standings[cell.code], weight, dropped
+            )
+            yield name, weight, cells[scores.index(max(scores))].code
 
-    def score(cell: str) -> float:
-        if weight == float("inf"):
-            return -losses[cell]
-        behind = sum(loss > losses[cell] for loss in losses.values()) / max(1, len(losses) - 1)
-        standing: float = sweep["standings"][cell]
-        return standing + weight * behind
 
-    return max(losses, key=score)
-
-
-def _order(item: tuple[tuple[str, str, float], Any]) -> tuple[int, str, float]:
+def _order(item: tuple[tuple[str, str, float], Any]) -> tuple[int, int, float]:
     (dataset, name, weight), _ = item
-    return list(DATASETS).index(dataset), name, weight
+    return list(DATASETS).index(dataset), ["none", *ROUNDS].index(name), weight

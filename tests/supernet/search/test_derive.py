@@ -101,11 +101,12 @@ def test_a_named_cell_counts_its_dead_edges() -> None:
     """132200 has none on its last two edges, so that two of its convolutions reach nothing."""
     fits = restriction({"params": 2e5}, 10, 32)
     refuse_unfit(["111111", "100111"], True, fits)
-    for code, allow_none in (
-        ("132200", True),
-        ("333333", True),
-        ("100111", False),
-        ("011000", True),
+    for code, allow_none, words in (
+        ("132200", True, "is too large; name another cell, or raise the budget"),
+        ("333333", True, "is too large"),
+        ("100111", False, "holds none; name another cell, or allow it with --derive-none"),
+        ("011000", True, "has no path from input to output; name another cell"),
     ):
-        with pytest.raises(UserError, match=f"--proposals {code} may not be the answer: it is too"):
+        message = f"--proposals {code} may not be the answer: it {words}"
+        with pytest.raises(UserError, match=message):
             refuse_unfit(["111111", code], allow_none, fits)

@@ -47,6 +47,7 @@ def test_within_a_budget_a_supernet_is_trained_where_it_can_change_something() -
 
     assert epochs(max_params=800_000) == epochs(max_flops=1e8) == 0
     assert epochs(max_params=800_000, epochs=3) == 3
+    assert epochs(max_params=800_000, keep_epochs=(2,)) == 4
     assert epochs(max_params=800_000, proposals=("supernet", "free")) == epochs() == 4
     # The darts preset proposes the supernet's cell itself.
     assert with_preset("darts", {"max_params": 8e5}, cuda=False).epochs == 50

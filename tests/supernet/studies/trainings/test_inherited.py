@@ -71,10 +71,12 @@ def test_both_starts_are_trained_once_and_judged(
     lines = train_both(study, tmp_path, quiet=True)
     assert len(made) == len(lines) == 2 * len(cells_of(study))
     assert train_both(study, tmp_path, quiet=True) == lines and len(made) == len(lines)
+    with pytest.raises(UserError, match=r"supernet.json is of another run or of other steps"):
+        train_both(dataclasses.replace(study, steps=(5, 6)), tmp_path, quiet=True)
     random, other = judged_starts(study, lines, real)
     assert (random["start"], random["kendall"]) == ("random", pytest.approx(1))
     assert (other["start"], other["kendall"]) == ("inherited", pytest.approx(-1))
     assert random["rank"] < 34 < other["rank"]
     assert "| 5 | random | 1.00 |" in markdown([random, other])
-    with pytest.raises(UserError, match="is on cifar10; give --dataset cifar10"):
+    with pytest.raises(UserError, match="is on cifar10, not cifar100; name another run"):
         train_both(StudyConfig(dataset="cifar100", out=study.out), tmp_path, quiet=True)

@@ -10,8 +10,15 @@ import pytest
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
+from supernet.search.refine import LOSS_WEIGHT
 from supernet.studies.evidence.records import FORMAT
-from supernet.studies.trainings.sweeps import WEIGHTS, judged_sweeps, markdown, read_sweeps
+from supernet.studies.trainings.sweeps import (
+    WEIGHTS,
+    _choices,
+    judged_sweeps,
+    markdown,
+    read_sweeps,
+)
 
 BETTER, WORSE = "333123", "333333"
 SWEEP = {
@@ -36,7 +43,7 @@ def _lacks(table: Table, code: str) -> float:
 
 def test_from_which_weight_on_losses_decide(real: Table) -> None:
     records = judged_sweeps(_evidence(RUN), real)
-    assert len(records) == 2 * len(WEIGHTS)
+    assert len(records) == 2 * len(WEIGHTS) + 1
     found = {(record["round"], record["weight"]): record for record in records}
     lacks = _lacks(real, WORSE)
     assert 0.001 < lacks < 0.01
@@ -46,6 +53,18 @@ def test_from_which_weight_on_losses_decide(real: Table) -> None:
         assert record["sweeps"] == 1
         assert record["mean"] == record["most"] == pytest.approx(expected)
         assert found["last", weight]["mean"] == 0
+    assert found["none", 0.0]["mean"] == 0
+
+
+def test_at_their_own_weight_the_kept_sweeps_choose_what_they_chose() -> None:
+    root = Path(__file__).parents[4]
+    evidence = read_sweeps(root / "docs" / "results" / "search" / "evidence" / "evidence.json")
+    sweeps = [sweep for run in evidence["runs"] for sweep in run.get("sweeps", ())]
+    found = [
+        {(name, weight): cell for name, weight, cell in _choices(sweep)}["last", LOSS_WEIGHT]
+        for sweep in sweeps
+    ]
+    assert len(found) > 80 and found == [sweep["chosen"] for sweep in sweeps]
 
 
 def test_shared_sweeps_count_once_and_budgets_not_at_all(real: Table) -> None:
