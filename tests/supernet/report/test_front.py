@@ -71,7 +71,7 @@ def test_menus_without_a_search_stand_next_to_it(tmp_path: Path, invented: Table
     assert "| synflow alone | 92.0 % | 93.0 % |" in text
     assert "| prior alone | 94.0 % | 95.0 % |" in text
     assert "The prior alone is made of CIFAR-100 and ImageNet16-120." in text
-    assert "which nothing was chosen by" in text
+    assert "which this search did not read" in text
 
 
 def test_a_prior_that_holds_the_judge_proves_nothing(tmp_path: Path, invented: Table) -> None:
@@ -80,4 +80,4 @@ def test_a_prior_that_holds_the_judge_proves_nothing(tmp_path: Path, invented: T
     text = "\n".join(section(run))
     assert "the 2 cells that the prior puts first" in text
     assert "The prior holds what CIFAR-10 says of these cells, so these numbers prove noth" in text
-    assert "which nothing was chosen by" not in text
+    assert "which this search did not read" not in text
