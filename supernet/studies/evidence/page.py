@@ -16,7 +16,7 @@ from supernet.studies.evidence.numbers import count, minutes
 from supernet.studies.evidence.plan import HALF, JUDGE, TOP
 from supernet.studies.evidence.records import EVIDENCE, answer, read_evidence
 from supernet.studies.evidence.searches import searches
-from supernet.studies.evidence.selection import Record, missing
+from supernet.studies.evidence.selection import Record, earlier, missing
 from supernet.studies.evidence.sentences import sentences
 from supernet.studies.evidence.summary import summary
 
@@ -105,8 +105,11 @@ def _introduction(evidence: Mapping[str, Any], source: str) -> list[str]:
 
 
 def _missing(evidence: Mapping[str, Any]) -> str:
-    parts = missing(evidence)
-    return f"**Not run yet:** {'; '.join(parts)}." if parts else ""
+    heads = (
+        ("Not run yet", missing(evidence)),
+        ("Run with an earlier version, where these flags meant another config", earlier(evidence)),
+    )
+    return "\n".join(f"**{head}:** {'; '.join(parts)}." for head, parts in heads if parts)
 
 
 def _images(evidence: Mapping[str, Any], images: Record, letters: Mapping[str, str]) -> list[str]:

@@ -136,8 +136,16 @@ class Run:
 
         Raises: UserError for a flag or value that it would refuse.
         """
-        arguments = _parser().parse_args([*self.flags, "--seed", str(self.seed)])
-        return with_preset(arguments.preset, given_flags(arguments, SearchConfig), cuda=False)
+        return config_of(self.flags, self.seed)
+
+
+def config_of(flags: Sequence[str], seed: int) -> SearchConfig:
+    """What scripts/search.py makes of flags today.
+
+    Raises: UserError for a flag or value that it would refuse.
+    """
+    arguments = _parser().parse_args([*flags, "--seed", str(seed)])
+    return with_preset(arguments.preset, given_flags(arguments, SearchConfig), cuda=False)
 
 
 def runs_of(

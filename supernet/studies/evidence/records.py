@@ -35,6 +35,7 @@ _RESULT = {
 _DESCRIPTION = {
     "device": str, "device_type": str, "threads": COUNT, "impl": str, "data": {"source": str},
     "versions": Each(str), "commit": Maybe((str, None)), "config_hash": str,
+    "attack_dtype": (str, None),
 }  # fmt: skip
 _REACHED = {"hypervolume_ratio": NUMBER}
 _FRONT = {
@@ -118,6 +119,7 @@ def record_of(run: Run, folder: Path, table: Table) -> Record:
         "machine": description["device"],
         "threads": description["threads"],
         "impl": description["impl"],
+        "attack_dtype": description["attack_dtype"],
         "images": description["data"]["source"],
         "versions": description["versions"],
         "commit": description.get("commit"),

@@ -1,10 +1,12 @@
 """Which records of evidence.json stand in a line of the page. No torch."""
 
 import itertools
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from supernet.studies.evidence.plan import shown
+from supernet.errors import UserError
+from supernet.studies.evidence.plan import config_of, shown
 from supernet.studies.evidence.records import answer
 
 Record = dict[str, Any]
@@ -74,3 +76,22 @@ def missing(evidence: Mapping[str, Any]) -> list[str]:
         f"`{row}`{' ' * bool(budgets)}{budgets} {seeds} on {', '.join(names)}"
         for (row, budgets, seeds), names in absent.items()
     ]
+
+
+def earlier(evidence: Mapping[str, Any]) -> list[str]:
+    """The rows and data sets with runs whose flags mean another config today, in words.
+
+    A default has changed since, or a flag is gone: "`main` on cifar10, cifar100".
+    """
+    found: dict[str, dict[str, None]] = {}
+    for run in evidence["runs"]:
+        if _hash_today(run["flags"], run["seed"]) != run["config_hash"]:
+            found.setdefault(run["row"], {})[run["dataset"]] = None
+    return [f"`{row}` on {', '.join(names)}" for row, names in found.items()]
+
+
+def _hash_today(flags: str, seed: int) -> str | None:
+    try:
+        return config_of(shlex.split(flags), seed).hash()
+    except UserError:
+        return None

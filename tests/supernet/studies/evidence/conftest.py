@@ -77,7 +77,7 @@ def write_search(runs: Path, planned: Run) -> Path:
     write_json(folder / "config.json", {
         "config": config.to_dict(), "config_hash": config.hash(), "device": "a test",
         "device_type": "cpu", "threads": 2, "impl": "batched", "data": {"source": "some images"},
-        "versions": {"torch": "9.9"}, "commit": None,
+        "versions": {"torch": "9.9"}, "commit": None, "attack_dtype": "bfloat16",
     })  # fmt: skip
     write_json(folder / "front.json", front())
     write_json(folder / "refine.json", {

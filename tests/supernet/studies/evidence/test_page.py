@@ -28,6 +28,7 @@ def test_every_data_set_has_a_section() -> None:
     assert lines_of(second, "- No search of `main` has been run yet")
     assert "Machines: A: CPU, 2 threads; B: a GPU." in text
     assert "**Not run yet:** `main` seed 8 on cifar10; " in text
+    assert "where these flags meant another config:** `main` on cifar10; `free` on" in text
 
 
 def test_every_run_is_listed_with_its_cells() -> None:

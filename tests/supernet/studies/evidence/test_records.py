@@ -44,6 +44,7 @@ def test_a_record_has_cells_way_costs_and_front(tmp_path: Path, invented: Table)
         "a test", "batched", {"torch": "9.9"}
     )  # fmt: skip
     assert (record["images"], record["commit"]) == ("some images", None)
+    assert record["attack_dtype"] == "bfloat16"
 
 
 def test_a_search_without_supernet_or_trainings_costs_nothing(

@@ -1,6 +1,7 @@
 """Which records stand in a line."""
 
-from supernet.studies.evidence.selection import lines_of, missing, records_of
+from supernet.studies.evidence.plan import config_of
+from supernet.studies.evidence.selection import earlier, lines_of, missing, records_of
 from tests.supernet.studies.evidence.invented_evidence import evidence, run
 
 
@@ -38,3 +39,16 @@ def test_what_is_missing_is_named_once() -> None:
     cell = some["runs"][0]["cells"]["gains"]
     some["runs"] = [run("within", 7, cell, cell, budget=b) for b in ("0.4M", "0.8M")]
     assert "`within` 0.4M, 0.8M seeds 5, 6 on cifar10" in missing(some)
+
+
+def test_runs_of_another_config_are_named() -> None:
+    some = evidence()
+    for each in some["runs"]:
+        each.update(
+            flags="--epochs 0", config_hash=config_of(["--epochs", "0"], each["seed"]).hash()
+        )
+    assert earlier(some) == []
+    some["runs"][0]["config_hash"] = "0123456789ab"  # a default has changed
+    some["runs"][3].update(dataset="cifar100", flags="--gone 3")
+    some["runs"].append({**some["runs"][3], "dataset": "cifar10"})
+    assert earlier(some) == ["`main` on cifar10", "`free` on cifar100, cifar10"]
