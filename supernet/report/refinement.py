@@ -14,6 +14,7 @@ from supernet.report.words import (
     duration,
     percent,
 )
+from supernet.search.standing import LOSS_WEIGHT, standings_of
 
 SHOWN = 8
 """Cells of a sweep that the report shows; refine.json has all."""
@@ -52,8 +53,10 @@ def _introduction(run: RunFiles, record: dict[str, Any]) -> str:
             f"The proposals are {named}.",
             f"{record['trainings']} trainings on {how} at the benchmark's depth (N=5, C=16) took "
             f"{duration(record['cpu_seconds'])} of computing.",
-            "Cells are ordered by held-out loss and, because small cells learn fastest, by their "
-            "standing among all cells without training.",
+            "The score of a cell is its standing among all cells without training, in standard "
+            f"deviations, and {LOSS_WEIGHT:g} times the share of the cells of its table that its "
+            "held-out loss beats; losses alone lead to small cells, which learn fastest.",
+            "The highest score in the last round is chosen.",
             "The benchmark's values took part through the prior, and prove nothing here."
             if holds_judge(run.record, run.judge[0])
             else "The benchmark's values are shown for comparison; nothing was chosen by them.",
@@ -70,6 +73,15 @@ def _sweep(run: RunFiles, sweep: dict[str, Any]) -> Iterator[str]:
         judged["number"]: dict(zip(judged["cells"], judged["losses"], strict=True))
         for judged in rounds
     }
+    standings = standings_of(
+        [(judged["cells"], judged["losses"], judged["scores"]) for judged in rounds],
+        with_start=start is not None,
+    )
+    scores = {
+        code: score
+        for judged in rounds
+        for code, score in zip(judged["cells"], judged["scores"], strict=True)
+    }
     rows = []
     for code in in_order(rounds)[:SHOWN]:
         cell, entry = Genotype.parse(code), run.query(Genotype.parse(code))
@@ -78,11 +90,17 @@ def _sweep(run: RunFiles, sweep: dict[str, Any]) -> Iterator[str]:
             "" if start is None else _change(Genotype.parse(start), cell),
             f"{cell.params(run.description['data']['num_classes']) / 1e6:.2f} M",
             *[_loss(losses[number].get(code)) for number in sorted(losses)],
+            f"{standings[code]:.2f}", f"{scores[code]:.2f}",
             percent(entry["results"][dataset][column]),
             f"{entry['ranks'][dataset][column]:,}",
         ])  # fmt: skip
     header = ["cell", "change", "params", *[f"loss, {steps[n]} steps" for n in sorted(losses)]]
-    header += [f"benchmark: {dataset_name(dataset)} {column_name(column)}", "rank"]
+    header += [
+        "standing",
+        "score",
+        f"benchmark: {dataset_name(dataset)} {column_name(column)}",
+        "rank",
+    ]
     yield table(header, rows, align="ll" + "r" * (len(header) - 2))
 
 

@@ -1,8 +1,9 @@
 """Finds the best of a search's proposals, and improves it by small changes, with short trainings.
 
 A search proposes cells by scores that see one cell, or a network of one cell a stage. What a change
-of the cell does to the benchmark's fifteen stacked cells only a network of that depth shows, and a
-hundred steps of training are enough to show it (docs/results/search.md).
+of the cell does to the benchmark's fifteen stacked cells only a network of that depth shows. Fifty
+steps of training show which change lets fifteen cells train, and order little else
+(docs/results/trainings), so that what is known of a cell without training has its say, too.
 
 First the proposals are trained: all for a few steps, the better third anew for more steps, and so
 on (successive halving). Then, at most twice, the neighbours of the best cell are, together with the
@@ -19,17 +20,12 @@ from ops.space import NONE, NUM_EDGES
 from supernet.cells.genotype import Genotype
 from supernet.cells.isomorphs import one_of_each_class
 from supernet.search.derive import Fits
+from supernet.search.standing import LOSS_WEIGHT, Standing, scores_of
 
 Judge = Callable[[Sequence[Genotype], int], list[float]]
 """(cells, number of the round) -> the held-out loss of each after a short training, in nats."""
-Standing = Callable[[Genotype], float]
-"""What is known of a cell without training, in standard deviations of all cells."""
-
 KEEP_ONE_IN = 3
 """A round takes the best third of the one before, whose trainings are half as long."""
-LOSS_WEIGHT = 0.3
-"""Weight of the share of cells that are behind by loss against the standing, in `scores_of`. With
-more, cells win that learn fast and end badly."""
 
 
 @dataclass(frozen=True)
@@ -87,42 +83,6 @@ def refine(
             break
 
 
-def scores_of(
-    cells: Sequence[Genotype],
-    losses: Sequence[float],
-    standing: Standing,
-    loss_weight: float,
-    dropped: int = 0,
-) -> tuple[float, ...]:
-    """standing + loss_weight * the share of the sweep's other cells that are behind by loss.
-
-    Small cells learn fastest, so that losses alone lead to small ones; the standing holds against
-    it. Equal losses share their rank. dropped: cells of the sweep that lost in a round before.
-    """
-    others = max(1, len(cells) + dropped - 1)
-    return tuple(
-        standing(cell) + loss_weight * (_higher(loss, losses) + dropped) / others
-        for cell, loss in zip(cells, losses, strict=True)
-    )
-
-
-def standings_of(
-    rounds: Sequence[tuple[Sequence[str], Sequence[float], Sequence[float]]], *, with_start: bool
-) -> dict[str, float]:
-    """The standing of every cell of a sweep, from its rounds' cells, losses and scores.
-
-    It is `scores_of` the other way round. with_start: whether the sweep started from a cell, which
-    takes part in the last round alone.
-    """
-    standings = {}
-    for number, (cells, losses, scores) in enumerate(rounds):
-        dropped = len(rounds[0][0]) + with_start - len(cells) if number > 0 else 0
-        others = max(1, len(cells) + dropped - 1)
-        for cell, loss, score in zip(cells, losses, scores, strict=True):
-            standings[cell] = score - LOSS_WEIGHT * (_higher(loss, losses) + dropped) / others
-    return standings
-
-
 def neighbours(cell: Genotype, *, allow_none: bool, fits: Fits | None = None) -> list[Genotype]:
     """The connected cells that differ from the cell on one edge; within a budget on one or two.
 
@@ -174,8 +134,3 @@ def _sweep(
         scores = scores_of(compared, losses, standing, loss_weight, dropped)
         judged.append(Round(number, tuple(compared), tuple(losses), scores))
     return Sweep(start, tuple(judged), judged[-1].best()[0] if judged else compared[0])
-
-
-def _higher(loss: float, losses: Sequence[float]) -> float:
-    """How many losses are higher; an equal one counts half, and the loss's own not at all."""
-    return sum((other > loss) + 0.5 * (other == loss) for other in losses) - 0.5

@@ -13,6 +13,7 @@ from supernet.report.record_shapes import AMOUNT, CODE, COUNT, NUMBER, REFINEMEN
 from supernet.report.records import read_metrics
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.words import GUIDE_NAMES
+from supernet.search.standing import standings_of
 from supernet.shapes import SHOWN, Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.judge import judged
 from supernet.studies.evidence.plan import Run
@@ -156,8 +157,6 @@ def compared(sweeps: Sequence[Mapping[str, Any]]) -> list[Record]:
 
     Raises: ValueError where a round has other numbers of cells, losses and scores.
     """
-    from supernet.search.refine import standings_of  # torch, which a page alone does not need
-
     return [
         {
             "start": sweep["start"],

@@ -26,8 +26,9 @@ from supernet.report.words import dataset_name
 from supernet.runs.refinement import AROUND, HELD_OUT, automatic_processes, seed_of
 from supernet.search.halves import Halves
 from supernet.search.proposals import propose
-from supernet.search.refine import LOSS_WEIGHT, Standing, neighbours, refine, scores_of
+from supernet.search.refine import neighbours, refine
 from supernet.search.search import load_images
+from supernet.search.standing import LOSS_WEIGHT, Standing, scores_of
 from supernet.studies.trainings.config import StudyConfig
 from supernet.train.short import Outcome, Recipe
 from supernet.train.side_by_side import SideBySide, Trial

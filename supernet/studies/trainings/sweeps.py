@@ -17,7 +17,7 @@ from supernet.errors import UserError
 from supernet.report.markdown import table as markdown_table
 from supernet.report.record_shapes import CODE, DATASET, NUMBER
 from supernet.report.words import dataset_name, points
-from supernet.search.refine import LOSS_WEIGHT, scores_of
+from supernet.search.standing import LOSS_WEIGHT, scores_of
 from supernet.shapes import Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.records import read_evidence
 

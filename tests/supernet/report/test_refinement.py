@@ -71,6 +71,8 @@ def test_the_cells_of_a_sweep_stand_in_the_order_of_their_last_round(
         "`333123` **(chosen)**", "`333133`", "`333333`", "`133333`",
     ]  # fmt: skip
     assert "| 0 to 3: skip_connect; 1 to 3: nor_conv_1x1 | 1.07 M | 2.100 | 1.700 |" in changes
+    # Its score of 0.30 is all from losses: three of three cells are behind.
+    assert "| 1.07 M | 2.100 | 1.700 | 0.00 | 0.30 |" in changes
     assert "| `133333` | 0 to 1: skip_connect | 1.29 M | 2.200 | - |" in changes
     value = invented.values("cifar10", "pgd_8")[invented.row(Genotype.parse("333123"))]
     assert percent(value) in changes

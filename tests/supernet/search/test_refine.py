@@ -1,7 +1,5 @@
 from collections.abc import Sequence
 
-import pytest
-
 from ops.space import CONV1, CONV3, NONE, SKIP
 from supernet.cells.genotype import Genotype, all_genotypes
 from supernet.search.refine import (
@@ -9,7 +7,6 @@ from supernet.search.refine import (
     Sweep,
     neighbours,
     refine,
-    scores_of,
 )
 
 ALL_3X3 = Genotype((CONV3,) * 6)
@@ -106,18 +103,6 @@ def test_a_training_that_diverged_loses() -> None:
 
     sweeps = list(refine([ALL_3X3], judge, standing=flat, around=around, rounds=2, moves=1))
     assert sweeps[-1].chosen == ALL_3X3.replace(3, CONV1)
-
-
-def test_the_score_is_the_standing_and_the_share_of_cells_behind() -> None:
-    cells = [Genotype.parse(code) for code in ("333333", "111111", "222222", "444444")]
-    losses = [2.0, 1.0, 2.0, 3.0]
-    standing = {cell: 0.1 * n for n, cell in enumerate(cells)}
-    found = scores_of(cells, losses, standing.__getitem__, 0.5)
-    behind = [1.5, 3, 1.5, 0]  # of equal losses each counts half
-    assert found == pytest.approx([0.1 * n + 0.5 * b / 3 for n, b in enumerate(behind)])
-    # Two more were dropped before: every cell here is ahead of them.
-    found = scores_of(cells, losses, flat, 0.5, dropped=2)
-    assert found == pytest.approx([0.5 * (b + 2) / 5 for b in behind])
 
 
 def test_a_high_standing_outweighs_a_low_loss() -> None:
