@@ -11,9 +11,12 @@ import logging
 import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from ops import tf32
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +68,12 @@ class Captures:
             raise CaptureFailed(f"{what} is replayed wrongly: {reason}")
         self.say(what, reason)
 
+    def begin(self) -> None:
+        """A new run begins in this process: what was said of earlier ones is not of it. That there
+        are no more captures is."""
+        if not self.failed:
+            self._logged.clear()
+
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Inside, this thread's attacks are a part of something that is captured as a whole."""
@@ -84,11 +93,35 @@ CAPTURES = Captures()
 """Those of this process."""
 
 
+_SIDE: dict[int, torch.cuda.Stream] = {}
+
+
+@contextmanager
+def capture(graph: Any, pool: Any = None) -> Iterator[None]:
+    """Capture what is launched inside into a torch.cuda.CUDAGraph, with memory of its own or of a
+    pool.
+
+    cuBLAS keeps working memory for each stream, and all captures have one stream: what a capture
+    allocated would serve the next one too, and be freed with the first graph, while the others
+    still write to it. So there is none before a capture, and none is kept after it.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        with torch.cuda.graph(graph, pool=pool):
+            yield
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
+
+
 @contextmanager
 def on_side_stream() -> Iterator[None]:
     """Work on another stream, in order with the current one: where libraries allocate and choose
     algorithms before a capture."""
-    stream = torch.cuda.Stream()
+    # One for each device: libraries keep working memory for every stream that they have seen.
+    device = torch.cuda.current_device()
+    if device not in _SIDE:
+        _SIDE[device] = torch.cuda.Stream()
+    stream = _SIDE[device]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         yield
@@ -107,8 +140,5 @@ def form(t: Tensor) -> Hashable:
 
 def arithmetic() -> Hashable:
     """The switches of the process that a capture keeps as they were."""
-    backends = torch.backends
-    return (
-        backends.cudnn.deterministic, backends.cudnn.benchmark, backends.cudnn.allow_tf32,
-        backends.cuda.matmul.allow_tf32,
-    )  # fmt: skip
+    cudnn = torch.backends.cudnn
+    return (cudnn.deterministic, cudnn.benchmark, *tf32.precisions())

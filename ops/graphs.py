@@ -27,7 +27,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ops.captures import CAPTURES, Captures, arithmetic, form, on_side_stream, stream_of
+from ops.captures import (
+    CAPTURES,
+    Captures,
+    arithmetic,
+    capture,
+    form,
+    on_side_stream,
+    stream_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +47,8 @@ MAX_GRAPHS = 4
 """Kept at a time: each owns the activations of one attack step."""
 
 MAX_CAPTURES = 64
-"""In one process: a caller whose models or shapes never repeat is better off without."""
+"""In a row, with no graph of an earlier call used between them: a caller whose models or shapes
+never repeat is better off without."""
 
 WARM_UP = 2
 """Steps before a capture, on another stream: libraries choose algorithms and allocate in them."""
@@ -66,7 +75,7 @@ class AttackGraph:
                 for _ in range(WARM_UP):
                     step(self.model, self.x_adv, self.x, self.y)
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
+            with capture(self.graph):
                 for _ in range(steps):
                     step(self.model, self.x_adv, self.x, self.y)
 
@@ -135,6 +144,7 @@ class AttackLoops:
         graph, owner = self._graphs.get(full_key, (None, lambda: None))
         if graph is not None and (owner() is model or not isinstance(model, nn.Module)):
             self._graphs.move_to_end(full_key)
+            self._captures = 0
             return graph
         if full_key in self._refused:
             return None
@@ -147,7 +157,7 @@ class AttackLoops:
 
     def _capture(self, full_key: Hashable, *arguments: Any) -> Any:
         if self._captures >= MAX_CAPTURES:
-            return self._eager(f"{MAX_CAPTURES} loops were captured and still another form came")
+            return self._eager(f"{MAX_CAPTURES} loops were captured, and none of them came again")
         self._captures += 1
         try:
             graph = self._make_graph(*arguments)

@@ -22,7 +22,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ops.captures import CAPTURES, Captures, arithmetic, form, on_side_stream, stream_of
+from ops.captures import (
+    CAPTURES,
+    Captures,
+    arithmetic,
+    capture,
+    form,
+    on_side_stream,
+    stream_of,
+)
 
 Tensors = tuple[Tensor, ...]
 Body = Callable[..., Tensors]
@@ -43,7 +51,7 @@ class RegionGraph:
         self.graph = torch.cuda.CUDAGraph()
         # Outputs are copied out before another graph runs, and nothing else outlives a replay: all
         # regions may have their activations in one memory.
-        with torch.cuda.graph(self.graph, pool=_pool(inputs[0].device)):
+        with capture(self.graph, _pool(inputs[0].device)):
             self.outputs = body(*self.inputs)
 
     def run(self, inputs: Sequence[Tensor]) -> Tensors:
@@ -53,13 +61,18 @@ class RegionGraph:
             return tuple(t.clone() for t in self.outputs)
 
 
-_POOLS: dict[torch.device, Any] = {}
+_FIRST: dict[torch.device, torch.cuda.CUDAGraph] = {}
+"""A graph of next to nothing for each device, whose memory all regions share. It is kept because
+some versions of torch cannot use a memory again whose last graph is gone."""
 
 
 def _pool(device: torch.device) -> Any:
-    if device not in _POOLS:
-        _POOLS[device] = torch.cuda.graph_pool_handle()
-    return _POOLS[device]
+    if device not in _FIRST:
+        graph = torch.cuda.CUDAGraph()
+        with capture(graph):
+            torch.zeros(1, device=device)
+        _FIRST[device] = graph
+    return _FIRST[device].pool()
 
 
 class Region:

@@ -91,6 +91,8 @@ class Watch:
                 self.refuse()
             except Diverged as reason:
                 raise reason from error
+            except Exception:  # a GPU that has failed can be read no more: the first error counts
+                raise error from None
             raise
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import torch
 
+from ops import tf32
+
 
 @contextmanager
 def repeatable() -> Iterator[None]:
@@ -28,13 +30,8 @@ def exact() -> Iterator[None]:
 
     For what is measured: accuracies, losses, and scores of cells. Also a decorator.
     """
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        with repeatable():
-            yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+    with tf32.switched_off(), repeatable():
+        yield
 
 
 def training_arithmetic(device: torch.device, dtype: str = "float32") -> str:
@@ -42,11 +39,15 @@ def training_arithmetic(device: torch.device, dtype: str = "float32") -> str:
     process's switches have it."""
     if dtype != "float32":
         return f"float32, convolutions in {dtype}"
-    if device.type != "cuda":
+    if device.type != "cuda" or not _has_tf32(device):
         return "float32"
-    tf32 = {
-        "convolutions": torch.backends.cudnn.allow_tf32,
-        "matrix products": torch.backends.cuda.matmul.allow_tf32,
-    }
-    parts = [f"{name} in TF32" for name, allowed in tf32.items() if allowed]
+    names = ("convolutions", "matrix products")
+    parts = [
+        f"{name} in TF32" for name, allowed in zip(names, tf32.allowed(), strict=True) if allowed
+    ]
     return ", ".join(["float32", *parts])
+
+
+def _has_tf32(device: torch.device) -> bool:
+    """GPUs since Ampere have TF32; before, the switches mean nothing."""
+    return not torch.cuda.is_available() or torch.cuda.get_device_capability(device) >= (8, 0)

@@ -12,6 +12,7 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 import torch
 
+from ops.captures import CAPTURES
 from supernet.distributed import Lost, Ranks
 from supernet.errors import UserError, refusal
 from supernet.files import naming, read_json
@@ -119,6 +120,7 @@ class Run(ABC, Generic[AnyJob]):
         self.seconds_before, self.started = seconds, time.perf_counter()
         self.saved_step = job.step if resumed else None
         """The step of the last checkpoint."""
+        CAPTURES.begin()
         description = self.ranks.from_first(lambda: read_json(folder / CONFIG))
         self.config_hash = str(description["config_hash"])
         if self.ranks.first:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 import statistics
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def _run_each(config: SearchConfig, seeds: tuple[int, ...], base: Path, *, quiet
             resume_search(folder, given, quiet=quiet)
         else:  # a finished run counts if it is of this config
             ranks.from_first(functools.partial(config_of, folder, given))
+        gc.collect()  # a search's CUDA graphs, which no step of the next one should free
         folders.append(folder)
     if ranks.first:
         _write_together(config, folders, base)

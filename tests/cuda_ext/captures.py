@@ -10,6 +10,7 @@ one is still under way, and whatever runs next would be blamed.
 """
 
 import dataclasses
+import gc
 import sys
 
 import torch
@@ -45,6 +46,19 @@ def attack(device: str) -> None:
             step(model, eager, x, y)
         assert torch.equal(graphed, eager), f"another attack at {scale}"
     assert len(loops._graphs) == 1
+    # The graph of another form comes and goes; the one that was there is as good as before.
+    for cells in (1, 1):
+        others = Supernet(C=32, N=cells, impl="native").to(device)
+        model = others.fold_mixture(torch.full((6, 5), 0.1, device=device))
+        loops.run(step, 3, model, x.clone(), x, y, key="other")
+    assert len(loops._graphs) == 2
+    loops._graphs.popitem()
+    gc.collect()
+    model = net.fold_mixture(torch.full((6, 5), 0.1, device=device))
+    graphed, eager = loops.run(step, 3, model, x.clone(), x, y, key="test"), x.clone()
+    for _ in range(3):
+        step(model, eager, x, y)
+    assert torch.equal(graphed, eager), "another attack after a graph is gone"
 
 
 def search(device: str, broken: bool = False) -> None:
@@ -70,7 +84,29 @@ def search(device: str, broken: bool = False) -> None:
         assert not different, f"after step {step + 1}: {different}"
     assert all(region.captured for region in regions)
     if device != "cpu":
+        _again_beside_a_graph_that_goes(captured)
+    if device != "cpu":
         assert ATTACK_LOOPS._graphs, "the attacks of single cells were not captured"
+
+
+def _again_beside_a_graph_that_goes(first: Search) -> None:
+    """Regions share their memory: those of a search are right while another's come and go."""
+    expected = make("cuda")
+    for region in (expected.alpha.region, *expected.weights.regions.values()):
+        region.devices = ()
+    for _ in range(STEPS):
+        expected.train_step()
+    second = make("cuda")
+    for _ in range(STEPS):
+        second.train_step()
+    del second
+    gc.collect()
+    for _ in range(STEPS // 4):
+        first.train_step()
+        expected.train_step()
+    found, wanted = snapshot(first), snapshot(expected)
+    different = [name for name in wanted if not torch.equal(wanted[name], found[name])]
+    assert not different, f"after another search's graphs are gone: {different}"
 
 
 def make(device: str) -> Search:

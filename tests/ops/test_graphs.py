@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ops import captures
 from ops.captures import CaptureFailed, Captures
-from ops.graphs import MAX_GRAPHS, AttackGraph, AttackLoops, signature, tensors_of
+from ops.graphs import MAX_CAPTURES, MAX_GRAPHS, AttackGraph, AttackLoops, signature, tensors_of
 
 
 class Scale:
@@ -100,6 +101,19 @@ def test_old_graphs_go(loops: AttackLoops) -> None:
         run(loops, Scale(2.0, 0.0), size)
         run(loops, Scale(2.0, 0.0), size)
     assert len(loops._graphs) == MAX_GRAPHS
+
+
+def test_captures_end_where_none_is_used_again(loops: AttackLoops) -> None:
+    def twice(shift: int) -> None:
+        for _ in range(2):
+            run(loops, Scale(2.0, float(shift)))
+
+    for shift in range(MAX_CAPTURES - 1):
+        twice(shift)
+    twice(MAX_CAPTURES - 2)  # a replay: the count begins anew
+    for shift in range(1000, 1000 + 2 * MAX_CAPTURES):
+        twice(shift)
+    assert FakeGraph.made == 2 * MAX_CAPTURES - 1
 
 
 def test_a_failed_capture_is_logged_once_and_runs_eagerly(caplog: Any) -> None:
@@ -260,13 +274,23 @@ def test_everything_happens_on_the_device_of_the_images(monkeypatch: pytest.Monk
 
     fakes = {
         "device": device, "Stream": Stream, "CUDAGraph": Graph, "current_stream": Stream,
-        "stream": lambda stream: context("warm-up"), "graph": lambda graph: context("capture"),
+        "stream": lambda stream: context("warm-up"), "current_device": lambda: current[-1],
+        "graph": lambda graph, pool: context("capture"),
     }  # fmt: skip
+    monkeypatch.setattr(captures, "_SIDE", {})
+    monkeypatch.setattr(
+        torch._C, "_cuda_clearCublasWorkspaces", lambda: here("clear"), raising=False
+    )
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)
     graph = AttackGraph(step, 1, Scale(2.0, 0.0), x.clone(), x, x)
     graph.run(Scale(2.0, 0.0), x.clone(), x, x)
-    assert {"stream", "warm-up", "capture", "replay"} <= {name for name, _ in seen}
+    names = [name for name, _ in seen]
+    assert {"stream", "warm-up", "capture", "replay"} <= set(names)
+    at = names.index("capture")
+    assert names[at - 1] == names[at + 1] == "clear"  # no memory of cuBLAS outlives a capture
+    AttackGraph(step, 1, Scale(2.0, 0.0), x.clone(), x, x)
+    assert [name for name, _ in seen[len(names) :]].count("stream") == names.count("stream") - 1
     assert all(on_device for _, on_device in seen), seen
 
 

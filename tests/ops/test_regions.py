@@ -144,6 +144,9 @@ def test_a_graph_reads_its_own_buffers_and_gives_outputs_away(
     pools: list[object] = []
 
     class Fake:
+        def pool(self) -> object:
+            return self
+
         def replay(self) -> None:
             graph.outputs[0].copy_(2 * graph.inputs[0])
 
@@ -154,14 +157,15 @@ def test_a_graph_reads_its_own_buffers_and_gives_outputs_away(
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Fake)
     monkeypatch.setattr(torch.cuda, "graph", capture)
-    monkeypatch.setattr(torch.cuda, "graph_pool_handle", object)
-    monkeypatch.setattr(regions, "_POOLS", {})
+    monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None, raising=False)
+    monkeypatch.setattr(regions, "_FIRST", {})
     x = torch.zeros(2)
     graph = RegionGraph(lambda x: (2 * x,), [x])
     outs = [graph.run([torch.full((2,), value)])[0] for value in (1.0, 3.0)]
     assert [out[0].item() for out in outs] == [2.0, 6.0] and not x.any()
     RegionGraph(lambda x: (x,), [x])
-    assert len(pools) == 2 and pools[0] is pools[1]
+    first, *others = pools
+    assert first is None and others == [regions._FIRST[x.device]] * 2
 
 
 def test_what_cannot_be_captured_says_so_once(caplog: Any) -> None:

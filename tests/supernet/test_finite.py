@@ -101,6 +101,14 @@ def test_an_error_that_follows_from_such_numbers_is_not_the_one_that_is_told() -
     assert isinstance(told.value.__cause__, RuntimeError)
 
 
+def test_a_device_that_cannot_be_read_any_more_does_not_hide_the_first_error() -> None:
+    watch = deferring()
+    with FakeTensorMode():
+        watch.note({"loss": torch.ones((), device="cuda")}, 7, "lower --lr")
+        with pytest.raises(RuntimeError, match="illegal memory access"), watch.blamed():
+            raise RuntimeError("illegal memory access")
+
+
 def test_looking_at_a_step_never_waits_for_the_device() -> None:
     """A fake tensor of a GPU has no number to read."""
     watch = deferring()

@@ -1,0 +1,60 @@
+"""TF32's switches, in every state that a user of torch may have brought them to."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from ops import tf32
+
+STATES = {
+    "as they are": "",
+    "allow_tf32": "b.cudnn.allow_tf32 = False; b.cuda.matmul.allow_tf32 = True",
+    "set_float32_matmul_precision": "torch.set_float32_matmul_precision('high')",
+    "convolutions": "b.cudnn.conv.fp32_precision = 'ieee'",
+    "products": "b.cuda.matmul.fp32_precision = 'tf32'",
+    "both": "b.cudnn.conv.fp32_precision = b.cuda.matmul.fp32_precision = 'tf32'",
+    "cudnn": "b.cudnn.fp32_precision = 'tf32'",
+    "everything": "b.fp32_precision = 'tf32'",
+    "nothing": "b.fp32_precision = 'ieee'",
+}
+BLOCK = """
+import torch
+from ops import tf32
+from ops.captures import arithmetic
+b = torch.backends
+{state}
+before, keys = tf32.precisions(), arithmetic()
+for _ in range(2):
+    with tf32.switched_off():
+        assert tf32.allowed() == (False, False), tf32.precisions()
+        if hasattr(b.cudnn, "conv"):
+            found = b.cudnn.conv.fp32_precision, b.cuda.matmul.fp32_precision
+            assert found == ("ieee", "ieee"), found
+    assert tf32.precisions() == before and arithmetic() == keys, (before, tf32.precisions())
+print(*tf32.allowed())
+"""
+ALLOWED = {
+    "as they are": "True False", "allow_tf32": "False True",
+    "set_float32_matmul_precision": "True True", "convolutions": "False False",
+    "products": "True True", "both": "True True", "everything": "True True",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", STATES)
+def test_switches_are_off_inside_and_as_they_were_outside(state: str) -> None:
+    if "fp32_precision" in STATES[state] and not hasattr(torch.backends.cudnn, "conv"):
+        pytest.skip("this torch has allow_tf32 alone")
+    command = [sys.executable, "-c", BLOCK.format(state=STATES[state])]  # switches of a process
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ALLOWED.get(state, done.stdout.strip())
+
+
+def test_an_error_inside_leaves_the_switches_as_they_were() -> None:
+    before = tf32.precisions()
+    with pytest.raises(KeyError), tf32.switched_off():
+        raise KeyError
+    assert tf32.precisions() == before
