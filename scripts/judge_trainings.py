@@ -51,7 +51,7 @@ def main() -> None:
     if arguments.sweeps:
         from supernet.studies.trainings import sweeps
 
-        record = sweeps.judged_sweeps(sweeps.read_sweeps(arguments.sweeps), table)
+        record = sweeps.judged_all(sweeps.read_sweeps(arguments.sweeps), table)
         page, name = sweeps.markdown(record), "sweeps"
     elif arguments.inherit:
         from supernet.studies.trainings import inherited

@@ -249,10 +249,10 @@ class SearchConfig:
 
     @property
     def refines(self) -> bool:
-        """Whether short trainings decide. Within a budget they do only between cells that the user
-        names: among small cells of like score those that learn fastest are not the best, and over
-        the seeds that settings are chosen by, the first by free scores lacked less than the cell
-        that trainings chose (docs/results/proposals)."""
+        """Whether short trainings decide. Within a budget they do only where the user says what
+        they start from: among small cells of like score those that learn fastest are not the best,
+        and what trainings choose is hardly better than the first by free scores, for minutes
+        instead of seconds (docs/results/proposals)."""
         return self.proposals is not None or not self.budgets
 
     @property

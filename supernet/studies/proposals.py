@@ -36,6 +36,9 @@ from supernet.search.proposals import (
     propose,
 )
 from supernet.shapes import misfit, require
+from supernet.studies import climbs, weightings
+from supernet.studies.climbs import climbed
+from supernet.studies.weightings import judged_weightings
 
 Scores = NDArray[np.float64]
 
@@ -94,12 +97,18 @@ def gains_of(path: Path) -> dict[str, Any]:
 
 
 def judged_all(table: Table, searches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """`judged` for each data set, with the searches that gains come from (of `gains_of`)."""
+    """`judged` for each data set, with the searches that gains come from (of `gains_of`); and what
+    hangs on the weights of free scores, and where moves by them lead."""
+    plain = _proposals(table, "cifar10", np.zeros((6, 5)), allow_none=False)
     return {
         "column": COLUMN,
         "weights": {"free": FREE_WEIGHT, "gains": GAINS_WEIGHT},
         "table": table.sources,
         "searches": [dict(search) for search in searches],
+        "weightings": judged_weightings(table, plain.may_be_R),
+        "climbs": {
+            "any cells": climbed(table, plain.scores["free"], _starts(table, "cifar10")["any"]),
+        },
         "judged": [
             judged(table, name, [s["inner_gains"] for s in searches if s["dataset"] == name])
             for name in DATASETS
@@ -142,7 +151,8 @@ def markdown(record: Mapping[str, Any]) -> str:
         menus = [points(menu["hypervolume_ratio"]) for menu in part["random_menus"]]
         lines.append(["random menus", *[""] * 8, *menus, "", ""])
         blocks += [f"## {dataset_name(part['dataset'])}", markdown_table(HEADER, lines)]
-    return "\n\n".join([*blocks, LEGEND]) + "\n"
+    blocks += [LEGEND, *weightings.markdown(record["weightings"])]
+    return "\n\n".join([*blocks, *climbs.markdown(record["climbs"])]) + "\n"
 
 
 def _line(name: str, records: Sequence[Mapping[str, Any]]) -> list[str]:

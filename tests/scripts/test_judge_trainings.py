@@ -34,4 +34,4 @@ def test_the_sweeps_of_the_evidence_say_what_the_record_says(tmp_path: Path) -> 
     for name in ("sweeps.json", "sweeps.md"):
         assert (tmp_path / "x" / name).read_text() == (kept / name).read_text()
     assert all(record["weight"] in (0, 0.1, 0.3, 0.5, 1, 2, None)
-               for record in json.loads((kept / "sweeps.json").read_text()))  # fmt: skip
+               for record in json.loads((kept / "sweeps.json").read_text())["weights"])  # fmt: skip

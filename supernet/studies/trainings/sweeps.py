@@ -20,6 +20,8 @@ from supernet.report.words import dataset_name, points
 from supernet.search.standing import LOSS_WEIGHT, scores_of
 from supernet.shapes import Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.records import read_evidence
+from supernet.studies.trainings import other_sums
+from supernet.studies.trainings.other_sums import judged_sums, kind_of
 
 COLUMN = "pgd_8"
 ROUNDS = {"first": 0, "last": -1}
@@ -52,42 +54,55 @@ def read_sweeps(path: Path) -> dict[str, Any]:
     return evidence
 
 
-def judged_sweeps(evidence: Mapping[str, Any], table: Table) -> list[dict[str, Any]]:
-    """For each data set, round and weight what choices lack to the best cell of their sweep.
+def judged_all(evidence: Mapping[str, Any], table: Table) -> dict[str, Any]:
+    """`weights`, of `judged_sweeps`, and `other_sums`, of `judged_sums`.
 
-    A record has `dataset`, `round` (`none` is the standing alone, of all cells), `weight` (None is
-    losses alone), the number of `sweeps`, and the `mean` and `most` regret by COLUMN (fractions). A
-    sweep that several runs share counts once; those within a budget, which rows compare otherwise,
-    are left out.
     evidence: of `read_sweeps`.
     Raises: UserError where no sweep is kept.
     """
-    found: dict[tuple[str, str, float], list[float]] = {}
-    for dataset, sweep in _different(evidence):
+    return {
+        "weights": judged_sweeps(evidence, table),
+        "other_sums": judged_sums([*different(evidence)], table),
+    }
+
+
+def judged_sweeps(evidence: Mapping[str, Any], table: Table) -> list[dict[str, Any]]:
+    """For each data set, round and weight what choices lack to the best cell of their sweep.
+
+    A record has `dataset`, the sweeps that it is `of` (proposals, neighbours, all), `round` (`none`
+    is the standing alone, of all cells), `weight` (None is losses alone), the number of `sweeps`,
+    and the `mean` and `most` regret by COLUMN (fractions). A sweep that several runs share counts
+    once; those within a budget, which rows compare otherwise, are left out.
+    evidence: of `read_sweeps`.
+    Raises: UserError where no sweep is kept.
+    """
+    found: dict[tuple[str, str, str, float], list[float]] = {}
+    for dataset, sweep in different(evidence):
         values = table.values(dataset, COLUMN)
         truth = {
             cell: float(values[table.row(Genotype.parse(cell))]) for cell in sweep["standings"]
         }
         for name, weight, chosen in _choices(sweep):
-            found.setdefault((dataset, name, weight), []).append(
-                max(truth.values()) - truth[chosen]
-            )
+            for of in (kind_of(sweep), "all"):
+                lacks = found.setdefault((dataset, of, name, weight), [])
+                lacks.append(max(truth.values()) - truth[chosen])
     if not found:
         raise UserError("no sweep with its losses is kept there; scripts/evidence.py makes some")
     return [
         {
-            "dataset": dataset, "round": name, "weight": None if weight == LOSSES_ALONE else weight,
+            "dataset": dataset, "of": of, "round": name,
+            "weight": None if weight == LOSSES_ALONE else weight,
             "sweeps": len(lacks), "mean": statistics.fmean(lacks), "most": max(lacks),
         }
-        for (dataset, name, weight), lacks in sorted(found.items(), key=_order)
+        for (dataset, of, name, weight), lacks in sorted(found.items(), key=_order)
     ]  # fmt: skip
 
 
-def markdown(records: list[dict[str, Any]]) -> str:
-    """A table: data sets and rounds down, weights across."""
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for record in records:
-        groups.setdefault((record["dataset"], record["round"]), []).append(record)
+def markdown(record: Mapping[str, Any]) -> str:
+    """A table, data sets, kinds of sweeps and rounds down, weights across; and other sums."""
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for each in record["weights"]:
+        groups.setdefault((each["dataset"], each["of"], each["round"]), []).append(each)
     heads = ["losses alone" if weight == LOSSES_ALONE else f"{weight:g}" for weight in WEIGHTS]
     blocks = [
         "# What losses are worth next to the standing",
@@ -98,15 +113,15 @@ def markdown(records: list[dict[str, Any]]) -> str:
         "one and few others.\n"
         f"Searches choose by the last round, at {LOSS_WEIGHT:g}.",
         markdown_table(
-            ("images", "round", "sweeps", *heads),
+            ("images", "sweeps of", "round", "sweeps", *heads),
             [
-                [dataset_name(dataset), name, str(lines[0]["sweeps"]), *_filled(lines)]
-                for (dataset, name), lines in groups.items()
+                [dataset_name(dataset), of, name, str(lines[0]["sweeps"]), *_filled(lines)]
+                for (dataset, of, name), lines in groups.items()
             ],
-            "llr" + "r" * len(WEIGHTS),
+            "lllr" + "r" * len(WEIGHTS),
         ),
     ]  # fmt: skip
-    return "\n\n".join(blocks) + "\n"
+    return "\n\n".join([*blocks, *other_sums.markdown(record["other_sums"])]) + "\n"
 
 
 def _filled(lines: list[dict[str, Any]]) -> list[str]:
@@ -114,7 +129,8 @@ def _filled(lines: list[dict[str, Any]]) -> list[str]:
     return texts + [""] * (len(WEIGHTS) - len(texts))
 
 
-def _different(evidence: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def different(evidence: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(data set, sweep) without a budget, of each that several runs share one."""
     seen = set()
     for run in evidence["runs"]:
         for sweep in run.get("sweeps") or ():
@@ -143,6 +159,7 @@ def _choices(sweep: Mapping[str, Any]) -> Iterator[tuple[str, float, str]]:
             yield name, weight, cells[scores.index(max(scores))].code
 
 
-def _order(item: tuple[tuple[str, str, float], Any]) -> tuple[int, int, float]:
-    (dataset, name, weight), _ = item
-    return list(DATASETS).index(dataset), ["none", *ROUNDS].index(name), weight
+def _order(item: tuple[tuple[str, str, str, float], Any]) -> tuple[int, int, int, float]:
+    (dataset, of, name, weight), _ = item
+    kinds = ["all", "proposals", "neighbours"]
+    return list(DATASETS).index(dataset), kinds.index(of), ["none", *ROUNDS].index(name), weight

@@ -11,7 +11,7 @@ from supernet.benchmark.menus import Cover
 from supernet.benchmark.table import Table
 from supernet.errors import UserError
 from supernet.search.proposals import propose
-from supernet.studies import proposals
+from supernet.studies import proposals, weightings
 from supernet.studies.proposals import gains_of, judged_all, markdown
 
 GAINS = np.random.default_rng(0).normal(size=(6, 5)).tolist()
@@ -22,6 +22,7 @@ def record(real: Table) -> dict[str, Any]:
     searches = [{"dataset": "cifar10", "seed": n, "inner_gains": GAINS} for n in (0, 1)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(proposals, "random_menus", lambda *_: {"hypervolume_ratio": 0.5})
+        patch.setattr(weightings, "MOST", 1)
         return judged_all(real, searches)
 
 
@@ -79,6 +80,8 @@ def test_the_page(record: dict[str, Any]) -> None:
     assert any(line.startswith(start) for line in lines)
     assert sum(line.startswith("| gains (2 searches) |") for line in lines) == 1
     assert sum(line.startswith("| random menus |") for line in lines) == 3
+    assert sum(line.startswith("## ") for line in lines) == 3 + 2
+    lines = lines[: lines.index("## Other weights of the sum of free scores")]
     widths = {line.count("|") for line in lines if line.startswith("|")}
     assert widths == {len(proposals.HEADER) + 1}
 

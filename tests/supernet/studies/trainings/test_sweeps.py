@@ -15,6 +15,7 @@ from supernet.studies.evidence.records import FORMAT
 from supernet.studies.trainings.sweeps import (
     WEIGHTS,
     _choices,
+    judged_all,
     judged_sweeps,
     markdown,
     read_sweeps,
@@ -43,8 +44,12 @@ def _lacks(table: Table, code: str) -> float:
 
 def test_from_which_weight_on_losses_decide(real: Table) -> None:
     records = judged_sweeps(_evidence(RUN), real)
-    assert len(records) == 2 * len(WEIGHTS) + 1
-    found = {(record["round"], record["weight"]): record for record in records}
+    assert len(records) == 2 * (2 * len(WEIGHTS) + 1)
+    found, same = (
+        {(record["round"], record["weight"]): record for record in records if record["of"] == of}
+        for of in ("proposals", "all")
+    )
+    assert {key: {**each, "of": "all"} for key, each in found.items()} == same
     lacks = _lacks(real, WORSE)
     assert 0.001 < lacks < 0.01
     # The standings differ by 0.6.
@@ -75,9 +80,17 @@ def test_shared_sweeps_count_once_and_budgets_not_at_all(real: Table) -> None:
     assert {(record["dataset"], record["sweeps"]) for record in records} == {("cifar10", 2)}
     mean = next(r["mean"] for r in records if (r["round"], r["weight"]) == ("first", None))
     assert mean == pytest.approx(_lacks(real, WORSE) / 2)
-    page = markdown(records)
-    assert "| images | round | sweeps | 0 | 0.1 | 0.3 | 0.5 | 1 | 2 | losses alone |" in page
-    assert "| CIFAR-10 | last | 2 | 0.00 (0.00) |" in page
+    around = {**RUN, "sweeps": [{**SWEEP, "start": "333313"}], "row": "free"}
+    record = judged_all(_evidence(RUN, other, around), real)
+    page = markdown(record)
+    head = "| images | sweeps of | round | sweeps | 0 | 0.1 | 0.3 | 0.5 | 1 | 2 | losses alone |"
+    assert head in page
+    assert "| CIFAR-10 | all | last | 3 | 0.00 (0.00) |" in page
+    assert "| CIFAR-10 | proposals | last | 2 |" in page
+    assert "| CIFAR-10 | neighbours | last | 1 |" in page
+    assert [(each["of"], each["sweeps"]) for each in record["other_sums"]] == [
+        ("proposals", 2), ("neighbours", 1),
+    ]  # fmt: skip
     with pytest.raises(UserError, match="no sweep with its losses is kept there"):
         judged_sweeps(_evidence(small), real)
 
