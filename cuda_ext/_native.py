@@ -12,6 +12,7 @@ import sys
 import sysconfig
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -80,7 +81,7 @@ def _why_not_triton() -> str:
     """What Triton lacks to compile its kernels when they are first used; empty where nothing."""
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed"
-    found = importlib.metadata.version("triton")
+    found = _triton_version()
     if tuple(map(int, found.split(".")[:2])) < (3, 3):  # no tuples of tensors as arguments
         return f"Triton {found} is older than 3.3; a newer torch brings a newer one"
     # As Triton looks for it.
@@ -92,30 +93,57 @@ def _why_not_triton() -> str:
     return ""
 
 
-def _try_triton() -> None:
-    """Let the GPU run the smallest of the kernels in Triton; where that fails there are none."""
-    global _DEVICES, _NO_TRITON, _TRIED
+def _triton_version() -> str:
+    """As its distribution says, which has other names, too (pytorch-triton, triton-windows)."""
+    try:
+        return importlib.metadata.version("triton")
+    except importlib.metadata.PackageNotFoundError:
+        return str(importlib.import_module("triton").__version__)
+
+
+def _try() -> None:
+    """Let the GPU run two of its kernels; where they fail there are none for it.
+
+    Compiled kernels fail on a GPU that they were not built for, those in Triton where Triton, its
+    compilers or the driver do not get along.
+    """
+    global _DEVICES, _COMPILED, _NOT_HERE, _TRIED
     _TRIED = True
     if not torch.cuda.is_available():
         return
-    from cuda_ext import triton_ops
-
+    in_triton = by_triton("cuda")
+    which = "kernels in Triton" if in_triton else "compiled CUDA kernels"
     try:
-        x = torch.zeros(1, 1, 1, 1, device="cuda")
-        triton_ops.attack_step(x, torch.ones_like(x), x.clone(), None, 1.0)
-        problem = "" if x.item() == 1 else "the kernels in Triton compute wrong numbers here"
+        from cuda_ext import triton_ops
+
+        ops: Any = triton_ops if in_triton else torch.ops.robust_supernet
+        problem = "" if _trial(ops) else f"the {which} compute wrong numbers here"
     except Exception as error:  # of Triton, its compilers and drivers: none has a type of its own
         said = str(error).strip().splitlines() or [type(error).__name__]
-        problem = f"the kernels in Triton fail here ({said[-1][:200]})"
+        problem = f"the {which} fail here ({said[-1 if in_triton else 0][:200]})"
     if problem:
-        _DEVICES, _NO_TRITON = _COMPILED, problem
+        remedy = "" if in_triton else f"; {_REMEDY} builds them for this GPU"
+        _COMPILED = tuple(d for d in _COMPILED if d != "cuda")
+        _DEVICES, _NOT_HERE = _COMPILED, problem + remedy
+
+
+def _trial(ops: Any, device: str = "cuda") -> bool:
+    """Whether a step of an attack and the sums of a node with three sources come out right."""
+    x = torch.zeros(1, 4, 1, 1, device=device)
+    ops.attack_step(x, torch.ones_like(x), x.clone(), None, 1.0)
+    ones, w = [torch.ones_like(x)] * 3, torch.ones(3, 5, device=device)
+    mean, var = torch.zeros(3, 2, 4, device=device), torch.ones(3, 2, 4, device=device)
+    dw, _ = ops.training_node_sums(ones[0], ones, ones, ones, w, mean, var, 0.0)
+    # Four channels of 1 each, but nothing of the operator none, which is the first.
+    expected = torch.tensor([0.0, 4, 4, 4, 4], device=device).expand(3, 5)
+    return bool((x == 1).all()) and torch.allclose(dw, expected)
 
 
 # Plain values: torch.compile reads them without a graph break.
 _FILE, _ERROR = _load()
 _COMPILED = tuple(d for d in ("cpu", "cuda") if not _ERROR and _has_kernels(d.upper()))
 _NO_TRITON = "" if "cuda" in _COMPILED else _why_not_triton()
-_TRIED = False
+_TRIED, _NOT_HERE = False, ""
 _DEVICES = _COMPILED if "cuda" in _COMPILED or _NO_TRITON else (*_COMPILED, "cuda")
 _CUDA_DTYPES = (torch.float32, torch.bfloat16)
 
@@ -165,15 +193,17 @@ def describe(device_type: str) -> str:
 def form(device_type: str) -> str:
     """`triton 3.8.0` or `compiled`: they round in different orders."""
     if by_triton(device_type):
-        return f"triton {importlib.metadata.version('triton')}"
+        return f"triton {_triton_version()}"
     return "compiled"
 
 
 def why_not(device_type: str, dtype: torch.dtype = torch.float32) -> str:
     """Why the kernels do not run on this device in this dtype; empty where they do."""
-    if by_triton(device_type) and not _TRIED:
-        _try_triton()
+    if device_type == "cuda" and runs_on(device_type) and not _TRIED:
+        _try()
     if not runs_on(device_type):
+        if device_type == "cuda" and _NOT_HERE:
+            return _NOT_HERE
         reason = why_unavailable() or f"cuda_ext._C was built without kernels for {device_type}"
         return f"{reason}; {_NO_TRITON}" if device_type == "cuda" and _NO_TRITON else reason
     if device_type == "cuda" and dtype not in _CUDA_DTYPES:

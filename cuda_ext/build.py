@@ -3,7 +3,8 @@
 C++ always, CUDA where nvcc and a CUDA build of torch are there. NO_NATIVE=1 builds nothing. A
 broken CUDA tool chain leaves the CPU kernels; without torch, or when the C++ compiler fails, the
 install is pure PyTorch. One line says why. With REQUIRE_NATIVE=1 a failure fails the command.
-TORCH_CUDA_ARCH_LIST chooses the GPU architectures; NO_CUDA=1 leaves CUDA out.
+TORCH_CUDA_ARCH_LIST chooses the GPU architectures, else they are those of A100, H100 and the GPU
+at hand; NO_CUDA=1 leaves CUDA out.
 """
 
 import os
@@ -84,6 +85,17 @@ def stamped(csrc: Path, folder: Path) -> str:
     return str(stamp)
 
 
+def architectures() -> str:
+    """DEFAULT_ARCHITECTURES, and that of the GPU that is here."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return DEFAULT_ARCHITECTURES
+    here = "{}.{}".format(*torch.cuda.get_device_capability())
+    known = DEFAULT_ARCHITECTURES.replace("+PTX", "").split(";")
+    return DEFAULT_ARCHITECTURES if here in known else f"{here};{DEFAULT_ARCHITECTURES}"
+
+
 def kernels(cuda: bool, csrc: Path, folder: Path) -> Extension:
     """The extension of the sources in `csrc`; `folder` is for what is made on the way."""
     from torch.utils.cpp_extension import CppExtension, CUDAExtension
@@ -92,7 +104,7 @@ def kernels(cuda: bool, csrc: Path, folder: Path) -> Extension:
     flags = {"cxx": ["-O3", "-fno-math-errno", "-fvisibility=hidden"]}
     if not cuda:
         return CppExtension("cuda_ext._C", sources, extra_compile_args=flags)
-    os.environ.setdefault("TORCH_CUDA_ARCH_LIST", DEFAULT_ARCHITECTURES)
+    os.environ.setdefault("TORCH_CUDA_ARCH_LIST", architectures())
     # One .cu file per kernel, compiled side by side, and one that needs torch's headers.
     sources += sorted(str(path) for path in csrc.rglob("*.cu"))
     # A host function called from a kernel is only a warning by default.

@@ -48,6 +48,9 @@ FREE = frozenset((
 ))  # fmt: skip
 """Operators that launch nothing, besides views: they give memory or metadata."""
 
+_NOT_ON_META = ("_sample_dirichlet", "_dirichlet_grad")
+"""Operators that torch has for a GPU and not for meta tensors; their output is like their input."""
+
 KERNELS = {
     "robust_supernet::channel_moments": 2,  # partial sums, their fold
     "robust_supernet::training_node_write": 2,  # factors of the normalisation, the node
@@ -104,7 +107,10 @@ class Rehearsal(TorchDispatchMode):
             raise HostWait(self.waits[-1])
         self.in_torch = True  # whose own Python for meta tensors asks for their true device
         try:
-            out = _fused(args) if short.startswith("_fused_") else func(*args, **kwargs)
+            if short in _NOT_ON_META:
+                out = torch.empty_like(given[0])
+            else:
+                out = _fused(args) if short.startswith("_fused_") else func(*args, **kwargs)
         finally:
             self.in_torch = False
         results = _tensors(out)

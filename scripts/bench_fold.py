@@ -11,6 +11,7 @@ for attacks and training passes, where they are built.
 """
 
 import argparse
+import functools
 import json
 import statistics
 import sys
@@ -113,10 +114,11 @@ class Form:
         from supernet.attacks import frozen, pgd
 
         w_EO = self.alpha.detach().softmax(dim=1)
+        attack = functools.partial(pgd, eps=EPS, steps=steps, trusted=True)
         if self.folded:
-            return pgd(self.net.fold_mixture(w_EO), self.x, self.y, eps=EPS, steps=steps)
+            return attack(self.net.fold_mixture(w_EO), self.x, self.y)
         with frozen(self.net):
-            return pgd(lambda x: self.net(x, w_EO), self.x, self.y, eps=EPS, steps=steps)
+            return attack(lambda x: self.net(x, w_EO), self.x, self.y)
 
     def attack_gradient(self) -> None:
         self.attack(1)

@@ -108,8 +108,7 @@ class Bench:
         from supernet.studies import formulations
 
         ours = [form for form in FORMS if "native" in form and form not in arguments.skip]
-        if ours and device.type not in _native.compiled_for():
-            why = _native.why_unavailable() or f"it was built without kernels for {device.type}"
+        if ours and (why := _native.why_not(device.type)):
             raise UserError(f"native cannot run: {why}; build it or give --skip {' '.join(ours)}")
         self.arguments, self.device, self.module = arguments, device, formulations
         self.threads = torch.get_num_threads()

@@ -90,12 +90,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def count(arguments: argparse.Namespace) -> None:
     """Print launches and waits of each part of a step, and write them as JSON."""
+    from ops.rehearsal import HostWait
     from supernet.files import write_json
     from supernet.search.launches import count_launches
 
     given = given_flags(arguments, SearchConfig)
     settings = presets.with_preset(arguments.preset, given, cuda=False)
-    parts = count_launches(settings)
+    try:
+        parts = count_launches(settings)
+    except HostWait as wait:
+        raise UserError(
+            f"a step of {settings.strategy} waits for the GPU ({wait}): what follows depends on "
+            "values, and cannot be counted without one; leave --count out on a machine with a GPU"
+        ) from None
     print(f"{'':16}{'operators':>10}{'kernels':>10}{'waits':>10}")
     for name, part in parts.items():
         print(f"{name:16}{part.operators:10,}{part.launches:10,}{len(part.waits):10,}")

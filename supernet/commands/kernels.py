@@ -121,10 +121,11 @@ def _state() -> str:
     from cuda_ext import _native
     from ops.mixed import why_impl
 
+    on_gpu = torch.cuda.is_available() and why_impl("auto", "cuda")  # which tries them there
     lines = [f"on CPUs searches run in plain PyTorch: {_native.why_unavailable()}"]
     if _native.available():
         devices = " and ".join(_native.compiled_for())
         lines = [f"searches run the compiled kernels on {devices}: {_native.file()}"]
-    if torch.cuda.is_available() and "cuda" not in _native.compiled_for():
-        lines.append(f"on this machine's GPU they run {why_impl('auto', 'cuda')}")
+    if on_gpu and "cuda" not in _native.compiled_for():
+        lines.append(f"on this machine's GPU they run {on_gpu}")
     return "\n".join(lines)

@@ -117,10 +117,10 @@ class Network:
         # A plain function hides the network's tensors: frozen from here, and no CUDA graph.
         with frozen(self.net):
             if not steps:
-                return n_fgsm(model, self.x, self.y, eps=EPS)
+                return n_fgsm(model, self.x, self.y, eps=EPS, trusted=True)
             return pgd(
                 model, self.x, self.y, eps=EPS, step_size=STEP_SIZE, steps=steps,
-                random_start=False,
+                random_start=False, trusted=True,
             )  # fmt: skip
 
     def attack_gradient(self) -> None:

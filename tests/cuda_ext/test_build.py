@@ -12,6 +12,7 @@ import torch
 from torch.utils.cpp_extension import CUDA_HOME
 
 from cuda_ext import _native
+from cuda_ext.build import architectures
 
 pytestmark = pytest.mark.slow
 
@@ -207,7 +208,7 @@ import sys
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in finder.__module__]
 import torch
 import cuda_ext, ops, supernet
-from cuda_ext import _native
+from cuda_ext import _native, build
 from ops.mixed import MixedCell
 
 assert "site-of-the-test" in cuda_ext.__file__, cuda_ext.__file__
@@ -262,7 +263,7 @@ def kernels_in(library: Path) -> set[str]:
 
 
 REGISTERED = """
-from cuda_ext import _native
+from cuda_ext import _native, build
 assert _native.available(), _native.why_unavailable()
 assert _native.runs_on("cpu") and _native.runs_on("cuda")
 print(_native.__file__)
@@ -289,3 +290,18 @@ def test_the_cuda_sources_compile_import_and_register(tree: Path) -> None:
     )  # fmt: skip
     assert loaded.stdout.strip() == str(root / "cuda_ext" / "_native.py"), loaded.stderr
     assert kernels_in(library) == set(KERNEL.findall("".join(path.read_text() for path in GRID)))
+
+
+@pytest.mark.parametrize(
+    ("here", "built"),
+    [
+        (None, "8.0;9.0+PTX"), ((8, 0), "8.0;9.0+PTX"), ((9, 0), "8.0;9.0+PTX"),
+        ((7, 5), "7.5;8.0;9.0+PTX"), ((12, 0), "12.0;8.0;9.0+PTX"),
+    ],
+)  # fmt: skip
+def test_the_gpu_at_hand_is_built_for(
+    here: tuple[int, int] | None, built: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: here is not None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: here)
+    assert architectures() == built

@@ -1,10 +1,12 @@
 """The kernels in Triton: interpreted on a CPU, compiled for a GPU that is not there, run on one."""
 
+import importlib.metadata
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -119,21 +121,71 @@ def test_what_triton_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _native.why_not("cuda").endswith("; Triton is not installed")
 
 
-def test_what_triton_cannot_do_here_is_found_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU cannot launch, as a GPU without a driver, or one that Triton no longer knows."""
+def pretend(monkeypatch: pytest.MonkeyPatch, compiled: tuple[str, ...]) -> None:
+    """There is a GPU, and there are kernels for it."""
     for name, value in (
-        ("_DEVICES", ("cpu", "cuda")), ("_COMPILED", ("cpu",)), ("_TRIED", False),
-        ("_NO_TRITON", ""),
+        ("_DEVICES", ("cpu", "cuda")), ("_COMPILED", compiled), ("_TRIED", False),
+        ("_NO_TRITON", ""), ("_NOT_HERE", ""),
     ):  # fmt: skip
         monkeypatch.setattr(_native, name, value)
-    assert _native.by_triton("cuda") and not _native.by_triton("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch, "zeros", lambda *shape, **_: torch.full(shape, 0.0))
+
+
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("zeros", "ones", "tensor"):
+        make = getattr(torch, name)
+        monkeypatch.setattr(
+            torch, name, lambda *given, make=make, device=None, **kw: make(*given, **kw)
+        )
+
+
+def test_what_triton_cannot_do_here_is_found_before_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU cannot launch, as a GPU without a driver, or one that Triton no longer knows."""
+    pretend(monkeypatch, ("cpu",))
+    assert _native.by_triton("cuda") and not _native.by_triton("cpu")
+    on_cpu(monkeypatch)
     assert not _native.choose("auto", "cuda")
-    assert "; the kernels in Triton fail here (" in _native.why_not("cuda")
+    assert _native.why_not("cuda").startswith("the kernels in Triton fail here (")
     assert not _native.by_triton("cuda")
     with pytest.raises(RuntimeError, match="the kernels in Triton fail here"):
         _native.choose("native", "cuda")
+
+
+def test_kernels_that_were_built_for_other_gpus_are_found_before_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a GPU torch cannot make the tensors, as one without the kernels cannot run them."""
+    pretend(monkeypatch, ("cpu", "cuda"))
+    assert not _native.choose("auto", "cuda")
+    said = _native.why_not("cuda")
+    assert said.startswith("the compiled CUDA kernels fail here (") and "builds them for" in said
+    assert _native.compiled_for() == ("cpu",) and not _native.by_triton("cuda")
+
+
+@needs_native
+def test_kernels_that_compute_wrong_numbers_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    ops = torch.ops.robust_supernet
+    assert _native._trial(ops, "cpu")
+    wrong = SimpleNamespace(
+        attack_step=ops.attack_step, training_node_sums=lambda *a: (0.5 * torch.ones(3, 5), None)
+    )
+    assert not _native._trial(wrong, "cpu")
+    pretend(monkeypatch, ("cpu", "cuda"))
+    on_cpu(monkeypatch)
+    assert _native.why_not("cuda") == ""  # the CPU's kernels stand in, and are right
+    monkeypatch.setattr(_native, "_TRIED", False)
+    monkeypatch.setattr(_native, "_trial", lambda ops: False)
+    assert "the compiled CUDA kernels compute wrong numbers here" in _native.why_not("cuda")
+
+
+def test_triton_may_be_of_a_distribution_with_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", gone)
+    monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.1.0"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert "Triton 3.1.0 is older than 3.3" in _native._why_not_triton()
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 5, 3), (2, 4, 5, 1), (2, 4, 1, 1), (1, 4, 1, 1)])

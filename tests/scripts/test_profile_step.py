@@ -56,6 +56,16 @@ def test_launches_are_counted_without_a_gpu(tmp_path: Path) -> None:
     assert "weight step" in done.stdout and "kernels" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_strategy_that_waits_is_a_sentence(tmp_path: Path) -> None:
+    done = run_script(
+        "profile_step.py", "--count", "--robust", "--C", "2", "--N", "1", "--batch-size", "2",
+        "--attack-steps", "1", "--strategy", "gdas", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "a step of gdas waits for the GPU (aten::_to_copy at strategies/gdas.py" in done.stderr
+
+
 def test_nothing_to_profile(tmp_path: Path) -> None:
     done = run_script("profile_step.py", "--steps", "0", cwd=tmp_path)
     assert done.returncode == 2 and "--steps and --skip must be at least 1" in done.stderr

@@ -25,6 +25,7 @@ def of_preset(**other: object) -> SearchConfig:
         dict(attack="n_fgsm", impl="batched"),
         dict(attack="n_fgsm", impl="batched", objective="mgda"),
         dict(attack="n_fgsm", impl="batched", strategy="darts2"),
+        dict(attack="n_fgsm", impl="batched", strategy="drnas"),
     ],
 )
 def test_no_part_of_a_step_makes_the_host_wait(config: dict[str, object]) -> None:
