@@ -43,7 +43,6 @@ def front_record(config: SearchConfig, data: ImageData, proposals: Proposals) ->
                 **cell_record(choice.cell, table, data.num_classes, data.full_size),
                 "place": choice.place,
                 "score": choice.score,
-                "gain": proposals.score(choice.cell, "gains"),
             }
             for choice in menu
         ],

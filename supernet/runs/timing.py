@@ -25,14 +25,6 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def in_turns(
-    runs: Mapping[str, Callable[[], object]], rounds: int, device: torch.device
-) -> dict[str, list[float]]:
-    """Seconds of each call, round by round: a busy minute of the machine hits all of them."""
-    found = clocked_in_turns(runs, rounds, device)
-    return {name: [clock.wall for clock in clocks] for name, clocks in found.items()}
-
-
 class Clock(NamedTuple):
     """Seconds of one call: wall-clock, and those of the process's CPUs, all threads together."""
 

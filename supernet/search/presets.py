@@ -19,6 +19,8 @@ def _digits() -> dict[str, Any]:
 
 def _cpu() -> dict[str, Any]:
     """CIFAR-sized images on two CPU cores: one cell per stage, half the side, half the radius."""
+    # The supernet changes no answer on the data sets that can tell (docs/results/search.md); it
+    # stays for what can be asked of it, gains on every edge and weights to score cells with.
     # In 1,500 steps at 8/255 the network is underfitted and pooling wins; under attack alpha
     # prefers what amplifies least (skip, pool) long before the weights can defend a 3x3.
     return dict(

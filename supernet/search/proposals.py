@@ -53,10 +53,10 @@ class Proposals:
 
     @property
     def guide(self) -> str:
-        """The score that orders cells of any size, and that refinement should drop cells by.
+        """The score that orders cells of any size, and that refinement drops neighbours by.
 
-        Of the 18 neighbours of a cell the best third by free scores holds the best one, or one that
-        lacks up to 0.07 points in the mean (docs/results/proposals).
+        Of the 18 neighbours of a cell the best half by free scores holds the best one, or one that
+        lacks up to 0.03 points in the mean (docs/results/proposals).
         """
         return "both" if self.follows_prior else "free"
 

@@ -82,7 +82,8 @@ ROWS = (
         "--epochs 0 --proposals 333333"),
     Row("from-random", "no supernet: short trainings from a random cell",
         "--epochs 0 --proposals random"),
-    Row("clean", "the search without attacks: weights and alpha see clean images",
+    Row("clean", "the search without attacks: weights and alpha see clean images, and free scores "
+        "propose, too",
         "--no-robust", images=("cifar10",), guides=("answer", "gains")),
     Row("deep", "a supernet of five cells a stage and twice the epochs, without short trainings",
         "--N 5 --epochs 8 --proposals supernet --refine-moves 0", seeds=ONE,

@@ -151,11 +151,12 @@ def judged_all(study: StudyConfig, outcomes: Outcomes, table: Table) -> dict[str
 def markdown(record: Mapping[str, Any]) -> str:
     """Both tables; of several seeds a number each."""
     ranks, start, best = record["ranks"], record["start"], record["best_standing"]
-    in_order = sorted(ranks.values())
+    in_order, shrink = sorted(ranks.values()), record["shrink"]
+    size = f"shrunk by {shrink}" if shrink > 1 else "not shrunk"
     blocks = [
         "# Short trainings as judges",
         f"{start} (rank {ranks[start]:,}) and its {len(ranks) - 1} neighbours on "
-        f"{dataset_name(record['dataset'])}, shrunk by {record['shrink']}; ranks by PGD-20 8/255.\n"
+        f"{dataset_name(record['dataset'])}, {size}; ranks by PGD-20 8/255.\n"
         f"The best three have {', '.join(f'{rank:,}' for rank in in_order[:3])}, the median is "
         f"{statistics.median_low(in_order):,}, and the cell that free scores like best, {best}, "
         f"has {ranks[best]:,}.\n"
@@ -164,40 +165,48 @@ def markdown(record: Mapping[str, Any]) -> str:
         "Kendall's tau is over all of these cells.\n"
         "The rank is that of the cell that the measure likes best; `at W` is that of the best cell "
         "by standing and measure together, with weight W.",
-        markdown_table(
-            ("training", "steps", "judged by", "Kendall", "rank",
-             *[f"at {weight:g}" for weight in WEIGHTS], "CPU seconds"),
-            [
-                [*key, _each("{:.2f}", [line["kendall"] for line in lines]),
-                 _each("{:,}", [line["rank"] for line in lines]),
-                 *[_each("{:,}", ranked)
-                   for ranked in zip(*[line["with_standing"] for line in lines], strict=True)],
-                 f"{statistics.median(line['cpu_seconds'] for line in lines):.1f}"]
-                for key, lines in _grouped(
-                    record["measures"], lambda line: (str(line["steps"]), line["measure"])
-                )
-            ],
-            "lrlrrrrrrr",
-        ),
+        _measures(record["measures"]),
         "## Schedules",
         "One move from the cell: so many neighbours, those that free scores like best, are trained "
         "for the first number of steps, the best third of them anew for the next; the cell itself "
         "is in the last round.",
-        markdown_table(
-            ("training", "rounds", "neighbours", "rank", "by losses alone", "steps in all"),
-            [
-                [*key, _each("{:,}", [line["rank"] for line in lines]),
-                 _each("{:,}", [line["rank_by_losses"] for line in lines]),
-                 f"{statistics.median(line['steps'] for line in lines):,.0f}"]
-                for key, lines in _grouped(
-                    record["schedules"],
-                    lambda line: (_each("{}", line["rounds"]), str(line["around"])),
-                )
-            ],
-            "llrrrr",
-        ),
-    ]  # fmt: skip
+        _moves(record["schedules"]),
+    ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _measures(lines: Sequence[Mapping[str, Any]]) -> str:
+    header = ("training", "steps", "judged by", "Kendall", "rank",
+              *[f"at {weight:g}" for weight in WEIGHTS], "CPU seconds")  # fmt: skip
+    rows = [
+        [
+            *key,
+            _each("{:.2f}", [line["kendall"] for line in group]),
+            _each("{:,}", [line["rank"] for line in group]),
+            *[
+                _each("{:,}", ranked)
+                for ranked in zip(*[line["with_standing"] for line in group], strict=True)
+            ],
+            f"{statistics.median(line['cpu_seconds'] for line in group):.1f}",
+        ]
+        for key, group in _grouped(lines, lambda line: (str(line["steps"]), line["measure"]))
+    ]
+    return markdown_table(header, rows, "lrlrrrrrrr")
+
+
+def _moves(lines: Sequence[Mapping[str, Any]]) -> str:
+    header = ("training", "rounds", "neighbours", "rank", "by losses alone", "steps in all")
+    groups = _grouped(lines, lambda line: (_each("{}", line["rounds"]), str(line["around"])))
+    rows = [
+        [
+            *key,
+            _each("{:,}", [line["rank"] for line in group]),
+            _each("{:,}", [line["rank_by_losses"] for line in group]),
+            f"{statistics.median(line['steps'] for line in group):,.0f}",
+        ]
+        for key, group in groups
+    ]
+    return markdown_table(header, rows, "llrrrr")
 
 
 def _ways(study: StudyConfig, seed: int) -> list[Way]:

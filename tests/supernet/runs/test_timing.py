@@ -8,7 +8,6 @@ import torch
 from supernet.runs.timing import (
     Clock,
     clocked_in_turns,
-    in_turns,
     peak_memory,
     seconds,
     spread,
@@ -24,7 +23,9 @@ def test_seconds_are_those_of_the_call() -> None:
 
 def test_calls_take_turns() -> None:
     order: list[str] = []
-    times = in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3, CPU)
+    times = clocked_in_turns(
+        {"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3, CPU
+    )
     assert order == ["a", "b"] * 3
     assert {name: len(found) for name, found in times.items()} == {"a": 3, "b": 3}
 
