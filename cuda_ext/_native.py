@@ -118,13 +118,24 @@ def _try() -> None:
 
         ops: Any = triton_ops if in_triton else torch.ops.robust_supernet
         problem = "" if _trial(ops) else f"the {which} compute wrong numbers here"
+    except torch.OutOfMemoryError:  # which says nothing of the kernels
+        _TRIED = False
+        return
     except Exception as error:  # of Triton, its compilers and drivers: none has a type of its own
         said = str(error).strip().splitlines() or [type(error).__name__]
         problem = f"the {which} fail here ({said[-1 if in_triton else 0][:200]})"
+        if "no kernel image" in str(error):
+            problem += f"; {_REMEDY} builds them for this GPU, where nvcc is"
     if problem:
-        remedy = "" if in_triton else f"; {_REMEDY} builds them for this GPU"
         _COMPILED = tuple(d for d in _COMPILED if d != "cuda")
-        _DEVICES, _NOT_HERE = _COMPILED, problem + remedy
+        _DEVICES, _NOT_HERE = _COMPILED, problem
+
+
+def _may_try() -> bool:
+    """Not where torch.compile traces or a graph is captured: the trial reads values."""
+    if torch.compiler.is_compiling():
+        return False
+    return not (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing())
 
 
 def _trial(ops: Any, device: str = "cuda") -> bool:
@@ -199,7 +210,7 @@ def form(device_type: str) -> str:
 
 def why_not(device_type: str, dtype: torch.dtype = torch.float32) -> str:
     """Why the kernels do not run on this device in this dtype; empty where they do."""
-    if device_type == "cuda" and runs_on(device_type) and not _TRIED:
+    if device_type == "cuda" and runs_on(device_type) and not _TRIED and _may_try():
         _try()
     if not runs_on(device_type):
         if device_type == "cuda" and _NOT_HERE:

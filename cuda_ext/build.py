@@ -86,14 +86,16 @@ def stamped(csrc: Path, folder: Path) -> str:
 
 
 def architectures() -> str:
-    """DEFAULT_ARCHITECTURES, and that of the GPU that is here."""
+    """DEFAULT_ARCHITECTURES, and older ones that are here; newer GPUs compile the PTX of 9.0."""
     import torch
 
-    if not torch.cuda.is_available():
-        return DEFAULT_ARCHITECTURES
-    here = "{}.{}".format(*torch.cuda.get_device_capability())
+    try:
+        here = {torch.cuda.get_device_capability(n) for n in range(torch.cuda.device_count())}
+    except Exception:  # a driver that cannot be asked: torch and CUDA have many errors for it
+        here = set()
     known = DEFAULT_ARCHITECTURES.replace("+PTX", "").split(";")
-    return DEFAULT_ARCHITECTURES if here in known else f"{here};{DEFAULT_ARCHITECTURES}"
+    names = [f"{major}.{minor}" for major, minor in sorted(here) if (7, 5) <= (major, minor) < (9,)]
+    return ";".join([*(name for name in names if name not in known), DEFAULT_ARCHITECTURES])
 
 
 def kernels(cuda: bool, csrc: Path, folder: Path) -> Extension:

@@ -34,6 +34,8 @@ class Captures:
         self.failed = False
         """Whether one has failed: then there are no more."""
         self._logged: set[str] = set()
+        self._lasting: set[str] = set()
+        """Of these the one that says why there are no more captures."""
         self._inside = threading.local()
 
     @property
@@ -57,7 +59,9 @@ class Captures:
         if self.strict:
             raise CaptureFailed(f"{what} cannot be captured: {reason}") from error
         self.failed = True
+        known = self._logged.copy()
         self.say(what, f"the capture failed: {reason}; nor will any other of this process")
+        self._lasting |= self._logged - known
 
     def refuse(self, what: str, reason: str) -> None:
         """A replay was not what it should be.
@@ -71,8 +75,7 @@ class Captures:
     def begin(self) -> None:
         """A new run begins in this process: what was said of earlier ones is not of it. That there
         are no more captures is."""
-        if not self.failed:
-            self._logged.clear()
+        self._logged &= self._lasting
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -101,27 +104,32 @@ def capture(graph: Any, pool: Any = None) -> Iterator[None]:
     """Capture what is launched inside into a torch.cuda.CUDAGraph, with memory of its own or of a
     pool.
 
-    cuBLAS keeps working memory for each stream, and all captures have one stream: what a capture
-    allocated would serve the next one too, and be freed with the first graph, while the others
-    still write to it. So there is none before a capture, and none is kept after it.
+    cuBLAS keeps working memory for each stream, and all captures of a device have one: what a
+    capture allocated would serve the next one too, and be freed with the first graph, while the
+    others still write to it. So there is none before a capture, and none is kept after it.
     """
     torch._C._cuda_clearCublasWorkspaces()
     try:
-        with torch.cuda.graph(graph, pool=pool):
+        # torch's own stream for captures is one of the process, and belongs to one device.
+        with torch.cuda.graph(graph, pool=pool, stream=_side_stream()):
             yield
     finally:
         torch._C._cuda_clearCublasWorkspaces()
+
+
+def _side_stream() -> torch.cuda.Stream:
+    """That of the current device: libraries keep working memory for every stream they have seen."""
+    device = torch.cuda.current_device()
+    if device not in _SIDE:
+        _SIDE[device] = torch.cuda.Stream()
+    return _SIDE[device]
 
 
 @contextmanager
 def on_side_stream() -> Iterator[None]:
     """Work on another stream, in order with the current one: where libraries allocate and choose
     algorithms before a capture."""
-    # One for each device: libraries keep working memory for every stream that they have seen.
-    device = torch.cuda.current_device()
-    if device not in _SIDE:
-        _SIDE[device] = torch.cuda.Stream()
-    stream = _SIDE[device]
+    stream = _side_stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         yield

@@ -46,9 +46,9 @@ Step = Callable[[Model, Tensor, Tensor, Tensor], None]
 MAX_GRAPHS = 4
 """Kept at a time: each owns the activations of one attack step."""
 
-MAX_CAPTURES = 64
-"""In a row, with no graph of an earlier call used between them: a caller whose models or shapes
-never repeat is better off without."""
+MAX_CAPTURES, REPLAYS = 64, 32
+"""Captures in one process, and replays that pay for one more: a caller whose models or shapes
+seldom repeat is better off without."""
 
 WARM_UP = 2
 """Steps before a capture, on another stream: libraries choose algorithms and allocate in them."""
@@ -100,9 +100,9 @@ class AttackLoops:
         self._make_graph = make_graph
         self._process = process or Captures()
         self._seen: set[Hashable] = set()
-        self._refused: set[Hashable] = set()
+        self._refused: dict[Hashable, str] = {}
         self._graphs: OrderedDict[Hashable, tuple[Any, Callable[[], Any]]] = OrderedDict()
-        self._captures = 0
+        self._captures = self._replays = 0
         # A graph's buffers serve one call at a time.
         self._lock = threading.RLock()
 
@@ -144,10 +144,10 @@ class AttackLoops:
         graph, owner = self._graphs.get(full_key, (None, lambda: None))
         if graph is not None and (owner() is model or not isinstance(model, nn.Module)):
             self._graphs.move_to_end(full_key)
-            self._captures = 0
+            self._replays += 1
             return graph
         if full_key in self._refused:
-            return None
+            return self._eager(self._refused[full_key])  # logged once in every run
         if full_key not in self._seen:
             self._seen.add(full_key)
             log.debug("an attack of %d steps on %s: ordinary calls the first time, captured the "
@@ -156,8 +156,8 @@ class AttackLoops:
         return self._capture(full_key, step, steps, model, x_adv, x, y)
 
     def _capture(self, full_key: Hashable, *arguments: Any) -> Any:
-        if self._captures >= MAX_CAPTURES:
-            return self._eager(f"{MAX_CAPTURES} loops were captured, and none of them came again")
+        if self._captures >= MAX_CAPTURES + self._replays // REPLAYS:
+            return self._eager(f"{self._captures} loops were captured and seldom came again")
         self._captures += 1
         try:
             graph = self._make_graph(*arguments)
@@ -167,9 +167,12 @@ class AttackLoops:
             return None
         allowed = 0.0 if torch.backends.cudnn.deterministic else TOLERANCE
         if not difference <= allowed:  # NaN is not agreement either
-            self._refused.add(full_key)
-            self._process.refuse(_NAME, f"its first replay is {difference:.2g} of the attack's own "
-                                        "change away from ordinary calls")  # fmt: skip
+            reason = (
+                f"its first replay is {difference:.2g} of the attack's own change away from "
+                "ordinary calls"
+            )
+            self._refused[full_key] = reason
+            self._process.refuse(_NAME, reason)
             return None
         model = arguments[2]
         owner = weakref.ref(model) if isinstance(model, nn.Module) else lambda: None

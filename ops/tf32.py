@@ -29,7 +29,7 @@ def precisions() -> tuple[Any, ...]:
 @contextmanager
 def switched_off() -> Iterator[None]:
     """No TF32 inside; afterwards all switches are as they were."""
-    before = _read()
+    before, words = _read(), _words()
     for backend, old, new in before:
         _write(backend, None if old is None else False, None if new is None else "ieee")
     try:
@@ -37,6 +37,10 @@ def switched_off() -> Iterator[None]:
     finally:
         for switch in before:
             _write(*switch)
+        if words is not None:  # of which the switches alone cannot say all
+            torch.set_float32_matmul_precision(words)
+            for backend, _, new in before:
+                _write(backend, None, new)
 
 
 def _read() -> Switches:
@@ -44,6 +48,14 @@ def _read() -> Switches:
         (backend, _old(backend), getattr(_newer(backend), "fp32_precision", None))
         for backend in (torch.backends.cudnn, torch.backends.cuda.matmul)
     )
+
+
+def _words() -> str | None:
+    """`highest`, `high` or `medium`; None where the switches are not as one of them sets them."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None
 
 
 def _old(backend: Any) -> bool | None:

@@ -92,7 +92,7 @@ class Watch:
             except Diverged as reason:
                 raise reason from error
             except Exception:  # a GPU that has failed can be read no more: the first error counts
-                raise error from None
+                pass
             raise
 
 

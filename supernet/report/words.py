@@ -35,7 +35,7 @@ WHOLE = ("refined", "proposed")
 START_NAMES = {
     "supernet": "by the supernet",
     "free": "by scores that need no training",
-    "prior": "by the prior and these scores together",
+    "prior": "by prior and free scores together",
     "random": "at random",
 }
 """Where the cells come from that a refinement starts from -> words."""

@@ -129,6 +129,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, compiled: tuple[str, ...]) -> None:
     ):  # fmt: skip
         monkeypatch.setattr(_native, name, value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
 
 
 def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,8 +159,29 @@ def test_kernels_that_were_built_for_other_gpus_are_found_before_a_run(
     pretend(monkeypatch, ("cpu", "cuda"))
     assert not _native.choose("auto", "cuda")
     said = _native.why_not("cuda")
-    assert said.startswith("the compiled CUDA kernels fail here (") and "builds them for" in said
+    assert said.startswith("the compiled CUDA kernels fail here (") and "builds" not in said
+    pretend(monkeypatch, ("cpu", "cuda"))
+
+    def trial(ops: object) -> bool:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(_native, "_trial", trial)
+    assert "builds them for this GPU, where nvcc is" in _native.why_not("cuda")
     assert _native.compiled_for() == ("cpu",) and not _native.by_triton("cuda")
+
+
+def test_kernels_are_not_tried_where_that_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trial(ops: object) -> bool:
+        raise torch.OutOfMemoryError
+
+    pretend(monkeypatch, ("cpu", "cuda"))
+    monkeypatch.setattr(_native, "_trial", trial)
+    assert _native.why_not("cuda") == "" and not _native._TRIED
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    monkeypatch.setattr(_native, "_trial", lambda ops: False)
+    assert _native.why_not("cuda") == "" and not _native._TRIED
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    assert "wrong numbers" in _native.why_not("cuda") and _native._TRIED
 
 
 @needs_native

@@ -23,3 +23,6 @@ def test_a_capture_that_failed_is_a_reason_of_later_runs_too() -> None:
     captures.fail("alpha's step", RuntimeError("not permitted"))
     captures.begin()
     assert captures.failed and "not permitted" in captures.reasons[0]
+    captures.say("an attack", "no tensors")
+    captures.begin()
+    assert len(captures.reasons) == 1 and "not permitted" in captures.reasons[0]

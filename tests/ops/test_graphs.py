@@ -15,7 +15,15 @@ from torch import Tensor, nn
 
 from ops import captures
 from ops.captures import CaptureFailed, Captures
-from ops.graphs import MAX_CAPTURES, MAX_GRAPHS, AttackGraph, AttackLoops, signature, tensors_of
+from ops.graphs import (
+    MAX_CAPTURES,
+    MAX_GRAPHS,
+    REPLAYS,
+    AttackGraph,
+    AttackLoops,
+    signature,
+    tensors_of,
+)
 
 
 class Scale:
@@ -103,17 +111,19 @@ def test_old_graphs_go(loops: AttackLoops) -> None:
     assert len(loops._graphs) == MAX_GRAPHS
 
 
-def test_captures_end_where_none_is_used_again(loops: AttackLoops) -> None:
-    def twice(shift: int) -> None:
-        for _ in range(2):
-            run(loops, Scale(2.0, float(shift)))
+def test_captures_end_where_graphs_are_seldom_used_again(loops: AttackLoops) -> None:
+    """More forms in turn than graphs are kept: each comes again, and finds its graph gone."""
+    calls = [*range(MAX_GRAPHS + 1)] * 40
+    for shift in calls:
+        run(loops, Scale(2.0, float(shift)))
+    assert MAX_CAPTURES <= FakeGraph.made <= MAX_CAPTURES + len(calls) // REPLAYS
 
-    for shift in range(MAX_CAPTURES - 1):
-        twice(shift)
-    twice(MAX_CAPTURES - 2)  # a replay: the count begins anew
-    for shift in range(1000, 1000 + 2 * MAX_CAPTURES):
-        twice(shift)
-    assert FakeGraph.made == 2 * MAX_CAPTURES - 1
+
+def test_replays_pay_for_more_captures(loops: AttackLoops) -> None:
+    for shift in range(2 * MAX_CAPTURES):
+        for _ in range(2 + REPLAYS):
+            run(loops, Scale(2.0, float(shift)))
+    assert FakeGraph.made == 2 * MAX_CAPTURES
 
 
 def test_a_failed_capture_is_logged_once_and_runs_eagerly(caplog: Any) -> None:
@@ -275,7 +285,7 @@ def test_everything_happens_on_the_device_of_the_images(monkeypatch: pytest.Monk
     fakes = {
         "device": device, "Stream": Stream, "CUDAGraph": Graph, "current_stream": Stream,
         "stream": lambda stream: context("warm-up"), "current_device": lambda: current[-1],
-        "graph": lambda graph, pool: context("capture"),
+        "graph": lambda graph, pool, stream: context("capture"),
     }  # fmt: skip
     monkeypatch.setattr(captures, "_SIDE", {})
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ops import regions
+from ops import captures, regions
 from ops.captures import CaptureFailed, Captures
 from ops.graphs import AttackLoops
 from ops.regions import Region, RegionGraph, Tensors
@@ -151,13 +151,14 @@ def test_a_graph_reads_its_own_buffers_and_gives_outputs_away(
             graph.outputs[0].copy_(2 * graph.inputs[0])
 
     @contextlib.contextmanager
-    def capture(graph: Fake, pool: object) -> Iterator[None]:
+    def capture(graph: Fake, pool: object, stream: object) -> Iterator[None]:
         pools.append(pool)
         yield
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Fake)
     monkeypatch.setattr(torch.cuda, "graph", capture)
     monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: None, raising=False)
+    monkeypatch.setattr(captures, "_side_stream", object)
     monkeypatch.setattr(regions, "_FIRST", {})
     x = torch.zeros(2)
     graph = RegionGraph(lambda x: (2 * x,), [x])

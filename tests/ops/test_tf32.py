@@ -12,6 +12,7 @@ STATES = {
     "as they are": "",
     "allow_tf32": "b.cudnn.allow_tf32 = False; b.cuda.matmul.allow_tf32 = True",
     "set_float32_matmul_precision": "torch.set_float32_matmul_precision('high')",
+    "medium": "torch.set_float32_matmul_precision('medium')",
     "convolutions": "b.cudnn.conv.fp32_precision = 'ieee'",
     "products": "b.cuda.matmul.fp32_precision = 'tf32'",
     "both": "b.cudnn.conv.fp32_precision = b.cuda.matmul.fp32_precision = 'tf32'",
@@ -25,7 +26,12 @@ from ops import tf32
 from ops.captures import arithmetic
 b = torch.backends
 {state}
-before, keys = tf32.precisions(), arithmetic()
+def medium():
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None
+before, keys, words = tf32.precisions(), arithmetic(), medium()
 for _ in range(2):
     with tf32.switched_off():
         assert tf32.allowed() == (False, False), tf32.precisions()
@@ -33,12 +39,14 @@ for _ in range(2):
             found = b.cudnn.conv.fp32_precision, b.cuda.matmul.fp32_precision
             assert found == ("ieee", "ieee"), found
     assert tf32.precisions() == before and arithmetic() == keys, (before, tf32.precisions())
+    assert medium() == words, (words, medium())
 print(*tf32.allowed())
 """
 ALLOWED = {
     "as they are": "True False", "allow_tf32": "False True",
     "set_float32_matmul_precision": "True True", "convolutions": "False False",
     "products": "True True", "both": "True True", "everything": "True True",
+    "cudnn": "True True", "nothing": "False False", "medium": "True True",
 }  # fmt: skip
 
 
@@ -50,7 +58,7 @@ def test_switches_are_off_inside_and_as_they_were_outside(state: str) -> None:
     command = [sys.executable, "-c", BLOCK.format(state=STATES[state])]  # switches of a process
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == ALLOWED.get(state, done.stdout.strip())
+    assert done.stdout.strip() == ALLOWED[state]
 
 
 def test_an_error_inside_leaves_the_switches_as_they_were() -> None:

@@ -2,8 +2,9 @@
 
 The weights of `free` were chosen on the benchmark's tables, and on other images another sum may be
 right. So each kept sweep is chosen from its first round's losses, which every cell but the start
-has, next to the standings by all small weightings of the same scores. The cells of a sweep stay
-those that `free` had picked.
+has, next to the standings by all small weightings of the same scores. Of sweeps of proposals only
+those count whose cells `free` or a supernet had picked, in attacked searches; where one has the
+trainings of another and more, the larger counts.
 """
 
 import statistics
@@ -68,6 +69,28 @@ def judged_sums(
     ]  # fmt: skip
 
 
+def picked_by_scores(evidence: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(data set, sweep) without a budget and a prior, of attacked searches; none twice, and none
+    whose first round is a part of another's."""
+    found: list[tuple[str, Mapping[str, Any]]] = []
+    for run in evidence["runs"]:
+        words = run["flags"].split()
+        if run["budget"] is not None or "--no-robust" in words or "tables" in words:
+            continue
+        found += [(run["dataset"], sweep) for sweep in run.get("sweeps") or ()]
+    found.sort(key=lambda item: -len(item[1]["losses"][0]))
+    kept: list[tuple[str, Mapping[str, Any]]] = []
+    for dataset, sweep in found:
+        trained = sweep["losses"][0].items()
+        if not any(
+            (dataset, sweep["start"]) == (name, other["start"])
+            and trained <= other["losses"][0].items()
+            for name, other in kept
+        ):
+            kept.append((dataset, sweep))
+    return kept
+
+
 def kind_of(sweep: Mapping[str, Any]) -> str:
     """`proposals`, or `neighbours` of a cell."""
     return "proposals" if sweep["start"] is None else "neighbours"
@@ -86,7 +109,7 @@ def markdown(records: Sequence[Mapping[str, Any]]) -> list[str]:
     ]  # fmt: skip
     return [
         "## Next to other sums of free scores",
-        f"The same sweeps with the standings of all {number} weightings of {', '.join(PARTS)} "
+        f"Sweeps of attacked searches without a prior, none twice, with the standings of all {number} weightings of {', '.join(PARTS)} "
         "with whole numbers from 0 to 3, in place of their own.\n"
         "Points that the choice lacks to the best of the first round's cells, in the mean over "
         f"sweeps and weightings: by standing alone, and with losses at {LOSS_WEIGHT:g}; and how "

@@ -21,7 +21,7 @@ from supernet.search.standing import LOSS_WEIGHT, scores_of
 from supernet.shapes import Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.records import read_evidence
 from supernet.studies.trainings import other_sums
-from supernet.studies.trainings.other_sums import judged_sums, kind_of
+from supernet.studies.trainings.other_sums import judged_sums, kind_of, picked_by_scores
 
 COLUMN = "pgd_8"
 ROUNDS = {"first": 0, "last": -1}
@@ -60,9 +60,10 @@ def judged_all(evidence: Mapping[str, Any], table: Table) -> dict[str, Any]:
     evidence: of `read_sweeps`.
     Raises: UserError where no sweep is kept.
     """
+    weights = judged_sweeps(evidence, table)
     return {
-        "weights": judged_sweeps(evidence, table),
-        "other_sums": judged_sums([*different(evidence)], table),
+        "weights": weights,
+        "other_sums": judged_sums(picked_by_scores(evidence), table),
     }
 
 
