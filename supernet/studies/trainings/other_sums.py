@@ -109,7 +109,8 @@ def markdown(records: Sequence[Mapping[str, Any]]) -> list[str]:
     ]  # fmt: skip
     return [
         "## Next to other sums of free scores",
-        f"Sweeps of attacked searches without a prior, none twice, with the standings of all {number} weightings of {', '.join(PARTS)} "
+        f"Sweeps of attacked searches without a prior, none twice, with the standings of all "
+        f"{number} weightings of {', '.join(PARTS)} "
         "with whole numbers from 0 to 3, in place of their own.\n"
         "Points that the choice lacks to the best of the first round's cells, in the mean over "
         f"sweeps and weightings: by standing alone, and with losses at {LOSS_WEIGHT:g}; and how "
