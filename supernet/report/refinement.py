@@ -5,6 +5,7 @@ from typing import Any
 
 from ops.space import EDGES, OP_NAMES
 from supernet.cells.genotype import Genotype
+from supernet.proxies.standing import LOSS_WEIGHT, standings_of
 from supernet.report.markdown import plain, table
 from supernet.report.run_files import RunFiles, holds_judge
 from supernet.report.words import (
@@ -14,7 +15,6 @@ from supernet.report.words import (
     duration,
     percent,
 )
-from supernet.search.standing import LOSS_WEIGHT, standings_of
 
 SHOWN = 8
 """Cells of a sweep that the report shows; refine.json has all."""

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from ops.space import NONE, NUM_EDGES
 from supernet.cells.genotype import Genotype
 from supernet.cells.isomorphs import one_of_each_class
+from supernet.proxies.standing import LOSS_WEIGHT, Standing, scores_of
 from supernet.search.derive import Fits
-from supernet.search.standing import LOSS_WEIGHT, Standing, scores_of
 
 Judge = Callable[[Sequence[Genotype], int], list[float]]
 """(cells, number of the round) -> the held-out loss of each after a short training, in nats."""

@@ -9,11 +9,11 @@ from typing import Any
 from supernet.benchmark.table import COSTS, DATASETS, Table
 from supernet.errors import UserError
 from supernet.files import atomic_write, read_json
+from supernet.proxies.standing import standings_of
 from supernet.report.record_shapes import AMOUNT, CODE, COUNT, NUMBER, REFINEMENT
 from supernet.report.records import read_metrics
 from supernet.report.run_files import METRICS_FILE, REFINEMENT_FILE
 from supernet.report.words import GUIDE_NAMES
-from supernet.search.standing import standings_of
 from supernet.shapes import SHOWN, Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.judge import judged
 from supernet.studies.evidence.plan import Run

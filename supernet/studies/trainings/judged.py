@@ -20,6 +20,7 @@ from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
 from supernet.files import read_json, write_json
 from supernet.progress import Progress
+from supernet.proxies.standing import LOSS_WEIGHT, Standing, scores_of
 from supernet.randomness import Randomness
 from supernet.report.markdown import table as markdown_table
 from supernet.report.words import dataset_name
@@ -28,7 +29,6 @@ from supernet.search.halves import Halves
 from supernet.search.proposals import propose
 from supernet.search.refine import neighbours, refine
 from supernet.search.search import load_images
-from supernet.search.standing import LOSS_WEIGHT, Standing, scores_of
 from supernet.studies.trainings.config import StudyConfig
 from supernet.train.short import Outcome, Recipe
 from supernet.train.side_by_side import SideBySide, Trial

@@ -17,9 +17,9 @@ from supernet.benchmark.table import DATASETS, Table
 from supernet.cells.genotype import Genotype
 from supernet.proxies.ensemble import rank_sum
 from supernet.proxies.free_scores import parts_of_sums
+from supernet.proxies.standing import LOSS_WEIGHT, scores_of
 from supernet.report.markdown import table as markdown_table
 from supernet.report.words import dataset_name, points
-from supernet.search.standing import LOSS_WEIGHT, scores_of
 from supernet.studies.weightings import PARTS, all_weightings
 
 COLUMN = "pgd_8"

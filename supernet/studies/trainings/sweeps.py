@@ -14,10 +14,10 @@ from typing import Any
 from supernet.benchmark.table import DATASETS, Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
+from supernet.proxies.standing import LOSS_WEIGHT, scores_of
 from supernet.report.markdown import table as markdown_table
 from supernet.report.record_shapes import CODE, DATASET, NUMBER
 from supernet.report.words import dataset_name, points
-from supernet.search.standing import LOSS_WEIGHT, scores_of
 from supernet.shapes import Each, Items, Maybe, require, unlike
 from supernet.studies.evidence.records import read_evidence
 from supernet.studies.trainings import other_sums

@@ -10,7 +10,7 @@ import pytest
 from supernet.benchmark.table import Table
 from supernet.cells.genotype import Genotype
 from supernet.errors import UserError
-from supernet.search.standing import LOSS_WEIGHT
+from supernet.proxies.standing import LOSS_WEIGHT
 from supernet.studies.evidence.records import FORMAT
 from supernet.studies.trainings.sweeps import (
     WEIGHTS,

@@ -3,7 +3,7 @@
 import pytest
 
 from supernet.cells.genotype import Genotype
-from supernet.search.standing import LOSS_WEIGHT, scores_of, standings_of
+from supernet.proxies.standing import LOSS_WEIGHT, scores_of, standings_of
 
 
 def test_the_score_is_the_standing_and_the_share_of_cells_behind() -> None:
