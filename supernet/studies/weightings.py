@@ -42,10 +42,8 @@ def judged_weightings(table: Table, may_be_R: NDArray[np.bool_]) -> dict[str, An
     `weights` of the first.
     may_be_R: the classes that may be the answer.
     """
-    parts = parts_of_sums(table)
     weights_WK = np.array(list(all_weightings()))
-    ranked_KR = np.array([rank_sum(parts, {name: 1.0}) for name in PARTS])
-    sums_WR = weights_WK @ ranked_KR
+    sums_WR = weighted_sums(table)
     rows = np.flatnonzero(may_be_R)
     best_W = rows[np.argmax(sums_WR[:, rows], axis=1)]
     truth_DR = np.array([table.values(name, COLUMN) for name in DATASETS])
@@ -108,6 +106,13 @@ def markdown(record: dict[str, Any]) -> list[str]:
             rows,
         ),
     ]  # fmt: skip
+
+
+def weighted_sums(table: Table) -> NDArray[np.float64]:
+    """The sum of ranks of every class by each of `all_weightings`, in their order, (W, R)."""
+    parts = parts_of_sums(table)
+    ranked_KR = np.array([rank_sum(parts, {name: 1.0}) for name in PARTS])
+    return np.array(list(all_weightings())) @ ranked_KR
 
 
 def all_weightings() -> Iterator[tuple[int, ...]]:

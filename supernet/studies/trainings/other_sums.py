@@ -15,12 +15,10 @@ import numpy as np
 
 from supernet.benchmark.table import DATASETS, Table
 from supernet.cells.genotype import Genotype
-from supernet.proxies.ensemble import rank_sum
-from supernet.proxies.free_scores import parts_of_sums
 from supernet.proxies.standing import LOSS_WEIGHT, scores_of
 from supernet.report.markdown import table as markdown_table
 from supernet.report.words import dataset_name, points
-from supernet.studies.weightings import PARTS, all_weightings
+from supernet.studies.weightings import PARTS, weighted_sums
 
 COLUMN = "pgd_8"
 
@@ -35,10 +33,7 @@ def judged_sums(
     `alone` and `with_losses` at LOSS_WEIGHT, and the shares in which losses choose a `better` and a
     `worse` cell.
     """
-    parts = parts_of_sums(table)
-    ranked_KR = np.array([rank_sum(parts, {name: 1.0}) for name in PARTS])
-    weights_WK = np.array(list(all_weightings()))
-    sums_WR = weights_WK @ ranked_KR
+    sums_WR = weighted_sums(table)
     standings_WR = sums_WR / sums_WR.std(axis=1, keepdims=True)
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     counts: dict[tuple[str, str], int] = {}
@@ -59,7 +54,7 @@ def judged_sums(
     return [
         {
             "dataset": dataset, "of": of, "sweeps": counts[dataset, of],
-            "weightings": len(weights_WK),
+            "weightings": len(sums_WR),
             "alone": statistics.fmean(alone for alone, _ in pairs),
             "with_losses": statistics.fmean(helped for _, helped in pairs),
             "better": statistics.fmean(helped < alone for alone, helped in pairs),
