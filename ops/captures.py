@@ -45,7 +45,7 @@ class Captures:
 
     def say(self, what: str, reason: str) -> None:
         """Log, once, that something runs as ordinary calls."""
-        line = f"{what} runs without a CUDA graph: {reason}"
+        line = _line(what, reason)
         if line not in self._logged:
             self._logged.add(line)
             log.warning(line)
@@ -59,9 +59,9 @@ class Captures:
         if self.strict:
             raise CaptureFailed(f"{what} cannot be captured: {reason}") from error
         self.failed = True
-        known = self._logged.copy()
-        self.say(what, f"the capture failed: {reason}; nor will any other of this process")
-        self._lasting |= self._logged - known
+        reason = f"the capture failed: {reason}; nor will any other of this process"
+        self.say(what, reason)
+        self._lasting.add(_line(what, reason))
 
     def refuse(self, what: str, reason: str) -> None:
         """A replay was not what it should be.
@@ -90,6 +90,10 @@ class Captures:
     def inside(self) -> bool:
         """Whether this thread is in a `whole` block."""
         return getattr(self._inside, "whole", False)
+
+
+def _line(what: str, reason: str) -> str:
+    return f"{what} runs without a CUDA graph: {reason}"
 
 
 CAPTURES = Captures()

@@ -44,11 +44,14 @@ def test_a_profile_adds_up(tmp_path: Path) -> None:
     assert "ms per step" in done.stdout and "convolutions" in done.stdout
 
 
+SMALL_COUNT = ("profile_step.py", "--count", "--robust", "--C", "2", "--N", "1",
+               "--batch-size", "2", "--attack-steps", "1")  # fmt: skip
+
+
 @pytest.mark.slow
 def test_launches_are_counted_without_a_gpu(tmp_path: Path) -> None:
     done = run_script(
-        "profile_step.py", "--count", "--robust", "--C", "2", "--N", "1", "--batch-size", "2",
-        "--attack-steps", "1", "--json", "count.json", cwd=tmp_path,
+        *SMALL_COUNT, "--json", "count.json", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     parts = json.loads((tmp_path / "count.json").read_text())["parts"]
@@ -59,8 +62,7 @@ def test_launches_are_counted_without_a_gpu(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_strategy_that_waits_is_a_sentence(tmp_path: Path) -> None:
     done = run_script(
-        "profile_step.py", "--count", "--robust", "--C", "2", "--N", "1", "--batch-size", "2",
-        "--attack-steps", "1", "--strategy", "gdas", cwd=tmp_path,
+        *SMALL_COUNT, "--strategy", "gdas", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
     assert "a step of gdas waits for the GPU (aten::_to_copy at strategies/gdas.py" in done.stderr
