@@ -1,7 +1,7 @@
 """Loads the compiled extension once, on import, and says who has kernels for which device.
 
-Where nothing compiled has kernels for CUDA, those in Triton (triton_ops.py) stand in for them. No
-other file knows how.
+Where nothing compiled has kernels for CUDA, or none that the GPU runs, those in Triton
+(triton_ops.py) stand in for them. No other file knows how.
 """
 
 import importlib.metadata
@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import warnings
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -102,33 +103,58 @@ def _triton_version() -> str:
 
 
 def _try() -> None:
-    """Let the GPU run two of its kernels; where they fail there are none for it.
+    """Let the GPU run two of its kernels; where all fail there are none for it.
 
-    Compiled kernels fail on a GPU that they were not built for, those in Triton where Triton, its
-    compilers or the driver do not get along.
+    Compiled kernels fail on a GPU that they were not built for; those in Triton then take their
+    place. These fail where Triton, its compilers or the driver do not get along.
     """
     global _DEVICES, _COMPILED, _NOT_HERE, _TRIED
     _TRIED = True
     if not torch.cuda.is_available():
         return
+    try:
+        problem = _problem()
+        if problem and "cuda" in _COMPILED:
+            _COMPILED = tuple(d for d in _COMPILED if d != "cuda")
+            _NOT_HERE = problem
+            problem = _take_triton() or _problem()
+    except torch.OutOfMemoryError:  # which says nothing of the kernels
+        _TRIED = False
+        return
+    if problem:
+        _DEVICES = _COMPILED
+        _NOT_HERE = f"{_NOT_HERE}; {problem}" if _NOT_HERE else problem
+
+
+def _problem() -> str:
+    """What is wrong with the kernels for the GPU; empty where nothing is."""
     in_triton = by_triton("cuda")
     which = "kernels in Triton" if in_triton else "compiled CUDA kernels"
     try:
         from cuda_ext import triton_ops
 
         ops: Any = triton_ops if in_triton else torch.ops.robust_supernet
-        problem = "" if _trial(ops) else f"the {which} compute wrong numbers here"
-    except torch.OutOfMemoryError:  # which says nothing of the kernels
-        _TRIED = False
-        return
+        return "" if _trial(ops) else f"the {which} compute wrong numbers here"
+    except torch.OutOfMemoryError:
+        raise
     except Exception as error:  # of Triton, its compilers and drivers: none has a type of its own
         said = str(error).strip().splitlines() or [type(error).__name__]
         problem = f"the {which} fail here ({said[-1 if in_triton else 0][:200]})"
         if "no kernel image" in str(error):
             problem += f"; {_REMEDY} builds them for this GPU, where nvcc is"
-    if problem:
-        _COMPILED = tuple(d for d in _COMPILED if d != "cuda")
-        _DEVICES, _NOT_HERE = _COMPILED, problem
+        return problem
+
+
+def _take_triton() -> str:
+    """Put the kernels in Triton in the place of the compiled ones; what they lack, else empty."""
+    lacking = _why_not_triton()
+    if not lacking:
+        from cuda_ext import triton_ops
+
+        with warnings.catch_warnings():  # that kernels are replaced is what is wanted
+            warnings.simplefilter("ignore", UserWarning)
+            triton_ops.register(define=False)
+    return lacking
 
 
 def _may_try() -> bool:
@@ -197,7 +223,8 @@ def runs_on(device_type: str) -> bool:
 def describe(device_type: str) -> str:
     """Which kernels those for the device are, in a few words."""
     if by_triton(device_type):
-        return "kernels in Triton, compiled for this GPU in the first minutes"
+        why = f"; {_NOT_HERE}" if _NOT_HERE else ""
+        return f"kernels in Triton, compiled for this GPU in the first minutes{why}"
     return f"compiled kernels of {file()}"
 
 

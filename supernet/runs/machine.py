@@ -28,7 +28,7 @@ ROUNDING = {
 
 
 def resolve_device(name: str) -> torch.device:
-    """auto is the first CUDA device where there is one, else the CPU.
+    """auto is the first CUDA device, else the CPU; cuda:N becomes the current device.
 
     Raises: UserError for a name torch does not know or a device that is not there.
     """
@@ -46,6 +46,9 @@ def resolve_device(name: str) -> torch.device:
         )
     if device.type not in ("cpu", "cuda"):
         raise UserError(f"device '{name}' is not supported; use auto, cpu, cuda or cuda:N")
+    if device.index is not None and device.type == "cuda":
+        # Whatever asks for "cuda" means this one then, the trial of the kernels for one.
+        torch.cuda.set_device(device)
     return device
 
 

@@ -100,6 +100,53 @@ def test_without_the_extension_a_gpu_has_kernels_and_a_cpu_none(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
 
 
+INSTEAD = """
+import torch
+from cuda_ext import _native, triton_ops
+from cuda_ext.mixed_op import training_node
+from ops.mixed import why_impl
+from tests.cuda_ext.test_triton import on_cpu, pretend
+import pytest
+
+def trial(ops, device="cuda"):
+    if ops is not triton_ops:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+    return real(ops, "cpu")
+
+def sums(impl):
+    leaves = [t.clone().requires_grad_() for t in (v, y1, y3, w)]
+    out, *_ = training_node(*([t] for t in leaves[:3]), leaves[3], impl=impl)
+    return torch.autograd.grad((out * v).sum(), leaves)
+
+patch, take_triton = pytest.MonkeyPatch(), _native._take_triton
+pretend(patch, ("cpu", "cuda"))
+patch.setattr(_native, "_take_triton", take_triton)
+real, register = _native._trial, triton_ops.register
+_native._trial = trial
+triton_ops.register = lambda **given: register(key="CPU", **given)
+v, y1, y3 = (t.to(memory_format=torch.channels_last) for t in torch.randn(3, 2, 8, 5, 4))
+w = torch.rand(1, 5)
+compiled = sums("native")
+assert _native.why_not("cuda") == "" and _native.by_triton("cuda")
+said = why_impl("auto", "cuda")
+assert said.startswith("kernels in Triton") and "no kernel image" in said, said
+operators = torch._C._dispatch_dump("robust_supernet::training_node_backward").splitlines()
+assert any(line.startswith("CPU: registered at") and "triton_ops" in line for line in operators)
+for found, before, expected in zip(sums("native"), compiled, sums("reference"), strict=True):
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found, before)
+"""
+
+
+@pytest.mark.slow
+@needs_triton
+@needs_native
+def test_triton_takes_the_place_of_kernels_for_other_gpus(tmp_path: Path) -> None:
+    """Interpreted, and in the place of the compiled kernels for the CPU."""
+    done = run(tmp_path, "-c", INSTEAD, TRITON_INTERPRET="1")
+    assert done.returncode == 0, done.stderr
+
+
 def test_what_triton_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", "")
@@ -122,7 +169,7 @@ def test_what_triton_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, compiled: tuple[str, ...]) -> None:
-    """There is a GPU, and there are kernels for it."""
+    """There is a GPU, and there are kernels for it, of which Triton's are for other processes."""
     for name, value in (
         ("_DEVICES", ("cpu", "cuda")), ("_COMPILED", compiled), ("_TRIED", False),
         ("_NO_TRITON", ""), ("_NOT_HERE", ""),
@@ -130,6 +177,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, compiled: tuple[str, ...]) -> None:
         monkeypatch.setattr(_native, name, value)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    monkeypatch.setattr(_native, "_take_triton", lambda: "Triton is not installed")
 
 
 def on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +214,9 @@ def test_kernels_that_were_built_for_other_gpus_are_found_before_a_run(
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
 
     monkeypatch.setattr(_native, "_trial", trial)
-    assert "builds them for this GPU, where nvcc is" in _native.why_not("cuda")
+    assert _native.why_not("cuda").endswith(
+        "builds them for this GPU, where nvcc is; Triton is not installed"
+    )
     assert _native.compiled_for() == ("cpu",) and not _native.by_triton("cuda")
 
 

@@ -87,6 +87,16 @@ def test_a_device_that_is_not_there_is_named_with_one_that_is(
         resolve_device("cuda:1")
 
 
+def test_a_named_gpu_is_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the kernels are tried on it, and not on another of the machine."""
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+    resolve_device("cuda")
+    assert current == [torch.device("cuda:1")]
+
+
 def test_images_may_have_moved_but_not_changed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
