@@ -10,7 +10,8 @@ would, and compares the end with that of a run that nothing disturbed: alpha, we
 random numbers, the refinement, scores. Every other kill comes after a random share of the
 processor time that the whole run takes, the rest in the n-th write, rename or fsync, of a
 checkpoint or of any file that is written whole; --seed draws all of them. Figures are files of
-nothing here: drawing them takes most of so small a run. Ends with status 1 where a result differs,
+nothing here: drawing them takes most of so small a run. Runs take the GPU where there is one, and
+the file names it. Ends with status 1 where a result differs,
 a file is half-written, or a temporary file is left. With an --out that is there it goes on.
 """
 
@@ -104,7 +105,10 @@ def main() -> None:
 
 
 def _prepare() -> None:
-    """Import what the commands need, which forked children then have, and draw no figures."""
+    """Import what the commands need, which forked children then have, and draw no figures.
+
+    Nothing here may ask for a GPU: a process that has cannot fork others that use one.
+    """
     import torch
     from matplotlib.figure import Figure
 
@@ -161,6 +165,7 @@ def _try(name: str, base: Path, kills: int, seed: int, done: int) -> Iterator[di
         return
     whole, draw = base / f"{name}-whole", random.Random(f"{seed} {name}")
     counts = _run(name, whole)
+    device = _device(whole)
     for number in range(kills):
         call = CALLS[number // 4 % len(CALLS)], CHECKPOINT if number % 4 == 1 else ANY
         if not counts.calls[call]:
@@ -171,7 +176,15 @@ def _try(name: str, base: Path, kills: int, seed: int, done: int) -> Iterator[di
         moment = Moment(None, call, place) if number % 2 else Moment(share * counts.seconds)
         faults = trial(name, base / f"{name}-{number}", whole, moment)
         print(f"{name:<7}killed {moment}: {'; '.join(faults) or 'the same end'}", flush=True)
-        yield {"run": name, "moment": str(moment), "faults": faults}
+        yield {"run": name, "device": device, "moment": str(moment), "faults": faults}
+
+
+def _device(folder: Path) -> str | None:
+    """That a run has taken, as its config.json says; None where there is none."""
+    if not (folder / "config.json").exists():
+        return None
+    content = read_json(folder / "config.json")
+    return str(content.get("machine", content)["device"])
 
 
 def trial(name: str, folder: Path, whole: Path, moment: Moment) -> list[str]:

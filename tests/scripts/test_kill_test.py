@@ -26,8 +26,33 @@ def test_killed_runs_end_the_same(tmp_path: Path) -> None:
     assert len(lines) == 8 and all(line.endswith(": the same end") for line in lines)
     written = json.loads((tmp_path / "kills.json").read_text())
     assert [kill["faults"] for kill in written["kills"]] == [[]] * 8
+    assert len({kill["device"] for kill in written["kills"]} - {None}) == 1
     assert set(written["counts"]) == {"search", "train", "rank", "refine"}
     assert written["counts"]["search"] == {"kills": 2, "with_faults": 0}
+
+
+BEFORE_A_FORK = """
+import torch
+from pathlib import Path
+from scripts import kill_test
+
+def asked(*given):
+    raise AssertionError("asked for a GPU")
+
+torch._C._cuda_getDeviceCount = torch._C._cuda_init = asked
+kill_test._prepare()
+kill_test._write(Path("kills.json"), 0, [], [])
+"""
+
+
+@pytest.mark.slow
+def test_nothing_asks_for_a_gpu_before_a_fork(tmp_path: Path) -> None:
+    """CUDA does not work in a fork of a process that has begun with it."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE_A_FORK], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_second_call_goes_on(
