@@ -3,6 +3,7 @@
 import importlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,6 +29,22 @@ def test_kinds(name: str, kind: str) -> None:
     assert importlib.import_module("scripts.profile_step").kind_of(name) == kind
 
 
+def test_waits_are_those_of_the_steps() -> None:
+    """The profiler waits itself once they are over."""
+    module = importlib.import_module("scripts.profile_step")
+
+    def event(name: str, start: float, end: float) -> SimpleNamespace:
+        return SimpleNamespace(name=name, time_range=SimpleNamespace(start=start, end=end))
+
+    events = [
+        event(module.STEPS, 15, 30), event(module.STEPS, 10, 20),
+        event("cudaStreamSynchronize", 9, 10), event("cudaLaunchKernel", 11, 12),
+        event("cudaStreamSynchronize", 12, 13), event("cudaEventSynchronize", 19, 25),
+        event("cudaDeviceSynchronize", 21, 22),
+    ]  # fmt: skip
+    assert module.waits_in(events) == 2
+
+
 @pytest.mark.slow
 def test_a_profile_adds_up(tmp_path: Path) -> None:
     done = run_script(
@@ -41,6 +58,8 @@ def test_a_profile_adds_up(tmp_path: Path) -> None:
     )
     assert report["kinds_ms"]["convolutions"] > 0 and report["step_ms"] > 0
     assert report["config"]["batch_size"] == 16 and report["steps"] == 2
+    assert report["host_waits_per_step"] == 0
+    assert not any("profiled" in row["name"] for row in report["kernels"])
     assert "ms per step" in done.stdout and "convolutions" in done.stdout
 
 
