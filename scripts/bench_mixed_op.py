@@ -14,16 +14,18 @@ reference is the plain NCHW formulation (five operators and a weighted sum per e
 reference_channels_last the same in channels-last, compiled torch.compile of its cells,
 compiled_folded that of the folded network's cells, native the compiled kernels, native_bfloat16
 the same with attacks in bfloat16, native_all_bfloat16 the same with the convolutions of the passes
-in bfloat16, too (--train-dtype), convolutions_only the convolutions that native calls and nothing
-else. They take turns, so that a busy minute hits all of them; the median counts, and CPU seconds
-stand beside the wall-clock: where they differ by more than a tenth the machine was busy, and only
-the CPU seconds tell. The compiled ones come after all others, since their compilation takes minutes
-(no cache is used), and take turns with native once more, for their ratio. The JSON is written after
-every measurement and names those that are missing, so that a run that is cut short leaves the
-others.
+in bfloat16, too (--train-dtype), search the steps of a search itself, which a GPU replays as CUDA
+graphs, convolutions_only the convolutions that native calls and nothing else. They take turns, so
+that a busy minute hits all of them; the median counts, and CPU seconds stand beside the wall-clock:
+where they differ by more than a tenth the machine was busy, and only the CPU seconds tell. The
+compiled ones, on a GPU with mode="reduce-overhead", come after all others, since their compilation
+takes minutes (no cache is used), and take turns with native and search once more, for their ratio.
+The JSON is written after every measurement and names those that are missing, so that a run that is
+cut short leaves the others.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -40,12 +42,13 @@ from supernet.errors import UserError
 
 MEASUREMENTS = ("training_node", "alpha_gradient", "attack_gradient", "robust_step", "fast_step")
 FORMS = ("reference", "reference_channels_last", "compiled", "compiled_folded", "native",
-         "native_bfloat16", "native_all_bfloat16", "convolutions_only")  # fmt: skip
-COMPILED = ("compiled", "compiled_folded")
+         "native_bfloat16", "native_all_bfloat16", "search", "convolutions_only")  # fmt: skip
+COMPILED, OURS = ("compiled", "compiled_folded"), ("native", "search")
 RATIOS = {
     "speedup": ("reference", "native"),
     "speedup_bfloat16": ("reference", "native_bfloat16"),
     "speedup_all_bfloat16": ("reference", "native_all_bfloat16"),
+    "speedup_search": ("reference", "search"),
     "native_over_convolutions": ("native", "convolutions_only"),
 }
 """name -> (slow, fast)."""
@@ -107,7 +110,11 @@ class Bench:
         from cuda_ext import _native
         from supernet.studies import formulations
 
-        ours = [form for form in FORMS if "native" in form and form not in arguments.skip]
+        ours = [
+            form
+            for form in FORMS
+            if ("native" in form or form in OURS) and form not in arguments.skip
+        ]
         if ours and (why := _native.why_not(device.type)):
             raise UserError(f"native cannot run: {why}; build it or give --skip {' '.join(ours)}")
         self.arguments, self.device, self.module = arguments, device, formulations
@@ -118,8 +125,8 @@ class Bench:
         self.y = torch.arange(size, device=device) % 10
         w_EO = torch.full((6, 5), 0.2, device=device).requires_grad_()
         self.forms = {
-            name: formulations.Network(form, arguments.C, arguments.N, self.x, self.y, w_EO)
-            for name, form in formulations.FORMS.items() if name not in arguments.skip
+            name: formulations.make(name, arguments.C, arguments.N, self.x, self.y, w_EO)
+            for name in formulations.FORMS if name not in arguments.skip
         }  # fmt: skip
         self.compile_seconds: dict[str, dict[str, float]] = {}
         self.results: dict[str, dict[str, Any]] = {}
@@ -151,7 +158,11 @@ class Bench:
         """Medians, spread and peak memory of some formulations, and what native gains."""
         from supernet.runs.timing import clocked_in_turns, spread, was_busy
 
-        again = [form for form in ("native",) if form in self.forms and form not in forms]
+        again = [
+            form for form in OURS
+            if form in self.forms and form not in forms
+            and name in self.forms[form].form.measurements
+        ]  # fmt: skip
         runs = {form: self.call(name, form) for form in [*forms, *again]}
         repeats = self.arguments.repeats
         if name.endswith("_step"):
@@ -172,8 +183,9 @@ class Bench:
         for name, (slow, fast) in RATIOS.items():
             if slow in rows and fast in rows:
                 summary[name] = compared[slow] / compared[fast]
-        for form in again and rows:
-            summary[f"{form}_over_native"] = compared[form] / compared["native"]
+        for ours in again:
+            for form in rows:
+                summary[f"{form}_over_{ours}"] = compared[form] / compared[ours]
 
     def call(self, name: str, form: str) -> Callable[[], object]:
         """One measurement of one formulation."""
@@ -219,10 +231,10 @@ def table(report: dict[str, Any]) -> str:
         for key, (slow, fast) in RATIOS.items():
             if key in rows:
                 lines.append(f"{name:16} {f'{slow} / {fast}':26} {rows[key]:9.2f}")
-        for form in COMPILED:
-            if f"{form}_over_native" in rows:
-                ratio = rows[f"{form}_over_native"]
-                lines.append(f"{name:16} {f'{form} / native, in turns':26} {ratio:9.2f}")
+        for form, ours in itertools.product(COMPILED, OURS):
+            if f"{form}_over_{ours}" in rows:
+                ratio = rows[f"{form}_over_{ours}"]
+                lines.append(f"{name:16} {f'{form} / {ours}, in turns':26} {ratio:9.2f}")
     for form, found in report["compile_seconds"].items():
         seconds = ", ".join(f"{k} {v:.0f} s" for k, v in found.items())
         lines.append(f"first calls of {form}, compilation included: {seconds}")

@@ -39,13 +39,16 @@ RESULTS = sorted(
 COMMAND = re.compile(
     r'(?:\w+="|(?:\w+=\S+ )+)?'  # a variable's value or an environment
     r"(?:python[\d.]* |torchrun (?:--[\w-]+ \d+ )*)?"
-    r"(scripts/\w+\.py|make|robust-supernet) ?(.*)"
+    r"(scripts/\w+\.(?:py|sh)|make|robust-supernet) ?(.*)"
 )
 RECORD = re.compile(r"\sat commit [0-9a-f]{7,}")
 """In the comment of a command that another version ran: it need not run today."""
 PLACEHOLDER = re.compile(r"[A-Z][A-Z_]*")
 FOREIGN = {"--help", "--error-exitcode", "--logdir", "--nnodes"}
 """Flags of every parser, of compute-sanitizer, of tensorboard and of torchrun."""
+
+GPU_SEARCH = ["--robust", "--dataset", "cifar10", "--preset", "gpu"]
+"""What scripts/gpu_search.sh says before the flags that it is given."""
 
 CONTEXTS = {
     "search": ["", "--robust", "--robust --path-share 0.5"],
@@ -166,7 +169,10 @@ def check(command: str) -> None:
         return
     script = Path(program).stem
     assert (ROOT / program).is_file(), f"there is no {program}"
-    check_script(script, words(rest))
+    if script == "gpu_search":
+        check_script("search", [*GPU_SEARCH, *words(rest)[2:]])
+    elif not program.endswith(".sh"):
+        check_script(script, words(rest))
 
 
 def check_program(arguments: list[str]) -> None:

@@ -16,8 +16,11 @@ from torch import Tensor
 from ops.fold import FoldedCell, FoldedStage
 from supernet.attacks import frozen, n_fgsm, pgd
 from supernet.attacks.frozen import constant_weights
+from supernet.data.images import ImageData
 from supernet.nets.folded import FoldedNetwork
 from supernet.nets.supernet import Supernet
+from supernet.search.config import SearchConfig
+from supernet.search.search import Search
 
 PGD_STEPS = 7
 EPS, STEP_SIZE = 8 / 255, 2 / 255
@@ -26,6 +29,9 @@ PASSES = ("training_node", "alpha_gradient")
 ATTACKS = ("attack_gradient",)
 STEPS = ("robust_step", "fast_step")
 MEASUREMENTS = (*PASSES, *ATTACKS, *STEPS)
+
+BEFORE_GRAPHS = 2
+"""Steps of a search that a GPU makes by ordinary calls, or captures."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +66,56 @@ FORMS = {
         train_dtype=torch.bfloat16,
         measurements=(*PASSES, *STEPS),
     ),
+    "search": Formulation(impl="native", folds=True, measurements=STEPS),
     "compiled": Formulation(compiles=True),
     "compiled_folded": Formulation(impl="batched", compiles=True, folds=True, measurements=ATTACKS),
 }
 """name -> formulation."""
+
+
+def make(name: str, C: int, N: int, x: Tensor, y: Tensor, w_EO: Tensor) -> "Network | Steps":
+    """What has the measurements of a formulation as calls without arguments."""
+    form = FORMS[name]
+    return Steps(form, C, N, x) if name == "search" else Network(form, C, N, x, y, w_EO)
+
+
+class Steps:
+    """The steps of a search as it makes them: on a GPU with attacks in bfloat16, as CUDA graphs.
+
+    Pictures x (B, 3, H, W) only say how many there are and how large: a search takes its batches
+    from images of its own.
+    """
+
+    def __init__(self, form: Formulation, C: int, N: int, x: Tensor) -> None:
+        self.form = form
+        B, side = x.shape[0], x.shape[-1]
+        pixels = torch.randint(0, 256, (2 * B, 3, side, side), device=x.device, dtype=torch.uint8)
+        labels = torch.arange(2 * B, device=x.device) % 10
+        self.data = ImageData(
+            name="random pixels", train_x=pixels, train_y=labels, test_x=pixels[:0],
+            test_y=labels[:0], class_names=tuple("0123456789"), mean=(0.5,) * 3, std=(0.3,) * 3,
+            source="random pixels", stand_in=False, pad=4, flip=True, eps=EPS,
+        )  # fmt: skip
+        self.config = SearchConfig(
+            C=C, N=N, batch_size=B, epochs=10**6, robust=True, robust_weight=1.0, impl=form.impl,
+        )  # fmt: skip
+        self.searches: dict[str, Search] = {}
+
+    def robust_step(self) -> None:
+        """A step of a search with PGD-7 whose alpha follows the robust loss."""
+        self._step("pgd")
+
+    def fast_step(self) -> None:
+        """The same with N-FGSM."""
+        self._step("n_fgsm")
+
+    def _step(self, attack: str) -> None:
+        if attack not in self.searches:
+            config = dataclasses.replace(self.config, attack=attack, attack_steps=PGD_STEPS)
+            self.searches[attack] = Search(config, self.data, self.data.train_x.device)
+            for _ in range(BEFORE_GRAPHS):
+                self.searches[attack].train_step()
+        self.searches[attack].train_step()
 
 
 class Network:
@@ -85,12 +137,13 @@ class Network:
         torch._dynamo.config.recompile_limit = 64
         if form.compiles and not form.folds:
             for cell in self.net.cells:
-                cell.compile(dynamic=False)
+                cell.compile(dynamic=False, mode=_mode(x.device))
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr=0.01, momentum=0.9)
         self.folded = self.model() if form.folds else None
 
     def loss(self, x: Tensor) -> Tensor:
         """Cross entropy in whatever mode the network is; x keeps its layout."""
+        self._begin()
         with self.net.convolving_in(self.form.train_dtype):
             return F.cross_entropy(self.net.forward_mixture(x, self.w_EO), self.y)
 
@@ -109,12 +162,28 @@ class Network:
         """What an attack differentiates: the folded network, or the network in eval mode."""
         if self.form.folds:
             folded = self.net.fold_mixture(self.w_EO.detach()).to(self.form.dtype)
-            return _compiled(folded) if self.form.compiles else folded
-        return lambda x: self.net.forward_mixture(x, self.w_EO.detach())
+            if not self.form.compiles:
+                return folded
+            inner: Callable[[Tensor], Tensor] = _compiled(folded)
+        else:
+            w_EO = self.w_EO.detach()
+            inner = functools.partial(self.net.forward_mixture, w_EO=w_EO)
+
+        def model(x: Tensor) -> Tensor:
+            self._begin()
+            return inner(x)
+
+        # A plain function hides the network's tensors: `attack` freezes them, and no graph of ours
+        # is captured over those of torch.compile.
+        return model
+
+    def _begin(self) -> None:
+        """Say that what CUDA graphs of torch.compile gave before is not needed any more."""
+        if self.form.compiles:
+            torch.compiler.cudagraph_mark_step_begin()
 
     def attack(self, model: Callable[[Tensor], Tensor], steps: int) -> Tensor:
         """PGD of so many steps; N-FGSM for 0."""
-        # A plain function hides the network's tensors: frozen from here, and no CUDA graph.
         with frozen(self.net):
             if not steps:
                 return n_fgsm(model, self.x, self.y, eps=EPS, trusted=True)
@@ -148,7 +217,9 @@ def _compiled(folded: FoldedNetwork) -> FoldedNetwork:
     """The same with its cells compiled: as one function their compilation takes many minutes."""
     if folded.mean.device.type == "cpu":
         _leave_out_pooling()
-    cell: Callable[..., tuple[Tensor, Tensor]] = torch.compile(FoldedCell.__call__, dynamic=False)
+    cell: Callable[..., tuple[Tensor, Tensor]] = torch.compile(
+        FoldedCell.__call__, dynamic=False, mode=_mode(folded.mean.device)
+    )
     body: list[Any] = [
         block
         for stage in folded.body
@@ -158,6 +229,11 @@ def _compiled(folded: FoldedNetwork) -> FoldedNetwork:
         )
     ]  # fmt: skip
     return dataclasses.replace(folded, body=body)
+
+
+def _mode(device: torch.device) -> str | None:
+    """Of torch.compile: what is made for many short kernels, on a GPU."""
+    return "reduce-overhead" if device.type == "cuda" else None
 
 
 def _leave_out_pooling() -> None:

@@ -19,8 +19,8 @@ PASSES = ["reference", "reference_channels_last", "native", "native_all_bfloat16
 ATTACK = ["reference", "reference_channels_last", "native", "native_bfloat16", "convolutions_only",
           "compiled", "compiled_folded"]  # fmt: skip
 STEP = ["reference", "reference_channels_last", "native", "native_bfloat16",
-        "native_all_bfloat16", "compiled"]  # fmt: skip
-FORMS = {*PASSES, *ATTACK}
+        "native_all_bfloat16", "search", "compiled"]  # fmt: skip
+FORMS = {*PASSES, *ATTACK, *STEP}
 MEASURED = {
     "training_node": PASSES, "alpha_gradient": PASSES, "attack_gradient": ATTACK,
     "robust_step": STEP, "fast_step": STEP,
@@ -66,6 +66,7 @@ def test_every_formulation_of_every_measurement(tmp_path: Path, reports: list[An
         for form in ("bfloat16", "all_bfloat16"):
             assert (f"speedup_{form}" in rows) == (f"native_{form}" in forms)
         assert rows["compiled_over_native"] > 0
+        assert ("compiled_over_search" in rows) == ("speedup_search" in rows) == (forms is STEP)
     assert "first calls of compiled," in done.stdout
     assert set(report["compile_seconds"]["compiled_folded"]) == {"attack_gradient"}
 
