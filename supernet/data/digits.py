@@ -5,7 +5,6 @@ scaling 0..16 to 0..255. Doubling invents no values, and every original pixel ca
 """
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from supernet.data.splits import PixelArray, Source, in_memory, stratified_test
 
@@ -14,6 +13,8 @@ TEST_SHARE = 0.2
 
 def read_digits(seed: int) -> Source:
     """1,438 training and 359 test images, stratified; the seed chooses which."""
+    from sklearn.datasets import load_digits  # a second, in every process that has other images
+
     digits = load_digits()
     x = enlarge(digits.images)
     y = digits.target.astype(np.int64)

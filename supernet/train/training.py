@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.utils import ModelEmaV3
-from torch import Tensor
+from torch import Tensor, nn
 
 from ops.synchronised import synchronise
 from supernet.attacks import ATTACKS
@@ -79,9 +78,7 @@ class Training:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, max_lr=config.lr, total_steps=self.total_steps
         )
-        self.ema = (
-            ModelEmaV3(self.net, decay=config.ema_decay, use_warmup=True) if config.ema else None
-        )
+        self.ema = _average(self.net, config.ema_decay) if config.ema else None
         self.watch = Watch(device)
         self.step = 0
         self.totals = torch.zeros(2, dtype=torch.float64, device=device)
@@ -202,6 +199,13 @@ class Training:
             getattr(self, name).load_state_dict(state[name])
         if self.ema is not None:
             self.ema.module.load_state_dict(state["ema"])
+
+
+def _average(net: nn.Module, decay: float) -> Any:
+    """A moving average of the weights, whose decay grows to this from 0."""
+    from timm.utils import ModelEmaV3  # seconds, in every process that trains without one
+
+    return ModelEmaV3(net, decay=decay, use_warmup=True)
 
 
 def make_attack(config: TrainConfig, eps: float) -> Callable[..., Tensor] | None:
