@@ -109,7 +109,7 @@ def test_killed_in_an_epoch_and_resumed_is_never_interrupted(tmp_path: Path) -> 
 @pytest.mark.usefixtures("no_pictures")
 def test_killed_in_the_refinement_and_resumed_is_never_interrupted(tmp_path: Path) -> None:
     """Without a supernet, in two processes: what finished before the kill is not trained again."""
-    alone = ["--robust", "--epochs", "0", "--limit", "300", "--refine-steps", "1,2",
+    alone = ["--robust", "--epochs", "0", "--limit", "100", "--refine-steps", "1,2",
              "--refine-moves", "1", "--seeds", "3", "--processes", "2"]  # fmt: skip
     whole = search(*alone, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
@@ -203,7 +203,10 @@ def test_finalists_of_a_search_within_a_budget(
 
 def test_the_default_robust_search(tmp_path: Path) -> None:
     """The command of the README, shortened: chance < robust < clean accuracy."""
-    done = search("--robust", "--epochs", "4", "--refine-steps", "1,2", "--out", "a", cwd=tmp_path)
+    done = search(
+        "--robust", "--epochs", "4", "--refine-steps", "1,2", "--refine-moves", "0", "--out", "a",
+        cwd=tmp_path,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "a" / "genotype.json").read_text())
     assert record["derivation"]["chosen_by"] == "refined"
