@@ -17,6 +17,7 @@ from supernet.train.short import Outcome, Recipe
 from supernet.train.side_by_side import SideBySide, Trial, read_ledger
 from tests.workers import one_killed
 
+ROOT = Path(__file__).parents[3]
 RECIPE = Recipe(steps=4, batch_size=16, C=4, N=1)
 TRIALS = [Trial(code, RECIPE, seed) for code in ("313121", "112121") for seed in (0, 1)]
 PROGRAM = """
@@ -54,6 +55,16 @@ def alone(data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> list[Out
 
 def _losses(outcomes: list[Outcome]) -> list[float]:
     return [outcome.loss for outcome in outcomes]
+
+
+@pytest.mark.slow
+def test_a_worker_imports_torch_and_little_else() -> None:
+    """Each of them starts anew; timm, scikit-learn and figures would triple what that costs."""
+    code = "import supernet.train.side_by_side, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    heavy = {"timm", "torchvision", "sklearn", "scipy", "matplotlib", "tensorboard"}
+    assert "torch" in done.stdout.split() and not heavy & set(done.stdout.split())
 
 
 @pytest.mark.slow
