@@ -81,6 +81,7 @@ def test_training_cell_computes_what_is_needed(frozen: str) -> None:
         assert relative_error(a, e) < 1e-10
 
 
+@pytest.mark.slow
 def test_gradcheck_of_both_cells() -> None:
     cell = MixedCell(2).double().train()
     x = tensor((2, 2, 3, 3), dtype=torch.float64).requires_grad_()

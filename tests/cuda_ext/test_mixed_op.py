@@ -126,6 +126,7 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
         assert torch.equal(one[name], three[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["channels_last", "nchw"])
 def test_gradcheck(layout: str) -> None:
     inputs = node_inputs((2, 3, 3, 4), 2, layout, dtype=torch.float64)

@@ -48,6 +48,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_every_kind_of_fault_is_seen(tmp_path: Path) -> None:
     """In a process of its own: this one has threads, and is not to be forked."""
     done = subprocess.run(

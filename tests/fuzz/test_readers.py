@@ -43,6 +43,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAST)
 @given(edits=byte_edits, which=st.integers(0, 1_000))
 def test_damaged_bytes(name: str, base: Path, edits: list[ByteEdit], which: int) -> None:

@@ -119,6 +119,7 @@ def test_captures_end_where_graphs_are_seldom_used_again(loops: AttackLoops) -> 
     assert MAX_CAPTURES <= FakeGraph.made <= MAX_CAPTURES + len(calls) // REPLAYS
 
 
+@pytest.mark.slow
 def test_replays_pay_for_more_captures(loops: AttackLoops) -> None:
     for shift in range(2 * MAX_CAPTURES):
         for _ in range(2 + REPLAYS):

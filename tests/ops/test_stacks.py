@@ -104,6 +104,7 @@ def test_pieces_have_the_gradients_of_a_split() -> None:
     assert stack.touched[1] == {0, 2, 4, 6, 8, 10} and not stack.touched[0]
 
 
+@pytest.mark.slow
 def test_a_compiled_pass_counts_as_one_that_reached_every_edge() -> None:
     cell, x, w = MixedCell(4).train(), torch.rand(2, 4, 5, 5), torch.rand(6, 5)
     assert not cell.stack.complete and not cell.stack.reached(by_edge=True)

@@ -91,6 +91,7 @@ def test_a_batch_norm_as_in_one_process(affine: bool) -> None:
     torch.testing.assert_close(layer(parts[0]), alone.eval()(parts[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impl", ["reference", "batched", "auto"])
 def test_a_mixed_cell_as_in_one_process(impl: str) -> None:
     parts, cells = images(), []

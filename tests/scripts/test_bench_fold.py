@@ -12,6 +12,7 @@ from cuda_ext import _native
 from tests.scripts.inprocess import ROOT, run_script
 
 
+@pytest.mark.slow
 def test_every_form_of_both_measurements(tmp_path: Path) -> None:
     done = run_script(
         "bench_fold.py", "--C", "2", "--N", "1", "--batch-size", "4", "--side", "8", "--repeats",
@@ -30,6 +31,7 @@ def test_every_form_of_both_measurements(tmp_path: Path) -> None:
             assert f"{measurement:16} {name:16}" in done.stdout
 
 
+@pytest.mark.slow
 def test_unfolded_and_folded_take_the_same_step() -> None:
     form = runpy.run_path(str(ROOT / "scripts" / "bench_fold.py"))["Form"]
     torch.manual_seed(1)

@@ -55,6 +55,7 @@ def test_a_build_that_fails_keeps_what_the_compiler_said(
     assert any("NOT BUILT" in line for line in said)
 
 
+@pytest.mark.slow
 def test_one_build_at_a_time_and_no_leftovers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +75,7 @@ def test_one_build_at_a_time_and_no_leftovers(
     assert "cuda_ext: no compiler" in (path.parent / "build.log").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "writes"), [(2**18, True), (2**14, False)])
 def test_a_full_disk_is_said(
     size: int, writes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

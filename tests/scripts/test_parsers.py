@@ -48,6 +48,7 @@ run("train", "--genotype", "33313", "--dataset", "digits")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [[], ["-OO"]])
 def test_no_help_waits_for_torch(flags: list[str]) -> None:
     """A parser imports nothing that takes a second, so that a typo is answered at once.

@@ -55,6 +55,7 @@ def test_bad_input_of_train(tmp_path: Path, arguments: list[str], message: str) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_next_command_looks_where_the_training_did(tmp_path: Path) -> None:
     for name in ("my data", "moved"):
         (tmp_path / name).mkdir()

@@ -232,6 +232,7 @@ def test_no_figure_needs_the_backend_of_the_users_windows(monkeypatch: pytest.Mo
     assert os.environ["MPLBACKEND"] == "agg"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["search", "train", "evaluate", "rank", "evidence", "benchmark"])
 def test_help_without_docstrings(script: str) -> None:
     done = subprocess.run(

@@ -57,6 +57,7 @@ def test_without_a_command_the_checkout_answers(
     assert invocation.process("train") == [sys.executable, "-m", "supernet", "train"]
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_starts_from_any_folder(tmp_path: Path) -> None:
     command = [*invocation.process("report"), "absent"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -55,12 +55,14 @@ def on_a_terminal(*arguments: str) -> str:
     return said.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_bar_with_the_time_left() -> None:
     said = on_a_terminal("0.1")
     assert "\rgains:" in said and "/8 [00:00<00:00" in said and "batch/s" in said
     assert "gains: done" not in said
 
 
+@pytest.mark.slow
 def test_a_step_that_ends_soon_shows_no_bar() -> None:
     assert "batch" not in on_a_terminal("60")
 
@@ -72,10 +74,12 @@ def test_a_step_of_nothing_shows_no_bar() -> None:
         assert not bar.disable
 
 
+@pytest.mark.slow
 def test_quiet_shows_nothing_on_a_terminal() -> None:
     assert on_a_terminal("0.1", "quiet") == ""
 
 
+@pytest.mark.slow
 def test_a_log_file_has_plain_lines() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "0"], cwd=ROOT, capture_output=True, text=True
@@ -150,6 +154,7 @@ def test_a_quiet_command_hushes_what_it_calls(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_bar_is_made_here() -> None:
     files = [
         path for room in ("supernet", "ops", "scripts") for path in (ROOT / room).rglob("*.py")

@@ -121,6 +121,7 @@ def test_square_breaks_some_and_nothing_beyond_eps() -> None:
     assert (distance[broken] < eps).all()
 
 
+@pytest.mark.slow
 def test_images_are_in_the_ball_and_stages_get_what_is_left(
     linear: tuple[_Linear, Tensor, Tensor, Tensor],
 ) -> None:
@@ -185,6 +186,7 @@ def test_success_is_judged_by_the_model_and_not_by_the_surrogate(
     assert result.accuracy > (distance > eps).double().mean().item()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_images_and_leaves_no_trace() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5)
@@ -264,6 +266,7 @@ def test_modes_without_gradients_and_small_labels_change_nothing(
     assert torch.equal(found.x_adv, expected.x_adv)
 
 
+@pytest.mark.slow
 def test_threads_leave_the_global_random_state_alone(
     linear: tuple[_Linear, Tensor, Tensor, Tensor],
 ) -> None:

@@ -201,6 +201,7 @@ def test_trusted_changes_no_number(name: str, net: nn.Module, x: Tensor, y: Tens
     assert torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_threads_share_a_network(net: DerivedNetwork, x: Tensor, y: Tensor) -> None:
     net.train()
     net.cells[0].eval()

@@ -36,6 +36,7 @@ def copy_of(root: Path, target: Path) -> Path:
     return target / "robbench201" / "NAS-RobBench-201_all.json"
 
 
+@pytest.mark.slow
 def test_both_published_forms_give_the_same_table(invented: Table, large_root: Path) -> None:
     large = load_table(large_root, verify=False)
     assert large.unique == invented.unique
@@ -102,6 +103,7 @@ def every_value(table: dict[str, Any], value: object) -> None:
             row[:] = [value] * len(row)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
@@ -138,6 +140,7 @@ def test_damaged_table_is_named(
         load_table(path, verify=False)
 
 
+@pytest.mark.slow
 def test_larger_form_with_a_hole_is_named(large_root: Path, tmp_path: Path) -> None:
     path = copy_of(large_root, tmp_path)
     data = json.loads(path.read_text())
@@ -207,6 +210,7 @@ def test_a_file_longer_than_any_is_refused(
         load_table(invented_root, verify=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.999])
 def test_larger_form_cut_short_is_named(large_root: Path, tmp_path: Path, keep: float) -> None:
     path = copy_of(large_root, tmp_path)

@@ -95,6 +95,7 @@ def test_what_needs_all_cells_says_so_of_a_part(tmp_path: Path) -> None:
         query_cell(table, Genotype.parse("222222"))
 
 
+@pytest.mark.slow
 def test_a_table_of_all_cells_answers_as_the_benchmark_does(tmp_path: Path, whole: Table) -> None:
     order = published_order()
     unique, row_of = evaluated_cells(order.codes)

@@ -44,6 +44,7 @@ def test_published_means_within_their_standard_error(real: Table, method: str) -
     assert np.std(runs, ddof=1) == pytest.approx(sd, abs=0.06)
 
 
+@pytest.mark.slow
 def test_landscape_agrees_with_the_table(invented: Table, landscape: Landscape) -> None:
     for code in ("000000", "333133", "412304", "444444"):
         cell = Genotype.parse(code)

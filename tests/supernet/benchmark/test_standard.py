@@ -19,6 +19,7 @@ def write(folder: Path, columns: list[str]) -> None:
     (folder / "acc.json").write_text(f"acc={json.dumps(table)}")
 
 
+@pytest.mark.slow
 def test_compare_on_invented_tables(invented: Table, tmp_path: Path) -> None:
     write(tmp_path, COLUMNS)
     standard = StandardTable.load(tmp_path, verify=False)

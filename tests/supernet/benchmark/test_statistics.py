@@ -96,6 +96,7 @@ def test_replacement_effect_against_the_definition(invented: Table) -> None:
     assert effects["settings"] == len(changes) == 3125
 
 
+@pytest.mark.slow
 def test_rank_correlations_have_every_part(invented: Table) -> None:
     answer = rank_correlations(invented)
     assert np.array(answer["between_datasets"]["pgd_8"]["kendall"]["top_1"]).shape == (3, 3)

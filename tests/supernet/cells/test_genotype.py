@@ -27,6 +27,7 @@ def test_string_and_code_are_two_spellings_of_one_cell() -> None:
     assert Genotype.parse(ALL_3X3).code == "333333"
 
 
+@pytest.mark.slow
 def test_every_cell_survives_the_round_trip_through_its_string() -> None:
     cells = list(all_genotypes())
     assert len(cells) == 5**6

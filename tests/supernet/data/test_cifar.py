@@ -73,6 +73,7 @@ def test_changed_files_are_refused_by_name(tmp_path: Path) -> None:
         read_cifar(published, tmp_path, download=False)
 
 
+@pytest.mark.slow
 def test_order_of_preference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _pack(tmp_path, "cifar10-small.npz", 3)
     source = read_cifar(CIFAR10, tmp_path, download=False)

@@ -80,6 +80,7 @@ def test_only_the_sheets_that_are_needed_are_decoded(
     assert len(decoded) == 1
 
 
+@pytest.mark.slow
 def test_parts_are_joined_and_lossy_images_counted(tmp_path: Path) -> None:
     first, second = _write(tmp_path / "a.npz"), _write(tmp_path / "b.npz", 11, 5)
     with np.load(tmp_path / "b.npz") as archive:
@@ -118,6 +119,7 @@ def test_damaged_packs_are_named(tmp_path: Path) -> None:
         read_packs([path])
 
 
+@pytest.mark.slow
 def test_a_sheet_that_lacks_images_is_damage_and_not_garbage(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     _write(path)
@@ -129,6 +131,7 @@ def test_a_sheet_that_lacks_images_is_damage_and_not_garbage(tmp_path: Path) -> 
         read_packs([path]).train.pixels()
 
 
+@pytest.mark.slow
 def test_parts_of_different_sets_are_refused(tmp_path: Path) -> None:
     _write(tmp_path / "a.npz")
     write_pack(tmp_path / "b.npz", {"train": _images(3), "test": _images(3)}, ("x", "y", "z"), "")

@@ -63,6 +63,7 @@ def test_an_attack_is_the_same_for_every_layout(x: Tensor) -> None:
     assert torch.equal(*found) and not torch.equal(found[0], x)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_networks_and_folded_forms_are_saved_and_copied(
     layout: torch.memory_format, x: Tensor

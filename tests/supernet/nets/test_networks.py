@@ -89,6 +89,7 @@ def test_supernet_parameters_are_those_of_all_operators() -> None:
     assert sum(p.numel() for p in net.stacks.parameters()) == 5 * sum(per_stage)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("C, N", [(3, 2), (5, 1)])
 def test_folding_a_supernet_with_running_statistics(C: int, N: int) -> None:
     net, w_EO = small_supernet(C=C, N=N).eval(), random_weights()

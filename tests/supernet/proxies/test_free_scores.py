@@ -103,6 +103,7 @@ def test_it_is_packaged() -> None:
     assert f"include supernet/proxies/{PATH.name}" in (ROOT / "MANIFEST.in").read_text()
 
 
+@pytest.mark.slow
 def test_no_torch() -> None:
     modules = "supernet.proxies.free_scores, supernet.proxies.ensemble"
     code = f"import sys, {modules}; supernet.proxies.free_scores.free_scores(); "

@@ -38,6 +38,7 @@ def _batch(count: int = 6) -> tuple[Tensor, Tensor]:
     return torch.rand(count, 3, 8, 8, generator=generator), torch.arange(count) % 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", CELLS.values(), ids=CELLS.keys())
 def test_finite_on_every_class_of_cells(code: str) -> None:
     network, (images, labels) = _network(code), _batch()

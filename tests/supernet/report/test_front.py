@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from supernet.benchmark.rows import query_cell
 from supernet.benchmark.table import Table
 from supernet.benchmark.true_front import found_against_true
@@ -41,6 +43,7 @@ def write_front(folder: Path, table: Table, **changes: Any) -> dict[str, Any]:
     return record
 
 
+@pytest.mark.slow
 def test_a_line_for_each_size(tmp_path: Path, invented: Table) -> None:
     run = RunFiles.read(write_run(tmp_path, invented), invented)
     record = write_front(tmp_path, invented)
@@ -62,6 +65,7 @@ def test_a_line_for_each_size(tmp_path: Path, invented: Table) -> None:
         assert f"| {words} | {cells} | {100 * share:.1f} % |" in text
 
 
+@pytest.mark.slow
 def test_menus_without_a_search_stand_next_to_it(tmp_path: Path, invented: Table) -> None:
     run = RunFiles.read(write_run(tmp_path, invented), invented)
     write_front(tmp_path, invented)
@@ -74,6 +78,7 @@ def test_menus_without_a_search_stand_next_to_it(tmp_path: Path, invented: Table
     assert "which this search did not read" in text
 
 
+@pytest.mark.slow
 def test_a_prior_that_holds_the_judge_proves_nothing(tmp_path: Path, invented: Table) -> None:
     run = RunFiles.read(write_run(tmp_path, invented), invented)
     write_front(tmp_path, invented, picked_by="prior", judge_is_in_prior=True)

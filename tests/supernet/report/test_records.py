@@ -73,6 +73,7 @@ def read_all(folder: Path, table: Table) -> RunFiles:
     return run
 
 
+@pytest.mark.slow
 def test_files_as_the_program_writes_them_are_read(whole: Path, invented: Table) -> None:
     run = read_all(whole, invented)
     assert len(run.epochs) == 3 and len(run.evaluations[0].epochs) == 2

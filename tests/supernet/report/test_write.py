@@ -54,6 +54,7 @@ def _rows(report: str, heading: str) -> list[list[str]]:
     return table[2:]
 
 
+@pytest.mark.slow
 def test_all_values_are_the_tables(report: str, invented: Table) -> None:
     entry = query_cell(invented, FOUND)
     rows = _rows(report, "### All 18 values")
@@ -102,6 +103,7 @@ def test_all_derivations_are_reported(report: str) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_an_untrained_supernet_has_neither_weights_nor_gains_to_show(
     tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +117,7 @@ def test_an_untrained_supernet_has_neither_weights_nor_gains_to_show(
     assert "Gains" not in text
 
 
+@pytest.mark.slow
 def test_what_the_picture_shows_and_the_cell_cannot_have_is_said(
     tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +150,7 @@ def test_every_figure_that_is_shown_is_there(run: Path, report: str) -> None:
         assert (run / name).with_suffix(".png").is_file()
 
 
+@pytest.mark.slow
 def test_without_a_data_root_the_shipped_table_judges(
     tmp_path: Path, real: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +174,7 @@ def test_a_table_under_the_runs_own_data_root_wins(
     assert RunFiles.read(folder).table is real
 
 
+@pytest.mark.slow
 def test_a_stand_in_is_called_one(
     tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +185,7 @@ def test_a_stand_in_is_called_one(
     assert report.startswith("# Robust search on a stand-in for imagenet16-120, seed 4")
 
 
+@pytest.mark.slow
 def test_a_gpu_without_graphs_is_told_why(
     tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +200,7 @@ def test_a_gpu_without_graphs_is_told_why(
         assert (f"| CUDA graphs | {reason} |" in text) == bool(reasons)
 
 
+@pytest.mark.slow
 def test_a_clean_search_is_judged_by_clean_accuracy(
     tmp_path: Path, invented: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:

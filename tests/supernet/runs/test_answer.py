@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from supernet.cells.genotype import Genotype
 from supernet.runs.answer import answers_in_order, starting_cells
 from supernet.search.derive import Derivation, restriction
@@ -30,6 +32,7 @@ def test_what_the_refinement_starts_from() -> None:
     assert starting_cells(other, derivation, scored, None)["random"] != cells["random"]
 
 
+@pytest.mark.slow
 def test_a_random_cell_fits_with_its_dead_edges() -> None:
     """Of 5,026 cells whose live edges are within 0.2 M every fifth has more with its dead ones."""
     derivation = Derivation({}, "", Gains(NO_GAINS, NO_GAINS))

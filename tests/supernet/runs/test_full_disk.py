@@ -53,6 +53,7 @@ PLACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_the_run_goes_on_when_there_is_room(
     place: str, tmp_path: Path, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -152,6 +153,7 @@ def test_a_search_on_a_small_disk_goes_on_when_there_is_room(
         assert not list(out.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_a_stream_that_takes_no_more_stops_a_run_that_can_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

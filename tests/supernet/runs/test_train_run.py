@@ -59,6 +59,7 @@ def _interrupt_after(patch: pytest.MonkeyPatch, steps: int) -> None:
     patch.setattr(loop, "deferred_interrupts", deferred)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_model_metrics_and_config(tmp_path: Path) -> None:
     folder = run_training(_config(tmp_path / "run"), quiet=True)
     names = {path.name for path in folder.iterdir()}
@@ -94,6 +95,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(
     assert [[r[k] for k in kept] for r in first] == [[r[k] for k in kept] for r in second]
 
 
+@pytest.mark.slow
 def test_resume_refuses_what_does_not_fit(tmp_path: Path) -> None:
     folder = run_training(_config(tmp_path / "run", epochs=1), quiet=True)
     with pytest.raises(UserError, match=r"another config \(lr: 0.1 -> 0.2\)"):
@@ -165,6 +167,7 @@ def test_a_run_can_be_resumed_from_its_first_moment(
     assert [picture.step for picture in drawn] == [0], "the cell is drawn once"
 
 
+@pytest.mark.slow
 def test_a_training_killed_before_its_first_checkpoint_starts_anew(
     finished: Path,
     tmp_path: Path,
@@ -214,6 +217,7 @@ def test_a_resume_may_name_the_device(finished: Path, tmp_path: Path) -> None:
     assert saved["config"]["device"] == "auto"
 
 
+@pytest.mark.slow
 def test_what_is_logged_is_on_the_disk_before_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +249,7 @@ def test_ctrl_c_before_the_first_step_leaves_a_checkpoint(
     assert (tmp_path / "run" / "model.pt").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_last_step_and_while_exporting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,6 +279,7 @@ def test_ctrl_c_in_the_last_step_and_while_exporting(
     assert load_model(tmp_path / "run")[1]["epochs"] == 1
 
 
+@pytest.mark.slow
 def test_a_searchs_cell_is_trained_beside_it_on_its_images(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")  # which makes the folder a search's
     record = {"code": "313021", "dataset": "digits", "side": None}

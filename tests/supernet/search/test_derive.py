@@ -32,6 +32,7 @@ def test_argmax_with_and_without_none() -> None:
     assert w_EO[0, NONE] == 0.6, "the weights must not be changed"
 
 
+@pytest.mark.slow
 def test_the_argmax_within_a_budget_is_exact() -> None:
     w_EO = random_weights()
     weights = w_EO.tolist()
@@ -74,6 +75,7 @@ def test_the_answers_by_alpha_and_by_both_gains() -> None:
     assert all(cell.params() <= 400_000 for cell in found.cells.values())
 
 
+@pytest.mark.slow
 def test_budgets_of_both_kinds_hold_together() -> None:
     assert restriction({}, 10, 32) is None
     fits = restriction({"params": 600_000, "flops": 60e6}, 10, 32)

@@ -102,6 +102,7 @@ def test_many_cells_at_once_have_the_gains_of_each() -> None:
     assert together.tolist() == [gain_of(cell, gains) for cell in cells]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)
 def test_nothing_is_moved(strategy: str) -> None:
     search = trained(robust_weight=0.5, strategy=strategy)

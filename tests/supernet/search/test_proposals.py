@@ -47,6 +47,7 @@ def test_the_best_by_gains_is_the_argmax_of_every_edge(
     assert best.canonical == argmax_cell(GAINS.softmax(1), allow_none=False).canonical
 
 
+@pytest.mark.slow
 def test_what_may_be_the_answer(make: "functools.partial[Proposals]") -> None:
     fits = restriction({"params": 400_000}, 10, 32)
     for allow_none in (False, True):

@@ -117,6 +117,7 @@ def test_measuring_changes_nothing() -> None:
     assert all(torch.equal(v, snapshot(two)[name]) for name, v in snapshot(one).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "objective", "weight"),
     [

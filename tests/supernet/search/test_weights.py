@@ -111,6 +111,7 @@ def test_a_single_cell_moves_no_running_statistics() -> None:
     assert not torch.equal(search.net.classifier.weight, before["classifier.weight"])
 
 
+@pytest.mark.slow
 def test_the_attack_raises_the_loss_that_is_trained() -> None:
     search = make_search(eps=0.2, attack="pgd")
     for _ in range(8):

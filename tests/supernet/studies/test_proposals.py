@@ -49,6 +49,7 @@ def test_the_truth_is_perfect_and_its_opposite_is_not(real: Table) -> None:
     assert worst["menus"][2] < best["menus"][0]
 
 
+@pytest.mark.slow
 def test_guides_with_gains_have_a_record_for_each_search(record: dict[str, Any]) -> None:
     numbers = {
         part["dataset"]: {name: len(records) for name, records in part["guides"].items()}

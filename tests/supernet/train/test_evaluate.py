@@ -45,6 +45,7 @@ def line() -> tuple[_Line, ImageData, Tensor]:
     return model, data, distance
 
 
+@pytest.mark.slow
 def test_accuracies_are_exact_on_a_linear_model(line: tuple[_Line, ImageData, Tensor]) -> None:
     model, data, distance = line
     ordered = distance.sort().values

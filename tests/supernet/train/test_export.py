@@ -182,6 +182,7 @@ def metadata_of(network: DerivedNetwork, folder: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", CODES)
 def test_safetensors_hold_weights_and_metadata(code: str, tmp_path: Path) -> None:
     network = trained(code)

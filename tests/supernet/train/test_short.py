@@ -65,6 +65,7 @@ def test_the_outcome_is_of_the_arguments_alone(data: ImageData) -> None:
     assert train_briefly(CELL, data, other, seed=0).loss != first.loss
 
 
+@pytest.mark.slow
 def test_an_attacked_training_is_measured_under_attack(data: ImageData) -> None:
     recipe = dataclasses.replace(SMALL, attack="n_fgsm", steps=30)
     found = train_briefly(CELL, data, recipe, seed=0)
@@ -74,6 +75,7 @@ def test_an_attacked_training_is_measured_under_attack(data: ImageData) -> None:
     assert found.robust_acc <= found.acc
 
 
+@pytest.mark.slow
 def test_accuracy_alone_needs_no_attack_on_what_is_wrong_already(data: ImageData) -> None:
     # So short a training withstands no attack of the usual size, on some processors.
     data = dataclasses.replace(data, eps=1 / 255)

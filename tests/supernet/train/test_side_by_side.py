@@ -120,6 +120,7 @@ def test_what_ray_has_lost_ends_the_trainings_in_one_sentence(
     assert ended == [True]
 
 
+@pytest.mark.slow
 def test_what_the_file_holds_is_not_trained_again(
     data: ImageData, alone: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

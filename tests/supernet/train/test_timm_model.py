@@ -238,6 +238,7 @@ def test_intermediate_features(x: torch.Tensor) -> None:
         net.forward_intermediates(x, output_fmt="NLC")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", [(0, 1, 2), (0,), (1,), (-1, 0)])
 def test_features_only(taken: tuple[int, ...], x: torch.Tensor) -> None:
     torch.manual_seed(0)

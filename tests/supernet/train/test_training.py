@@ -107,6 +107,7 @@ def test_the_average_is_the_closed_form(data: ImageData) -> None:
             torch.testing.assert_close(value, expected)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_bit_identical(data: ImageData) -> None:
     whole = _training(data)
     for _ in range(5):
@@ -182,6 +183,7 @@ def test_a_balanced_training_sees_the_classes_equally_often(data: ImageData) -> 
         assert labels.bincount().tolist() == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ["none", "n_fgsm", "pgd"])
 def test_a_step_makes_the_host_wait_for_nothing(
     attack: str, monkeypatch: pytest.MonkeyPatch

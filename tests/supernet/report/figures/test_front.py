@@ -18,6 +18,7 @@ RECORD = {
 }
 
 
+@pytest.mark.slow
 def test_by_the_table(invented: Table) -> None:
     figure = found_front(RECORD, invented)
     left, right = figure.axes

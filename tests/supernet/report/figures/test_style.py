@@ -23,6 +23,7 @@ def test_both_files_are_there_and_legible(tmp_path: Path) -> None:
     assert image.min() < 60 and image.max() == 255
 
 
+@pytest.mark.slow
 def test_the_same_figure_is_the_same_file(tmp_path: Path) -> None:
     w = np.full((6, 5), 0.2)
     first = [path.read_bytes() for path in save(heatmap(w, (1,) * 6), tmp_path / "a")]
@@ -36,6 +37,7 @@ def test_drawing_leaves_the_settings_alone() -> None:
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.slow
 def test_the_users_settings_change_no_figure(tmp_path: Path) -> None:
     w = np.full((6, 5), 0.2)
     first = [path.read_bytes() for path in save(heatmap(w, (1,) * 6), tmp_path / "a")]

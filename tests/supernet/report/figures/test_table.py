@@ -86,6 +86,7 @@ def test_searches_and_hypervolumes() -> None:
     assert "CIFAR-100, parameters, clean, n = 7 seeds" in words(draw.hypervolumes(multi))
 
 
+@pytest.mark.slow
 def test_correlations_and_comparison(invented: Table, tmp_path: Path) -> None:
     square = [[1.0] * 7] * 7
     regions = {"spearman": dict.fromkeys(("all", "top_10", "top_1"), square)}

@@ -11,6 +11,7 @@ from supernet.report.page import charts
 from tests.supernet.report.page.reading import Reading
 
 
+@pytest.mark.slow
 def test_plotly_accepts_every_chart(page: Reading) -> None:
     """graph_objects knows every property and raises for others."""
     text = re.sub(r"var\(--\w+\)", "#123456", json.dumps(page.data["charts"]))

@@ -33,6 +33,7 @@ def page(runs: list[RunFiles], tmp_path: Path) -> Reading:
     return Reading(write_comparison(runs, tmp_path / "page.html").read_text())
 
 
+@pytest.mark.slow
 def test_a_row_for_each_run(page: Reading, invented: Table) -> None:
     entry, size = query_cell(invented, FOUND), f"{FOUND.params() / 1e6:.2f} M"
 
@@ -49,6 +50,7 @@ def test_a_row_for_each_run(page: Reading, invented: Table) -> None:
     assert page.tables[0][3][0].endswith("/<img src=x>")
 
 
+@pytest.mark.slow
 def test_a_rank_that_a_prior_knew_is_called_no_test(
     page: Reading, runs: list[RunFiles], tmp_path: Path
 ) -> None:
@@ -97,6 +99,7 @@ def test_settings_are_shown_in_words(runs: list[RunFiles], tmp_path: Path) -> No
     assert rows["made_up"] == ["10, 20", "not set", "yes"]
 
 
+@pytest.mark.slow
 def test_names_and_commands_are_text(page: Reading) -> None:
     assert page.text.count("python scripts/search.py X") == 3
     assert not [tag for tag, _ in page.elements if tag == "img"]
@@ -104,6 +107,7 @@ def test_names_and_commands_are_text(page: Reading) -> None:
     assert all("<" not in mark["label"] for mark in page.data["scatter"]["marks"])
 
 
+@pytest.mark.slow
 def test_equal_settings_are_said_to_be(tmp_path: Path, invented: Table) -> None:
     runs = [RunFiles.read(write_run(tmp_path / n, invented), invented) for n in ("a", "b")]
     page = Reading(write_comparison(runs, tmp_path / "page.html").read_text())

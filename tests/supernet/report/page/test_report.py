@@ -35,6 +35,7 @@ def _markdown_tables(text: str) -> list[list[list[str]]]:
     return [[header, *rows] for header, _, *rows in tables]
 
 
+@pytest.mark.slow
 def test_the_tables_are_those_of_the_markdown(full: Path, page: Reading) -> None:
     expected = _markdown_tables((full / "report.md").read_text())
     own = [table for table in page.tables if table[0] != WEIGHTS]
@@ -171,6 +172,7 @@ def test_the_library_stands_once_in_the_file(page: Reading) -> None:
     assert "plotly.js v" in library[:200] and len(library) > 1e6
 
 
+@pytest.mark.slow
 def test_text_of_files_is_no_markup(tmp_path: Path, invented: Table, no_figures: None) -> None:
     folder = write_everything(tmp_path / "run", invented)
     set_config(folder, data_root=HOSTILE)
@@ -205,6 +207,7 @@ def test_text_of_files_is_no_markup(tmp_path: Path, invented: Table, no_figures:
     assert not any("<" in name for name in page.trace("Finalists", "clean")["y"])
 
 
+@pytest.mark.slow
 def test_a_search_without_a_supernet(tmp_path: Path, invented: Table, no_figures: None) -> None:
     folder = write_run(tmp_path / "run", invented, epochs=0)
     (folder / "metrics.jsonl").unlink()
@@ -214,6 +217,7 @@ def test_a_search_without_a_supernet(tmp_path: Path, invented: Table, no_figures
     assert "Learning curves" not in page.text
 
 
+@pytest.mark.slow
 def test_a_clean_search_on_own_pictures(tmp_path: Path, invented: Table, no_figures: None) -> None:
     folder = write_run(tmp_path / "run", invented, dataset="folder:pets", robust=False)
     write_report(folder, invented)
@@ -222,6 +226,7 @@ def test_a_clean_search_on_own_pictures(tmp_path: Path, invented: Table, no_figu
     assert "The table knows nothing of folder:pets" in page.text
 
 
+@pytest.mark.slow
 def test_the_page_may_go_elsewhere(tmp_path: Path, invented: Table, no_figures: None) -> None:
     folder = write_run(tmp_path / "run", invented)
     write_report(folder, invented, tmp_path / "there.html")

@@ -26,6 +26,7 @@ def recorded(config: EvidenceConfig, *names: str) -> Evidence:
     return evidence
 
 
+@pytest.mark.slow
 def test_records_are_in_the_order_of_the_plan(config: EvidenceConfig, invented: Table) -> None:
     recorded(config, "cifar100/main-seed5", "cifar10/main-budgets-0.8M-seed5", "cifar10/main-seed5")
     found = read(config)
@@ -38,6 +39,7 @@ def test_records_are_in_the_order_of_the_plan(config: EvidenceConfig, invented: 
     assert [row["name"] for row in found["plan"]] == [row.name for row in ROWS]
 
 
+@pytest.mark.slow
 def test_regret_within_a_budget(config: EvidenceConfig, invented: Table) -> None:
     content = recorded(config, "cifar10/main-seed5", "cifar10/main-budgets-0.4M-seed5").content
     plain, within = content["runs"]
@@ -46,6 +48,7 @@ def test_regret_within_a_budget(config: EvidenceConfig, invented: Table) -> None
     assert "regret_within" not in plain
 
 
+@pytest.mark.slow
 def test_what_is_left(config: EvidenceConfig) -> None:
     evidence = recorded(config, "cifar10/main-seed5")
     assert [run.name for run in evidence.left()] == [
@@ -56,6 +59,7 @@ def test_what_is_left(config: EvidenceConfig) -> None:
     assert [run.name for run in Evidence(some, ROWS).left()] == ["cifar100/main-seed6"]
 
 
+@pytest.mark.slow
 def test_the_author_s_note_stays(config: EvidenceConfig) -> None:
     recorded(config, "cifar10/main-seed5")
     write_json(Path(config.out) / "evidence.json", {**read(config), "note": "These are invented."})
@@ -72,6 +76,7 @@ def test_the_front_of_the_first_search_is_drawn(
     assert drawn == [Path(config.out) / "fronts" / "cifar100"]
 
 
+@pytest.mark.slow
 def test_other_flags_are_refused(config: EvidenceConfig) -> None:
     recorded(config, "cifar10/main-seed5")
     other = dataclasses.replace(config, rows=("other",), search_flags="--epochs 3")
@@ -104,6 +109,7 @@ def test_a_folder_of_another_config_is_refused(config: EvidenceConfig) -> None:
         Evidence(config, ROWS).left()
 
 
+@pytest.mark.slow
 def test_trainings_on_other_images_are_refused(config: EvidenceConfig) -> None:
     recorded(config, "cifar10/main-seed5")
     other = dataclasses.replace(

@@ -20,6 +20,7 @@ from supernet.studies.evidence.records import (
 from tests.supernet.studies.evidence.conftest import CELLS, FREE, run_of, write_search
 
 
+@pytest.mark.slow
 def test_a_record_has_cells_way_costs_and_front(tmp_path: Path, invented: Table) -> None:
     planned = run_of("cifar100/main-seed6")
     record = record_of(planned, write_search(tmp_path, planned), invented)

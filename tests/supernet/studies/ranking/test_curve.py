@@ -61,6 +61,7 @@ def test_the_budget_is_the_first_above_parameters() -> None:
     assert record["parameters"]["pgd_8"]["top_10"]["value"] == 0.28
 
 
+@pytest.mark.slow
 def test_the_figure_shows_what_is_defined(tmp_path: Path) -> None:
     figure = draw_curve(curves_of(RANKINGS), "pgd_8", tmp_path / "curve")
     everywhere, top = figure.axes

@@ -18,6 +18,7 @@ from supernet.studies.ranking.figures import (
 RANDOM = np.random.default_rng(0)
 
 
+@pytest.mark.slow
 def test_scatter_separates_random_and_added_cells(tmp_path: Path) -> None:
     truth = RANDOM.random(60)
     scores = {"one": truth, "flat": np.ones(60), "noise": RANDOM.random(60)}

@@ -10,6 +10,7 @@ from supernet.cells.pareto import non_dominated
 from supernet.studies.ranking.fronts import BOTH, CHANCE, EVERY, markdown, pick_fronts
 
 
+@pytest.mark.slow
 def test_the_best_of_each_size_by_definition(invented: Table) -> None:
     cells = [invented.genotypes[row] for row in range(0, invented.size, 29)]
     truth = np.array([query_cell(invented, c)["results"]["cifar10"]["pgd_8"] for c in cells])

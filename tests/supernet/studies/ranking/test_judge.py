@@ -41,6 +41,7 @@ def _records(table: Table, config: RankConfig) -> list[dict[str, dict[str, float
     ]
 
 
+@pytest.mark.slow
 def test_rows_and_directions(invented: Table) -> None:
     cells = draw_cells(invented, CONFIG)
     ranking = judge_scores(CONFIG, invented, cells, _records(invented, CONFIG))
@@ -65,6 +66,7 @@ def test_rows_and_directions(invented: Table) -> None:
     assert ranking["cells"] == 80 and ranking["config"]["seed"] == 0
 
 
+@pytest.mark.slow
 def test_sums_appear_with_their_parts(invented: Table) -> None:
     """jacob_cov as the truth itself: the sum says by how much it beats parameters."""
     config = dataclasses.replace(CONFIG, combine=())
@@ -91,6 +93,7 @@ def test_sums_appear_with_their_parts(invented: Table) -> None:
     assert all(set(SUMS[name]) <= {"jacob_cov", "params"} for name in SUMS if name in rows)
 
 
+@pytest.mark.slow
 def test_columns_of_another_data_set(invented: Table) -> None:
     config = dataclasses.replace(CONFIG, columns=("pgd_8", "cifar100:pgd_8"))
     assert (
@@ -103,6 +106,7 @@ def test_columns_of_another_data_set(invented: Table) -> None:
         check_columns(RankConfig(columns=("svhn:pgd_8",)), invented)
 
 
+@pytest.mark.slow
 def test_added_cells_count_in_the_top_region_alone(invented: Table) -> None:
     config = dataclasses.replace(CONFIG, top_cells=40)
     cells = draw_cells(invented, config)
@@ -114,6 +118,7 @@ def test_added_cells_count_in_the_top_region_alone(invented: Table) -> None:
     assert ranking["fronts"]["every scored cell"]["cells"] == 80
 
 
+@pytest.mark.slow
 def test_markdown_says_what_it_is_of(invented: Table) -> None:
     cells = draw_cells(invented, CONFIG)
     text = markdown(judge_scores(CONFIG, invented, cells, _records(invented, CONFIG)))
@@ -123,6 +128,7 @@ def test_markdown_says_what_it_is_of(invented: Table) -> None:
     assert "Kendall, all (n=80)" in text and "| every scored cell | 80 |" in text
 
 
+@pytest.mark.slow
 def test_a_coefficient_of_exactly_zero_keeps_its_place(invented: Table) -> None:
     cells = draw_cells(invented, CONFIG)
     ranking = judge_scores(CONFIG, invented, cells, _records(invented, CONFIG))
@@ -135,6 +141,7 @@ def test_a_coefficient_of_exactly_zero_keeps_its_place(invented: Table) -> None:
     assert lines.index("| zero") < lines.index("| bad") < lines.index("| flat")
 
 
+@pytest.mark.slow
 def test_kernels_are_compared_with_the_clean_one(invented: Table) -> None:
     cells = draw_cells(invented, CONFIG)
     truth = invented.values("cifar10", "pgd_8")

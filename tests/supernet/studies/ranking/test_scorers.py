@@ -34,6 +34,7 @@ from supernet.studies.ranking.scorers import (
 CELL, OTHER = Genotype.parse("342120"), Genotype.parse("333133")
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_named_functions(config: RankConfig) -> None:
     names = ("params", "croze", "snip", "robust_snip", "ntk")
     config = dataclasses.replace(config, proxies=names)

@@ -14,6 +14,7 @@ from supernet.studies.ranking.scorers import make_scorer
 from supernet.studies.ranking.spectrum import run_spectra
 
 
+@pytest.mark.slow
 def test_spectra_are_those_the_ranking_scores(config: RankConfig) -> None:
     said = run_spectra(config, ["333133", "111111"])
     stem = Path(config.folder) / "spectrum"

@@ -31,6 +31,7 @@ def _plan(recipe: str = FLAGS, **changes: Any) -> Plan:
     return Plan(**{**plan, **changes})
 
 
+@pytest.mark.slow
 def test_a_line_says_what_training_and_evaluating_the_cell_alone_say(tmp_path: Path) -> None:
     line = train_and_measure(_plan(), Task("313121", 3, "r"))
     json.dumps(line, allow_nan=False)

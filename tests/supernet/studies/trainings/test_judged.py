@@ -57,6 +57,7 @@ def test_a_perfect_measure_finds_the_best_and_its_opposite_the_worst(real: Table
     assert same["kendall"] is None and same["rank"] == 34 and same["cpu_seconds"] == 3
 
 
+@pytest.mark.slow
 def test_schedules_are_refinements(real: Table) -> None:
     record = _record(real)
     ends = {

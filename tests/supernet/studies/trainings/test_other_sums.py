@@ -13,6 +13,7 @@ from supernet.studies.weightings import PARTS, all_weightings
 BETTER, WORSE = "333123", "323342"  # rank 5 and 365; either is the first of many weightings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("losses", "helps"), [((1.0, 2.0), True), ((2.0, 1.0), False)])
 def test_losses_help_where_they_agree_with_the_truth(
     losses: tuple[float, float], helps: bool, real: Table
