@@ -117,7 +117,7 @@ def _try() -> None:
         if problem and "cuda" in _COMPILED:
             _COMPILED = tuple(d for d in _COMPILED if d != "cuda")
             _NOT_HERE = problem
-            problem = _take_triton() or _problem()
+            problem = _take_triton()
     except torch.OutOfMemoryError:  # which says nothing of the kernels
         _TRIED = False
         return
@@ -146,15 +146,15 @@ def _problem() -> str:
 
 
 def _take_triton() -> str:
-    """Put the kernels in Triton in the place of the compiled ones; what they lack, else empty."""
-    lacking = _why_not_triton()
-    if not lacking:
+    """Put those in Triton in the place of the compiled kernels, or say what is wrong with them."""
+    problem = _why_not_triton() or _problem()
+    if not problem:
         from cuda_ext import triton_ops
 
         with warnings.catch_warnings():  # that kernels are replaced is what is wanted
             warnings.simplefilter("ignore", UserWarning)
             triton_ops.register(define=False)
-    return lacking
+    return problem
 
 
 def _may_try() -> bool:

@@ -217,6 +217,7 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
     Clipping takes the lists of tensors that it takes on a GPU.
     """
     devices, generators = _native._DEVICES, torch.cuda.default_generators
+    tried, _native._TRIED = _native._TRIED, True  # a GPU that is there has no part in this
     real: Any = torch._C.TensorBase.device
 
     def is_on(t: Tensor) -> bool:
@@ -242,6 +243,7 @@ def _said_to_be_on_cuda(rehearsal: Rehearsal) -> Iterator[None]:
         for name in patched:
             delattr(Tensor, name)
         _native._DEVICES, torch.cuda.default_generators = devices, generators
+        _native._TRIED = tried
         clip_grad._has_foreach_support = has_foreach
 
 

@@ -229,7 +229,8 @@ class SharedConv(nn.Module):
         stack, number, place, which = self._of
         whole = (stack.conv1, stack.conv3)[which]
         rows = stack.rows(number, place)
-        if not (torch.is_grad_enabled() and whole.requires_grad):
+        needed = torch.is_grad_enabled() and whole.requires_grad
+        if not needed or torch.compiler.is_compiling():  # which cannot note what is touched
             return whole[rows]
         edge = number * NUM_EDGES + place
         part: Tensor = _Part.apply(whole, rows.start, stack.C, edge, stack.touched[which])

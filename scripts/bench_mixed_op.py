@@ -72,6 +72,7 @@ def main() -> None:
         "shapes": {"C": arguments.C, "N": arguments.N, "batch": arguments.batch_size,
                    "side": arguments.side},
         "repeats": arguments.repeats,
+        "kernels": bench.kernels,
         "compile_seconds": bench.compile_seconds,
         "results": bench.results,
     }  # fmt: skip
@@ -119,6 +120,8 @@ class Bench:
             raise UserError(f"native cannot run: {why}; build it or give --skip {' '.join(ours)}")
         self.arguments, self.device, self.module = arguments, device, formulations
         self.threads = torch.get_num_threads()
+        self.kernels = _native.describe(device.type) if ours else None
+        """Those of native and search."""
         torch.manual_seed(0)
         size, side = arguments.batch_size, arguments.side
         self.x = torch.rand(size, 3, side, side, device=device)
@@ -203,6 +206,8 @@ class Bench:
         from supernet.runs.timing import peak_memory
 
         began = time.perf_counter()
+        if form == "search":
+            run()  # which makes the search, and its graphs
         if form in COMPILED:
             run()
             self.compile_seconds.setdefault(form, {})[name] = time.perf_counter() - began

@@ -60,7 +60,10 @@ print(f"{p.name}, {p.multi_processor_count} multiprocessors, torch {torch.__vers
 print(f"{p.major}.{p.minor}")' || { cat "$out/device.log"; exit 1; }
 [ -n "$dry" ] || export TORCH_CUDA_ARCH_LIST="$(tail -n 1 "$out/device.log")"
 step build 200 "$python" setup.py build_ext --inplace
-step load 215 "$python" -c 'from cuda_ext import _native; assert "cuda" in _native.compiled_for()'
+step load 215 "$python" -c '
+from cuda_ext import _native
+why = _native.why_not("cuda") or _native.describe("cuda")  # which tries them
+assert "cuda" in _native.compiled_for(), why'
 
 pytest=("$python" -m pytest -q -p no:cacheprovider)
 step tests 255 "${pytest[@]}" -k "not replay_equals" \

@@ -109,6 +109,8 @@ def _prepare() -> None:
 
     Nothing here may ask for a GPU: a process that has cannot fork others that use one.
     """
+    import sklearn.datasets  # noqa: F401
+    import timm.utils  # noqa: F401
     import torch
     from matplotlib.figure import Figure
 
@@ -180,7 +182,7 @@ def _try(name: str, base: Path, kills: int, seed: int, done: int) -> Iterator[di
 
 
 def _device(folder: Path) -> str | None:
-    """That a run has taken, as its config.json says; None where there is none."""
+    """The device that a run took, as its config.json says; None where there is no such file."""
     if not (folder / "config.json").exists():
         return None
     content = read_json(folder / "config.json")

@@ -137,7 +137,7 @@ def profile(search: Any, skip: int, steps: int) -> dict[str, Any]:
         train()
     kernels: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for event in run.key_averages():
-        if event.key == STEPS:
+        if event.key == STEPS or event.is_user_annotation:  # a label, such as an optimiser's step
             continue
         on_device = str(event.device_type).endswith("CUDA")
         spent = event.self_device_time_total if cuda else event.self_cpu_time_total

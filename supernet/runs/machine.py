@@ -28,7 +28,7 @@ ROUNDING = {
 
 
 def resolve_device(name: str) -> torch.device:
-    """auto is the first CUDA device, else the CPU; cuda:N becomes the current device.
+    """auto is the current CUDA device, else the CPU; cuda:N becomes the current one.
 
     Raises: UserError for a name torch does not know or a device that is not there.
     """

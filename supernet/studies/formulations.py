@@ -66,21 +66,22 @@ FORMS = {
         train_dtype=torch.bfloat16,
         measurements=(*PASSES, *STEPS),
     ),
-    "search": Formulation(impl="native", folds=True, measurements=STEPS),
+    "search": Formulation(impl="native", measurements=STEPS),
     "compiled": Formulation(compiles=True),
     "compiled_folded": Formulation(impl="batched", compiles=True, folds=True, measurements=ATTACKS),
 }
 """name -> formulation."""
 
 
-def make(name: str, C: int, N: int, x: Tensor, y: Tensor, w_EO: Tensor) -> "Network | Steps":
+def make(name: str, C: int, N: int, x: Tensor, y: Tensor, w_EO: Tensor) -> "Network | SearchSteps":
     """What has the measurements of a formulation as calls without arguments."""
     form = FORMS[name]
-    return Steps(form, C, N, x) if name == "search" else Network(form, C, N, x, y, w_EO)
+    return SearchSteps(form, C, N, x) if name == "search" else Network(form, C, N, x, y, w_EO)
 
 
-class Steps:
-    """The steps of a search as it makes them: on a GPU with attacks in bfloat16, as CUDA graphs.
+class SearchSteps:
+    """The steps of a search as it makes them, from augmentation to clipping and alpha's Adam: on a
+    GPU with attacks in bfloat16 and repeatable algorithms of cuDNN, as CUDA graphs.
 
     Pictures x (B, 3, H, W) only say how many there are and how large: a search takes its batches
     from images of its own.
@@ -89,8 +90,9 @@ class Steps:
     def __init__(self, form: Formulation, C: int, N: int, x: Tensor) -> None:
         self.form = form
         B, side = x.shape[0], x.shape[-1]
-        pixels = torch.randint(0, 256, (2 * B, 3, side, side), device=x.device, dtype=torch.uint8)
-        labels = torch.arange(2 * B, device=x.device) % 10
+        images = 128 * B  # a search looks at its numbers eight times an epoch, and waits for that
+        pixels = torch.randint(0, 256, (images, 3, side, side), device=x.device, dtype=torch.uint8)
+        labels = torch.arange(images, device=x.device) % 10
         self.data = ImageData(
             name="random pixels", train_x=pixels, train_y=labels, test_x=pixels[:0],
             test_y=labels[:0], class_names=tuple("0123456789"), mean=(0.5,) * 3, std=(0.3,) * 3,

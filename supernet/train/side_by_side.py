@@ -234,6 +234,8 @@ def _images(path: str, device: str) -> ImageData:
 
 
 def _train_here(images: str, device: str, trial: Trial) -> Outcome:
+    if torch.device(device).type == "cuda":
+        torch.cuda.set_device(device)  # the kernels are tried on the current one
     return _train(_images(images, device), trial)
 
 

@@ -135,7 +135,7 @@ def doubles(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def values(device: str) -> None:
-    """Every operator equals its reference, and repeats bit for bit."""
+    """Every operator equals its reference; of one case it repeats bit for bit."""
     assert _native._trial(triton_ops, device)
     real, grids = triton_ops.kernels(), dict[str, int]()
     triton_ops.kernels = lambda: Watched(real, grids)

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.sgd import sgd
 
+from cuda_ext import _native
 from ops.rehearsal import DEVICE, HostWait, rehearsal
+from tests.cuda_ext.cases import needs_native
 
 WAITS: list[Callable[[Tensor], object]] = [
     lambda t: t[[0, 1]],
@@ -99,3 +101,15 @@ def test_launches_are_those_of_torch() -> None:
     assert forward.launches == 3 and forward.operators == 2
     assert backward.launches == 4 and backward.operators == 2  # threshold; input, kernel, bias
     assert listed.launches == 2 and blocks.launches == 2 and listed.operators == 1
+
+
+@needs_native
+def test_a_gpu_that_is_there_tries_no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial reads values, which tensors of a rehearsal do not have."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    monkeypatch.setattr(_native, "_TRIED", False)
+    monkeypatch.setattr(_native, "_try", lambda: pytest.fail("the kernels were tried"))
+    with rehearsal():
+        assert _native.why_not("cuda") == ""
+    assert not _native._TRIED

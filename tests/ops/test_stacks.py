@@ -105,15 +105,16 @@ def test_pieces_have_the_gradients_of_a_split() -> None:
 
 
 @pytest.mark.slow
-def test_a_compiled_pass_counts_as_one_that_reached_every_edge() -> None:
+@pytest.mark.parametrize("impl", ["batched", "reference"])
+def test_a_compiled_pass_counts_as_one_that_reached_every_edge(impl: str) -> None:
     cell, x, w = MixedCell(4).train(), torch.rand(2, 4, 5, 5), torch.rand(6, 5)
     assert not cell.stack.complete and not cell.stack.reached(by_edge=True)
-    torch.compile(cell, backend="eager", fullgraph=True)(x, w, "batched").sum().backward()
+    torch.compile(cell, backend="eager", fullgraph=True)(x, w, impl).sum().backward()
     assert cell.stack.complete
     assert len(cell.stack.reached(by_edge=True)) == 2 * NUM_EDGES
     gradient = cell.stack.conv3.grad
     assert gradient is not None
     expected = gradient.clone()
     cell.stack.forget()
-    cell(x, w, "batched").sum().backward()
+    cell(x, w, impl).sum().backward()
     torch.testing.assert_close(cell.stack.conv3.grad, expected)
