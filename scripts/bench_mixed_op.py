@@ -112,10 +112,9 @@ class Bench:
         from supernet.studies import formulations
 
         ours = [
-            form
-            for form in FORMS
-            if ("native" in form or form in OURS) and form not in arguments.skip
-        ]
+            name for name, form in formulations.FORMS.items()
+            if form.impl == "native" and name not in arguments.skip
+        ]  # fmt: skip
         if ours and (why := _native.why_not(device.type)):
             raise UserError(f"native cannot run: {why}; build it or give --skip {' '.join(ours)}")
         self.arguments, self.device, self.module = arguments, device, formulations

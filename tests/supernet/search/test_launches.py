@@ -36,6 +36,7 @@ def test_no_part_of_a_step_makes_the_host_wait(
     config: dict[str, object], parts: tuple[str, ...]
 ) -> None:
     found = count_launches(of_preset(N=1, C=4, batch_size=4, **config), side=8, parts=parts)
+    assert set(found) == set(parts)
     assert {name: part.waits for name, part in found.items() if part.waits} == {}
     assert all(part.launches >= part.operators > 10 for part in found.values())
     # What is captured draws nothing: a replay would draw the same numbers again, or fail.
